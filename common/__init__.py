@@ -1,0 +1,1 @@
+"""Contracts and shells that every stage shares; imports no stage."""

@@ -1,0 +1,236 @@
+"""Events that the server sends to clients on the data port, as JSON text messages.
+
+Stock RealtimeSTT clients print noise for types that they do not know, so they get only
+:data:`STOCK_EVENT_TYPES` and ``error``. The others go to clients that asked for them with
+``?events=integrity`` on the data URL.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final
+
+import msgspec
+
+STOCK_EVENT_TYPES: Final = frozenset(
+    {
+        "realtime",
+        "fullSentence",
+        "recording_start",
+        "recording_stop",
+        "vad_detect_start",
+        "vad_detect_stop",
+        "vad_start",
+        "vad_stop",
+        "wakeword_detected",
+        "wakeword_detection_start",
+        "wakeword_detection_end",
+        "transcription_start",
+        "start_turn_detection",
+        "stop_turn_detection",
+    }
+)
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
+    """Base of all events; ``type`` is the JSON tag."""
+
+    @property
+    def type(self) -> str:
+        """The value of the ``type`` field on the wire."""
+        return str(type(self).__struct_config__.tag)
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One of the stock events that carry nothing but their type, such as ``recording_start``."""
+
+    type: str
+
+
+class Realtime(Event, frozen=True, tag="realtime"):
+    """A partial result; the next one replaces it."""
+
+    text: str
+
+
+class FullSentence(Event, frozen=True, tag="fullSentence"):
+    """A final result."""
+
+    text: str
+
+
+class TranscriptionStart(Event, frozen=True, tag="transcription_start"):
+    """The final transcription of an utterance begins; carries its int16 PCM, 16 kHz, base64."""
+
+    audio_bytes_base64: str
+
+    @classmethod
+    def of(cls, pcm: bytes | memoryview) -> TranscriptionStart:
+        """The event for an utterance's int16 samples."""
+        return cls(base64.b64encode(pcm).decode("ascii"))
+
+
+class Error(Event, frozen=True, tag="error"):
+    """Something that concerns this client alone.
+
+    ``action`` is ``disconnect`` when the server closes the connection next, else ``continue``.
+    """
+
+    error: str
+    message: str
+    action: str
+
+
+class SessionStarted(Event, frozen=True, tag="session"):
+    """First event of a connection: its session id (a capability) and where to send from.
+
+    ``next_sequence`` is the server's number of the frame that it wants next. ``resumed`` is
+    false when the client asked to resume a session that this server does not know.
+    """
+
+    session: str
+    next_sequence: int
+    committed_sequence: int
+    resumed: bool
+    window_frames: int
+    verify: bool
+
+
+class FrameVerdict(Event, frozen=True, tag="verdict", omit_defaults=False):
+    """The integrity check's result for one frame."""
+
+    sequence: int
+    verdict: str
+    latency_ms: float
+    expected_length: int | None = None
+    actual_length: int | None = None
+    expected_checksum: int | str | None = None
+    actual_checksum: int | str | None = None
+    diagnosis: str = ""
+    failures: int = 0
+    tolerated: int = 0
+
+
+class FramesLost(Event, frozen=True, tag="sequence"):
+    """The client's own ``audioSequence`` jumped: frames were lost, repeated or reordered."""
+
+    kind: str
+    expected: int
+    got: int
+
+
+class Acknowledged(Event, frozen=True, tag="ack"):
+    """Frames below ``received`` are with a recorder; those below ``committed`` need no replay."""
+
+    received: int
+    committed: int
+
+
+class RetentionLimited(Event, frozen=True, tag="retention"):
+    """The server may retain no more audio of this session: a crash now would lose ``seconds``."""
+
+    scope: str
+    retained_bytes: int
+    message: str
+
+
+class TranscriberChanged(Event, frozen=True, tag="transcriber"):
+    """The session waits for a transcriber, or moved to one and replayed ``replayed`` frames."""
+
+    state: str
+    replayed: int = 0
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One corrupt frame in a report."""
+
+    sequence: int
+    expected_length: int | None
+    actual_length: int | None
+    expected_checksum: int | str | None
+    actual_checksum: int | str | None
+    diagnosis: str
+
+
+class Report(Event, frozen=True, tag="report", omit_defaults=False):
+    """What became of a session's frames; sent at its end."""
+
+    frames: int
+    audio_seconds: float
+    ok: int
+    unverified: int
+    corrupt: int
+    failures: list[Failure]
+    lost: int
+    repeated: int
+    reordered: int
+    retransmissions: int
+    replays: int
+    sentences: int
+    verdict_latency_ms: dict[str, float]
+
+
+class End(Event, frozen=True, tag="end"):
+    """All audio of a stream that the client ended has been transcribed; the server closes next."""
+
+
+ServerEvent = (
+    Realtime
+    | FullSentence
+    | TranscriptionStart
+    | Error
+    | SessionStarted
+    | FrameVerdict
+    | FramesLost
+    | Acknowledged
+    | RetentionLimited
+    | TranscriberChanged
+    | Report
+    | End
+)
+
+_decode = msgspec.json.Decoder(ServerEvent).decode
+_decode_notice = msgspec.json.Decoder(Notice).decode
+encode = msgspec.json.Encoder().encode
+
+
+def event_type(event: ServerEvent | Notice) -> str:
+    """The value of the ``type`` field on the wire."""
+    return event.type
+
+
+def to_json(event: ServerEvent | Notice) -> str:
+    """The text message for an event."""
+    return encode(event).decode("utf-8")
+
+
+def from_json(text: str | bytes) -> ServerEvent | Notice:
+    """Decode a text message of the data port.
+
+    An event type without a class of its own becomes a :class:`Notice`.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or without a string ``type``.
+    """
+    notice = _decode_notice(text)
+    if notice.type not in _TAGS:
+        return notice
+    event: ServerEvent = _decode(text)
+    return event
+
+
+_TAGS: Final[frozenset[str]] = frozenset(
+    str(member.__struct_config__.tag) for member in Event.__subclasses__()
+)
+
+END_OF_STREAM: Final = '{"type":"end"}'
+"""Text message with which a client says that no more audio follows."""
+
+
+def is_end_of_stream(text: str) -> bool:
+    """Whether a client's text message on the data port ends its stream."""
+    try:
+        message: Any = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(message, dict) and message.get("type") == "end"

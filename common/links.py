@@ -1,0 +1,263 @@
+"""The ZeroMQ sockets of the pipeline in one table, and how an event loop reads them.
+
+High-water marks are small on purpose: a peer that stops reading (a stopped process) hoards at
+most what its queue holds, and that is retransmitted through others. 16 messages of 8 KiB run at
+full speed over ipc; ZeroMQ's default of 1000 lets one stopped peer hoard 2,000 frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from common.errors import SettingsError
+from common.settings import StageSettings
+
+MAX_MESSAGE_BYTES: Final = 64 << 20
+"""A peer that sends a longer part is disconnected by ZeroMQ."""
+RECONNECT_MS: Final = 50
+RECONNECT_MAX_MS: Final = 1_000
+
+
+class End(enum.Enum):
+    """One end of a link: socket type, who binds, high-water marks and linger, in one row.
+
+    ``linger_ms`` is what closing may still spend on sending; ZeroMQ's default waits forever.
+    """
+
+    FRAMES_OUT = ("PUSH", True, 16, 500)
+    FRAMES_IN = ("PULL", False, 16, 0)
+    VERDICTS_OUT = ("XPUB", False, 4_096, 500)
+    VERDICTS_IN = ("SUB", True, 4_096, 0)
+    AUDIO_OUT = ("PUSH", False, 64, 500)
+    AUDIO_IN = ("PULL", True, 64, 0)
+    RESULTS_OUT = ("PUSH", False, 1_024, 500)
+    RESULTS_IN = ("PULL", True, 1_024, 0)
+    COMMANDS_OUT = ("DEALER", False, 1_024, 500)
+    COMMANDS_IN = ("ROUTER", True, 1_024, 500)
+
+    def __init__(self, pattern: str, binds: bool, high_water: int, linger_ms: int) -> None:
+        self.pattern = pattern
+        self.binds = binds
+        self.high_water = high_water
+        self.linger_ms = linger_ms
+
+
+class Security(NamedTuple):
+    """How tcp links authenticate: one CURVE key pair that all stages of a system share."""
+
+    public: bytes
+    secret: bytes
+    folder: Path
+
+
+class Links:
+    """Opens sockets for one process and closes them all.
+
+    Raises:
+        SettingsError: a tcp endpoint without CURVE keys, or keys that cannot be read.
+    """
+
+    def __init__(self, settings: StageSettings) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._insecure_tcp = settings.insecure_tcp
+        self._security = load_security(settings.curve_dir) if settings.curve_dir else None
+        self._authenticator: ThreadAuthenticator | None = None
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._ipc_paths: list[Path] = []
+
+    def open(self, end: End, endpoint: str) -> zmq.Socket[bytes]:
+        """A configured socket, bound or connected as the table says."""
+        socket: zmq.Socket[bytes] = self._context.socket(getattr(zmq, end.pattern))
+        self._sockets.append(socket)
+        socket.set_hwm(end.high_water)
+        socket.linger = end.linger_ms
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        if end.pattern in ("PUSH", "DEALER"):
+            socket.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a peer that is not there
+        if end.pattern == "ROUTER":
+            socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        if endpoint.startswith("tcp://"):
+            self._secure(socket, end)
+        try:
+            if end.binds:
+                self._bind(socket, endpoint)
+            else:
+                socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            verb = "bind" if end.binds else "connect to"
+            raise SettingsError(f"cannot {verb} {endpoint}: {error}") from None
+        return socket
+
+    def close(self, socket: zmq.Socket[bytes]) -> None:
+        """Close one socket early."""
+        self._sockets.remove(socket)
+        socket.close()
+
+    def close_all(self) -> None:
+        """Close every socket, waiting no longer than their linger, and remove ipc files."""
+        for socket in self._sockets:
+            socket.close()
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self._context.term()
+        for path in self._ipc_paths:
+            path.unlink(missing_ok=True)
+
+    def _bind(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        if endpoint.startswith("ipc://"):
+            path = Path(endpoint.removeprefix("ipc://"))
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # A path of over 107 bytes is cut silently by the kernel interface.
+            if len(os.fsencode(path)) > 107:
+                raise SettingsError(f"ipc path is longer than 107 bytes: {path}")
+            self._ipc_paths.append(path)
+        socket.bind(endpoint)
+
+    def _secure(self, socket: zmq.Socket[bytes], end: End) -> None:
+        if self._security is None:
+            if not self._insecure_tcp:
+                raise SettingsError(
+                    "a tcp:// link needs --curve-dir (make keys with "
+                    "`deploy/stt-server keys DIR`) or --insecure-tcp on a trusted network"
+                )
+            return
+        socket.curve_publickey = self._security.public
+        socket.curve_secretkey = self._security.secret
+        if not end.binds:
+            socket.curve_serverkey = self._security.public
+            return
+        socket.curve_server = True
+        if self._authenticator is None:
+            self._authenticator = ThreadAuthenticator(self._context)
+            self._authenticator.start()
+            self._authenticator.configure_curve(location=self._security.folder)
+
+
+KEY_NAME: Final = "stt"
+
+
+def make_keys(folder: Path) -> Path:
+    """Write a new CURVE key pair for a system; copy the folder to each of its machines."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _, secret = zmq.auth.create_certificates(folder, KEY_NAME)
+    Path(secret).chmod(0o600)
+    return Path(secret)
+
+
+def load_security(folder: str) -> Security:
+    """Read the system's CURVE key pair.
+
+    Raises:
+        SettingsError: there is none in ``folder``.
+    """
+    path = Path(folder) / f"{KEY_NAME}.key_secret"
+    try:
+        public, secret = zmq.auth.load_certificate(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"no CURVE key pair at {path}: {error}") from None
+    if secret is None:
+        raise SettingsError(f"{path} holds no secret key")
+    return Security(public, secret, Path(folder))
+
+
+Parts = list[bytes]
+
+
+class Inbox:
+    """Reads a socket on an asyncio loop in batches: one wake-up drains what has arrived.
+
+    A ZeroMQ file descriptor signals changes only once, so the socket is read until empty, and
+    whoever sends on the same socket calls :meth:`poke` afterwards.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        handle: Callable[[list[Parts]], None],
+        *,
+        batch: int = 256,
+    ) -> None:
+        self._socket = socket
+        self._handle = handle
+        self._batch = batch
+        self._loop = asyncio.get_running_loop()
+        self._fd = socket.FD
+        self._loop.add_reader(self._fd, self._drain)
+        self._open = True
+        self._loop.call_soon(self._drain)
+
+    def poke(self) -> None:
+        """Look at the socket once more, after a send may have consumed its signal."""
+        if self._open:
+            self._loop.call_soon(self._drain)
+
+    def close(self) -> None:
+        """Stop reading; the socket stays open."""
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._fd)
+
+    def _drain(self) -> None:
+        if not self._open:
+            return
+        messages: list[Parts] = []
+        receive = self._socket.recv_multipart
+        with contextlib.suppress(zmq.Again):
+            while len(messages) < self._batch:
+                messages.append(receive(zmq.NOBLOCK))
+        if len(messages) == self._batch:
+            self._loop.call_soon(self._drain)
+        if messages:
+            self._handle(messages)
+
+
+class Outlet:
+    """Sends on a socket without ever blocking, and tells when a full one has room again."""
+
+    def __init__(self, socket: zmq.Socket[bytes], on_room: Callable[[], None]) -> None:
+        self._socket = socket
+        self._on_room = on_room
+        self._loop = asyncio.get_running_loop()
+        self._waiting = False
+        self._fd = socket.FD
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the last send found the queue full (or no peer) and none has read since."""
+        return self._waiting
+
+    def send(self, parts: Sequence[bytes | memoryview], *, copy: bool = True) -> bool:
+        """Queue one message for the next peer that has room; False when none has."""
+        if self._waiting:
+            return False
+        try:
+            self._socket.send_multipart(parts, zmq.NOBLOCK, copy=copy)
+        except zmq.Again:
+            self._waiting = True
+            self._loop.add_reader(self._fd, self._check)
+            self._loop.call_soon(self._check)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stop waiting for room."""
+        if self._waiting:
+            self._waiting = False
+            self._loop.remove_reader(self._fd)
+
+    def _check(self) -> None:
+        if self._waiting and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
+            self.close()
+            self._on_room()

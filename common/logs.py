@@ -1,0 +1,105 @@
+"""Log lines: text for people, or JSON lines with the same facts for machines.
+
+A record may carry facts in ``extra={"facts": {...}}``: the text form shows the message alone, the
+JSON form adds the facts as fields.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from common.settings import StageSettings
+
+INTEGRITY_LOGGER: Final = "integrity"
+"""Lines of this logger have the integrity document's own layout and time stamps."""
+
+
+LOCAL: Final = datetime.now(UTC).astimezone().tzinfo
+
+
+class TextFormatter(logging.Formatter):
+    """``[HH:MM:SS.mmm] LEVEL message``; lines of the integrity logger are printed as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One or more lines of text."""
+        text = record.getMessage()
+        if record.name != INTEGRITY_LOGGER:
+            text = f"[{clock(record.created)}] {record.levelname:<7} {text}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, stage, logger, message, and the record's facts."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self._stage = stage
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, tz=LOCAL).isoformat(),
+            "level": record.levelname.lower(),
+            "stage": self._stage,
+            "logger": record.name,
+            "message": record.getMessage().strip(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def clock(time_s: float | None = None) -> str:
+    """Local time of day as the log lines show it: ``21:04:39.891``."""
+    moment = datetime.fromtimestamp(time.time() if time_s is None else time_s, tz=LOCAL)
+    return moment.strftime("%H:%M:%S.%f")[:-3]
+
+
+def configure(stage: str, settings: StageSettings) -> None:
+    """Send all log lines of this process to standard output in the form that was asked for."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter(stage) if settings.log_format == "json" else TextFormatter())
+    logging.basicConfig(
+        handlers=[handler], level=logging.DEBUG if settings.debug else logging.INFO, force=True
+    )
+    for noisy in ("websockets", "asyncio", "faster_whisper", "numba", "urllib3", "zmq"):
+        logging.getLogger(noisy).setLevel(logging.INFO if settings.debug else logging.ERROR)
+
+
+class LogBudget:
+    """Bounds how many lines one source may log: ``burst`` at once, then ``per_second``.
+
+    Holds no clock: the caller passes ``now_s``.
+    """
+
+    def __init__(self, burst: int, per_second: float) -> None:
+        self._tokens = float(burst)
+        self._burst = burst
+        self._per_second = per_second
+        self._last_s: float | None = None
+        self._suppressed = 0
+
+    def allow(self, now_s: float) -> bool:
+        """Whether one more line may be logged now; otherwise it is counted as suppressed."""
+        if self._last_s is not None:
+            refill = (now_s - self._last_s) * self._per_second
+            self._tokens = min(self._burst, self._tokens + refill)
+        self._last_s = now_s
+        if self._tokens < 1:
+            self._suppressed += 1
+            return False
+        self._tokens -= 1
+        return True
+
+    def take_suppressed(self) -> int:
+        """How many lines were suppressed since the last call."""
+        count, self._suppressed = self._suppressed, 0
+        return count
