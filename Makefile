@@ -1,0 +1,61 @@
+# make demo          set everything up, stream a spoken sentence through the pipeline, show it
+# make run ARGS=…    start the server (deploy/stt-server ARGS…)
+# make test          check, then every test
+# make check         ruff and mypy --strict
+# make bench         the measurements, about five minutes; bench-quick: under one
+# make soak          kills processes for MINUTES=10 while clients stream
+# make setup         only the set-up; make lock: pin newer packages; make clean: start afresh
+#
+# Each verb makes .venv if it is missing. PYTHON= names an interpreter; TORCH=, TORCH_INDEX= and
+# CUDA=1 choose another build of torch, once: see deploy/set-up.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check bench bench-quick soak setup setup-dev lock clean
+
+ARGS ?=
+MINUTES ?= 10
+PYTEST_ARGS ?=
+CODE := $(wildcard common gateway verifier transcriber deploy tests)
+RUN := .venv/bin/python
+export PYTHON TORCH TORCH_INDEX CUDA PIP_ARGS
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+setup:
+	@deploy/set-up runtime
+
+setup-dev:
+	@deploy/set-up dev
+
+demo: setup
+	@$(RUN) -m deploy.demo $(ARGS)
+
+run: setup
+	@deploy/stt-server $(ARGS)
+
+check: setup-dev
+	@echo "check: ruff check"; $(RUN) -m ruff check $(CODE)
+	@echo "check: ruff format"; $(RUN) -m ruff format --check $(CODE)
+	@echo "check: mypy --strict"; $(RUN) -m mypy --strict $(CODE)
+
+test: check
+	@deploy/set-up browser
+	@$(RUN) -m pytest $(PYTEST_ARGS)
+
+bench: setup-dev
+	@$(RUN) -m tests.bench $(ARGS)
+
+bench-quick: setup-dev
+	@$(RUN) -m tests.bench --quick $(ARGS)
+
+soak: setup-dev
+	@$(RUN) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
+
+lock:
+	@deploy/lock
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
