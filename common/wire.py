@@ -21,9 +21,9 @@ MAX_SAMPLE_RATE_HZ: Final = 192_000
 BYTES_PER_SAMPLE: Final = 2
 
 
-# Bounds that keep every number within what an envelope can carry (64 bits).
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
-ChecksumNumber = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**64)]
+# Bounds that keep every number within what an envelope can carry; msgspec knows int64 bounds only.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+ChecksumNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 ChecksumText = Annotated[str, msgspec.Meta(max_length=128)]
 
 
