@@ -1,0 +1,1 @@
+"""The stage that clients connect to: sessions, retention, rejection, delivery."""

@@ -1,0 +1,182 @@
+"""One connection's log lines on integrity, in the wording that operators know.
+
+``[OK]`` lines: with extended logging one per frame; without it the first of a connection, then a
+summary every few seconds. Failures are logged one by one, within a budget.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from common.envelope import Verdict
+from common.integrity import MASK32
+from common.logs import INTEGRITY_LOGGER, LogBudget, clock
+from common.wire import metadata_text
+from gateway.rejection import RejectionPolicy
+from gateway.sequence import Anomaly
+
+log = logging.getLogger(INTEGRITY_LOGGER)
+
+FAILURE_BURST: Final = 20
+FAILURES_PER_SECOND: Final = 5.0
+
+
+class IntegrityLog:
+    """Writes one connection's lines.
+
+    Args:
+        peer: the client's address.
+        extended: log every frame.
+        summary_s: seconds between summaries of good frames.
+    """
+
+    def __init__(
+        self, peer: str, policy: RejectionPolicy, *, extended: bool, summary_s: float
+    ) -> None:
+        self._peer = peer
+        self._policy = policy
+        self._extended = extended
+        self._summary_s = summary_s
+        self._budget = LogBudget(FAILURE_BURST, FAILURES_PER_SECOND)
+        self._since_summary = 0
+        self._next_summary_s: float | None = None
+        self._said_unverified = False
+
+    def passed(self, message: bytes, verdict: Verdict, now_s: float) -> None:
+        """A frame whose length and checksum agree."""
+        if self._extended or self._next_summary_s is None:
+            self._received(message)
+            self._line(
+                logging.INFO,
+                f"  [{clock()}] [OK] Data integrity verified "
+                f"(length: {verdict.actual_length}, checksum: {verdict.actual_checksum})",
+                verdict="ok",
+                sequence=verdict.seq,
+                length=verdict.actual_length,
+                checksum=verdict.actual_checksum,
+            )
+        if self._next_summary_s is None:
+            self._next_summary_s = now_s + self._summary_s
+            return
+        self._since_summary += 1
+        if not self._extended and now_s >= self._next_summary_s:
+            self._line(
+                logging.INFO,
+                f"  [{clock()}] [OK] Data integrity verified for {self._since_summary} more "
+                f"frames of {self._peer} in the last {self._summary_s:g} s",
+                verdict="ok",
+                frames=self._since_summary,
+            )
+            self._since_summary = 0
+            self._next_summary_s = now_s + self._summary_s
+
+    def unverified(self, message: bytes, verdict: Verdict, now_s: float) -> None:
+        """A frame that was not checked."""
+        if self._extended:
+            self._received(message)
+        if self._said_unverified or not verdict.asks_verification or self._policy.verify:
+            return
+        self._said_unverified = True
+        self._line(
+            logging.INFO,
+            f"  [{clock()}] Client {self._peer} sends checksums, but verification is off: "
+            "start with --verify-data-integrity to check them",
+            verdict="unverified",
+        )
+
+    def failed(
+        self, message: bytes, verdict: Verdict, failures: int, rejects: bool, now_s: float
+    ) -> None:
+        """A corrupt frame, and what it leads to."""
+        if not (rejects or self._extended or self._budget.allow(now_s)):
+            return
+        suppressed = self._budget.take_suppressed()
+        if suppressed:
+            self._line(
+                logging.WARNING,
+                f"  [{clock()}] {suppressed} more failures of {self._peer} were not logged",
+                suppressed=suppressed,
+            )
+        self._received(message)
+        lines = [f"  [{clock()}] [FAIL] Data integrity check failed!", *_comparison(verdict)]
+        if rejects:
+            lines += [
+                f"    [REJECT] Client {self._peer} exceeded corruption threshold "
+                f"({failures} failures)",
+                f"    [DISCONNECT] Closing connection to {self._peer} due to data corruption",
+            ]
+        elif self._policy.reject:
+            lines.append(
+                f"    [WARNING] Client {self._peer} corruption count: "
+                f"{failures}/{self._policy.tolerated + 1}"
+            )
+        self._line(
+            logging.WARNING,
+            "\n".join(lines),
+            verdict="corrupt",
+            sequence=verdict.seq,
+            expected_length=verdict.expected_length,
+            actual_length=verdict.actual_length,
+            expected_checksum=verdict.expected_checksum,
+            actual_checksum=verdict.actual_checksum,
+            malformed=verdict.malformed or None,
+            diagnosis=verdict.diagnosis or None,
+            failures=failures,
+            tolerated=self._policy.tolerated if self._policy.reject else None,
+            rejected=rejects,
+        )
+
+    def out_of_sequence(self, anomaly: Anomaly, now_s: float) -> None:
+        """The client's frame counter jumped."""
+        if self._budget.allow(now_s):
+            self._line(
+                logging.WARNING,
+                f"  [{clock()}] [SEQUENCE] Client {self._peer}: {anomaly.frames} frame(s) "
+                f"{anomaly.kind} (expected audioSequence {anomaly.expected}, got {anomaly.got})",
+                anomaly=anomaly.kind,
+                expected=anomaly.expected,
+                got=anomaly.got,
+            )
+
+    def _received(self, message: bytes) -> None:
+        self._line(
+            logging.INFO,
+            f"Server received audio chunk of length {len(message)} bytes, "
+            f"metadata: {metadata_text(message)}",
+            bytes=len(message),
+        )
+
+    def _line(self, level: int, text: str, **facts: Any) -> None:
+        log.log(level, text, extra={"facts": {"client": self._peer, **facts}})
+
+
+def _comparison(verdict: Verdict) -> list[str]:
+    lines = []
+    if verdict.malformed:
+        lines.append(f"    Malformed frame ({verdict.malformed}): {verdict.diagnosis}")
+        return lines
+    if verdict.expected_length is not None:
+        same = verdict.expected_length == verdict.actual_length
+        lines.append(
+            f"    Length: expected {verdict.expected_length}, got {verdict.actual_length} "
+            f"({'OK' if same else 'FAIL'})"
+        )
+    if verdict.expected_checksum is not None:
+        same = _unsigned(verdict.expected_checksum) == verdict.actual_checksum
+        lines.append(
+            f"    Checksum: expected {_unsigned(verdict.expected_checksum)}, "
+            f"got {verdict.actual_checksum} ({'OK' if same else 'FAIL'})"
+        )
+        if not same:
+            lines.append(
+                "    Checksum mismatch indicates audio data corruption during transmission"
+            )
+    if verdict.diagnosis:
+        lines.append(f"    Diagnosis: {verdict.diagnosis}")
+    return lines
+
+
+def _unsigned(checksum: int | str) -> int | str:
+    """JavaScript's signed sums as the unsigned number that they stand for."""
+    return checksum & MASK32 if isinstance(checksum, int) else checksum

@@ -1,0 +1,90 @@
+"""When a client's corrupt frames are too many, and what replaces a corrupt frame."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from common.envelope import OnCorruption, Policy, Verdict
+from common.settings import GatewaySettings
+
+
+class RejectionPolicy(NamedTuple):
+    """The server's settings on corruption, resolved.
+
+    Attributes:
+        verify: check frames that carry a checksum.
+        reject: disconnect a client with more failures than ``tolerated``.
+        tolerated: failures that a connection may have.
+        on_corruption: what the recorder hears in place of a corrupt frame.
+    """
+
+    verify: bool
+    reject: bool
+    tolerated: int
+    on_corruption: OnCorruption
+
+    @classmethod
+    def of(cls, settings: GatewaySettings) -> RejectionPolicy:
+        """Defaults: a server that only logs forwards, one that rejects puts silence."""
+        reject = settings.reject_corrupted_data
+        chosen = settings.on_corruption
+        default = OnCorruption.SILENCE if reject else OnCorruption.FORWARD
+        return cls(
+            verify=settings.verify_data_integrity or reject,
+            reject=reject,
+            tolerated=settings.corruption_threshold,
+            on_corruption=OnCorruption(chosen) if chosen else default,
+        )
+
+    @property
+    def bits(self) -> int:
+        """The same for a verifier, as bits of a frame's header."""
+        bits = Policy.VERIFY if self.verify else Policy(0)
+        if self.on_corruption is OnCorruption.FORWARD:
+            bits |= Policy.FORWARD_CORRUPT
+        elif self.on_corruption is OnCorruption.SILENCE:
+            bits |= Policy.SILENCE_CORRUPT
+        return int(bits)
+
+    @property
+    def limit(self) -> int:
+        """Failures at which a recorder stops listening; -1 without rejection."""
+        return self.tolerated if self.reject else -1
+
+
+class FailureCount:
+    """Counts one connection's corrupt frames; forgotten when it closes."""
+
+    def __init__(self, policy: RejectionPolicy) -> None:
+        self._policy = policy
+        self.failures = 0
+
+    def add(self) -> bool:
+        """Count one more; whether it rejects the client."""
+        self.failures += 1
+        return self._policy.reject and self.failures > self._policy.tolerated
+
+
+class StaleFrames:
+    """Recognises a corrupt frame whose samples are those of the frame before: a stale buffer."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int | str | None] | None = None
+
+    def diagnose(self, verdict: Verdict, corrupt: bool) -> str:
+        """Look at the next verdict in order; a diagnosis if it is a repetition."""
+        actual = (verdict.actual_length, verdict.actual_checksum)
+        stale = corrupt and actual == self._last and actual[0] > 0 and bool(actual[1])
+        self._last = actual
+        return "stale frame: it repeats the samples of the frame before" if stale else ""
+
+
+def mismatch_message(verdict: Verdict) -> str:
+    """One sentence on what differs, as the rejection event carries it."""
+    if verdict.malformed:
+        return f"Malformed frame: {verdict.diagnosis}"
+    if verdict.expected_length is not None and verdict.expected_length != verdict.actual_length:
+        return f"Length mismatch: expected {verdict.expected_length}, got {verdict.actual_length}"
+    if verdict.expected_checksum is None:
+        return verdict.diagnosis or "Corrupt frame"
+    return f"Checksum mismatch: expected {verdict.expected_checksum}, got {verdict.actual_checksum}"

@@ -1,0 +1,251 @@
+"""One client's session: its frames, failures and results, with every rule and no I/O.
+
+The hub feeds it frames, verdicts, acknowledgements and events, and carries out what it decides:
+events to send, and at most one rejection.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from common.envelope import SESSION_ID_BYTES, Ack, Code, Parameter, Verdict
+from common.events import (
+    Acknowledged,
+    Error,
+    Failure,
+    FramesLost,
+    FrameVerdict,
+    FullSentence,
+    Notice,
+    Report,
+    ServerEvent,
+    SessionStarted,
+)
+from gateway.integrity_log import IntegrityLog
+from gateway.latency import LatencyHistogram
+from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
+from gateway.sequence import SequenceTracker
+from gateway.window import HeldFrame, RetransmissionTimer, Window
+
+MAX_REPORTED_FAILURES: Final = 50
+REMEMBERED_SENTENCES: Final = 64
+
+
+class Link(enum.Enum):
+    """Whether a session has a recorder."""
+
+    WAITING = "waiting"
+    """No live transcriber has room."""
+    OPENING = "opening"
+    OPEN = "open"
+
+
+class Limits(NamedTuple):
+    """A session's bounds."""
+
+    window_frames: int
+    retransmit_min_s: float
+    retransmit_max_s: float
+
+
+class Session:
+    """What one client's session knows and decides.
+
+    Args:
+        peer: the client's address as log lines name it.
+        wants_events: the client asked for integrity events.
+        deliver: called with each event for the client.
+
+    Attributes:
+        rejected: set once, with the reason, when the client has too many corrupt frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        peer: str,
+        wants_events: bool,
+        policy: RejectionPolicy,
+        limits: Limits,
+        log: IntegrityLog,
+        deliver: Callable[[ServerEvent | Notice], None],
+    ) -> None:
+        self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
+        self.peer = peer
+        self.wants_events = wants_events
+        self.policy = policy
+        self.log = log
+        self.deliver = deliver
+        self.window = Window(
+            limits.window_frames,
+            RetransmissionTimer(limits.retransmit_min_s, limits.retransmit_max_s),
+        )
+        self.link = Link.WAITING
+        self.transcriber: str | None = None
+        self.parameters: dict[str, Parameter] = {}
+        self.finishing = False
+        self.rejected: str | None = None
+        self.replays = 0
+        self.retention_exceeded = False
+        self.counts: dict[Code, int] = dict.fromkeys(Code, 0)
+        self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)
+        self.sentence_count = 0
+        self._failures = FailureCount(policy)
+        self._reported: list[Failure] = []
+        self._stale = StaleFrames()
+        self._sequence = SequenceTracker()
+        self._latency = LatencyHistogram()
+        self._samples_s = 0.0
+        self._last_sentence_end = -1
+        self._last_event_at: dict[str, int] = {}
+
+    @property
+    def key(self) -> str:
+        """The session id as clients see it: 32 hexadecimal digits."""
+        return self.id.hex()
+
+    @property
+    def failures(self) -> int:
+        """Corrupt frames so far."""
+        return self._failures.failures
+
+    def started(self, *, resumed: bool) -> SessionStarted:
+        """The first event of a connection."""
+        return SessionStarted(
+            session=self.key,
+            next_sequence=self.window.next_seq,
+            committed_sequence=self.window.commit.seq,
+            resumed=resumed,
+            window_frames=self.window.limit,
+            verify=self.policy.verify,
+        )
+
+    # -- verdicts ------------------------------------------------------------------------------
+
+    def judge(self, verdict: Verdict, now_s: float) -> None:
+        """Take in a verdict; acts on all whose turn has come, in the order of their frames."""
+        for frame, in_turn in self.window.judge(verdict, now_s):
+            if self.rejected is None:
+                self._act_on(frame, in_turn, now_s)
+
+    def _act_on(self, frame: HeldFrame, verdict: Verdict, now_s: float) -> None:
+        code = Code(verdict.code)
+        corrupt = code is Code.CORRUPT
+        self.counts[code] += 1
+        latency_s = now_s - frame.received_s
+        self._latency.add(latency_s)
+        if verdict.sample_rate_hz:
+            self._samples_s += verdict.actual_length / verdict.sample_rate_hz
+        stale = self._stale.diagnose(verdict, corrupt)
+        if stale:
+            verdict = verdict._replace(diagnosis=stale)
+        rejects = corrupt and self._failures.add()
+        if corrupt:
+            self.log.failed(frame.message, verdict, self.failures, rejects, now_s)
+            self._remember(verdict)
+        elif code is Code.OK:
+            self.log.passed(frame.message, verdict, now_s)
+        else:
+            self.log.unverified(frame.message, verdict, now_s)
+        self._follow_sequence(verdict, now_s)
+        if self.wants_events:
+            self.deliver(self._verdict_event(verdict, code, latency_s))
+        if verdict.malformed and not rejects:
+            self.deliver(Error(verdict.malformed, mismatch_message(verdict), "continue"))
+        if rejects:
+            self._reject(verdict)
+
+    def _follow_sequence(self, verdict: Verdict, now_s: float) -> None:
+        anomaly = self._sequence.follow(verdict.audio_sequence)
+        if anomaly is None:
+            return
+        self.log.out_of_sequence(anomaly, now_s)
+        if self.wants_events:
+            self.deliver(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
+
+    def _verdict_event(self, verdict: Verdict, code: Code, latency_s: float) -> FrameVerdict:
+        return FrameVerdict(
+            sequence=verdict.seq,
+            verdict=code.name.lower(),
+            latency_ms=round(latency_s * 1000, 3),
+            expected_length=verdict.expected_length,
+            actual_length=verdict.actual_length,
+            expected_checksum=verdict.expected_checksum,
+            actual_checksum=verdict.actual_checksum,
+            diagnosis=verdict.diagnosis,
+            failures=self.failures,
+            tolerated=self.policy.tolerated,
+        )
+
+    def _remember(self, verdict: Verdict) -> None:
+        if len(self._reported) < MAX_REPORTED_FAILURES:
+            self._reported.append(
+                Failure(
+                    sequence=verdict.seq,
+                    expected_length=verdict.expected_length,
+                    actual_length=verdict.actual_length,
+                    expected_checksum=verdict.expected_checksum,
+                    actual_checksum=verdict.actual_checksum,
+                    diagnosis=verdict.diagnosis,
+                )
+            )
+
+    def _reject(self, verdict: Verdict) -> None:
+        self.rejected = f"Connection rejected: {mismatch_message(verdict)}"
+        self.deliver(Error("data_corruption", self.rejected, "disconnect"))
+        if self.wants_events:
+            self.deliver(self.report())
+
+    # -- results -------------------------------------------------------------------------------
+
+    def acknowledge(self, ack: Ack) -> bool:
+        """Take in the transcriber's acknowledgement; whether the window moved."""
+        moved = self.window.acknowledge(ack)
+        if moved and self.wants_events:
+            self.deliver(Acknowledged(self.window.received, self.window.commit.seq))
+        return moved
+
+    def sentence(self, text: str, end_sample: int) -> bool:
+        """A final result; whether it is new (a replay may repeat it)."""
+        if end_sample <= self._last_sentence_end:
+            return False
+        self._last_sentence_end = end_sample
+        if text:
+            self.sentences.append(text)
+            self.sentence_count += 1
+            self.deliver(FullSentence(text))
+        return True
+
+    def is_new(self, event_type: str, at_sample: int) -> bool:
+        """Whether an event is not the repetition of one that a replay went through again."""
+        if at_sample <= self._last_event_at.get(event_type, -1):
+            return False
+        self._last_event_at[event_type] = at_sample
+        return True
+
+    def missed_sentences(self, received: int) -> list[FullSentence]:
+        """Final results that a client which counted ``received`` of them has not seen."""
+        missing = min(max(0, self.sentence_count - received), len(self.sentences))
+        return [FullSentence(text) for text in list(self.sentences)[-missing:]] if missing else []
+
+    def report(self) -> Report:
+        """What became of the session's frames so far."""
+        return Report(
+            frames=self.window.next_seq,
+            audio_seconds=round(self._samples_s, 3),
+            ok=self.counts[Code.OK],
+            unverified=self.counts[Code.UNVERIFIED],
+            corrupt=self.counts[Code.CORRUPT],
+            failures=self._reported,
+            lost=self._sequence.lost,
+            repeated=self._sequence.repeated,
+            reordered=self._sequence.reordered,
+            retransmissions=self.window.retransmissions,
+            replays=self.replays,
+            sentences=self.sentence_count,
+            verdict_latency_ms=self._latency.summary(),
+        )

@@ -1,0 +1,98 @@
+// Frames kept until the server needs them no more, numbered as the server numbers them.
+// Decides only; the socket is connection.js's.
+
+/**
+ * A frame: `{samples: Int16Array, sampleRate, timestamp, index}`; `index` counts what the input
+ * delivered, from 0, dropped frames included.
+ *
+ * Bound: `maxBytes` of samples. When full, frames that a recorder already has are forgotten first
+ * (they would only serve a server that lost its memory); with none of those, the new frame is
+ * dropped and counted.
+ */
+export class FrameBuffer {
+  constructor({ maxBytes }) {
+    this.maxBytes = maxBytes;
+    this.frames = [];
+    this.bytes = 0;
+    this.dropped = 0;
+    this.resent = 0;
+    this.firstSequence = 0; // the server's number of frames[0]
+    this.sent = 0; // how many of `frames` went out on this connection
+    this.received = 0; // frames below this number are with a recorder
+    this.nextIndex = 0;
+    this.firstIndexOfSession = 0;
+    this.highestSentIndex = -1;
+  }
+
+  /** Keeps a frame of the input. Returns whether there was room. */
+  push(samples, sampleRate, timestamp) {
+    const frame = { samples, sampleRate, timestamp, index: this.nextIndex++ };
+    while (this.bytes + samples.byteLength > this.maxBytes && this.#forgetOldestReceived());
+    if (this.bytes + samples.byteLength > this.maxBytes) {
+      this.dropped += 1;
+      return false;
+    }
+    this.frames.push(frame);
+    this.bytes += samples.byteLength;
+    return true;
+  }
+
+  /** The next frame to send, counted as sent: `{frame, sequence, audioSequence, again}`. */
+  takeNext() {
+    if (this.sent >= this.frames.length) return null;
+    const frame = this.frames[this.sent];
+    const sequence = this.firstSequence + this.sent;
+    const again = frame.index <= this.highestSentIndex;
+    this.sent += 1;
+    if (again) this.resent += 1;
+    this.highestSentIndex = Math.max(this.highestSentIndex, frame.index);
+    return { frame, sequence, audioSequence: frame.index - this.firstIndexOfSession, again };
+  }
+
+  /** The server has frames below `received` with a recorder and needs none below `committed`. */
+  acknowledge(received, committed) {
+    this.received = Math.max(this.received, received);
+    while (this.firstSequence < committed && this.sent > 0) this.#shift();
+  }
+
+  /**
+   * A connection begins that continues the session: send again from `nextSequence`.
+   * Returns how many frames the server wanted that are no longer held.
+   */
+  resume(nextSequence, committedSequence) {
+    this.received = Math.min(this.received, nextSequence);
+    while (this.frames.length && this.firstSequence < committedSequence) this.#shift();
+    const missing = Math.max(0, this.firstSequence - nextSequence);
+    if (missing) this.firstSequence = nextSequence; // the server numbers what comes
+    this.sent = Math.min(this.frames.length, nextSequence - this.firstSequence);
+    return missing;
+  }
+
+  /** A connection begins a session that the server does not know: all that is held, from 0. */
+  restart() {
+    this.firstSequence = 0;
+    this.received = 0;
+    this.sent = 0;
+    this.firstIndexOfSession = this.frames.length ? this.frames[0].index : this.nextIndex;
+  }
+
+  get unsent() {
+    return this.frames.length - this.sent;
+  }
+
+  get held() {
+    return this.frames.length;
+  }
+
+  #forgetOldestReceived() {
+    if (!this.frames.length || this.sent === 0 || this.firstSequence >= this.received) return false;
+    this.#shift();
+    return true;
+  }
+
+  #shift() {
+    this.bytes -= this.frames.shift().samples.byteLength;
+    this.firstSequence += 1;
+    this.sent = Math.max(0, this.sent - 1);
+  }
+}

@@ -1,0 +1,253 @@
+"""What the gateway knows of one session's frames on their way to the recorder.
+
+A frame is kept from its arrival until the transcriber commits it; it is *in flight* until the
+transcriber has fed it, and *judged* once its verdict came. A frame that makes no progress within
+the retransmission timeout is sent again. Holds no socket and no clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from common.envelope import Ack, Commit, Verdict
+
+RECORDER_RATE_HZ: Final = 16_000
+START: Final = Commit(seq=0, skip_samples=0, sample=0)
+
+
+class RetransmissionTimer:
+    """Retransmission timeout out of measured verdict latencies, as RFC 6298 does for TCP.
+
+    Args:
+        least_s, most_s: bounds of the timeout, in seconds.
+    """
+
+    def __init__(self, least_s: float, most_s: float) -> None:
+        self._least_s = least_s
+        self._most_s = most_s
+        self._smoothed_s: float | None = None
+        self._deviation_s = 0.0
+
+    def measured(self, latency_s: float) -> None:
+        """Take in how long a frame that was sent once took to its verdict."""
+        if self._smoothed_s is None:
+            self._smoothed_s, self._deviation_s = latency_s, latency_s / 2
+            return
+        error_s = latency_s - self._smoothed_s
+        self._smoothed_s += error_s / 8
+        self._deviation_s += (abs(error_s) - self._deviation_s) / 4
+
+    def timeout_s(self, attempts: int) -> float:
+        """Seconds to wait after the ``attempts``-th send (from 1); doubles with each."""
+        smoothed_s = self._smoothed_s or 0.0
+        base_s = max(self._least_s, smoothed_s + 4 * self._deviation_s)
+        return float(min(self._most_s, base_s * 2 ** min(attempts - 1, 16)))
+
+
+class HeldFrame:
+    """One frame that is kept: the client's message and how far it got."""
+
+    __slots__ = (
+        "attempts",
+        "due_s",
+        "judged",
+        "message",
+        "received_ns",
+        "received_s",
+        "samples_16k",
+        "verdict",
+    )
+
+    def __init__(self, message: bytes, received_s: float, received_ns: int) -> None:
+        self.message = message
+        self.received_s = received_s
+        self.received_ns = received_ns
+        self.attempts = 0
+        self.due_s = 0.0
+        self.judged = False
+        self.verdict: Verdict | None = None
+        self.samples_16k = 0.0
+
+
+class Window:
+    """The frames of one session, from acceptance to commit.
+
+    Invariant: ``base <= received <= unsent <= next_seq`` and ``judged <= next_seq``.
+
+    Attributes:
+        base: first frame that is kept; all before it are committed (or were given up).
+        received: frames below it were fed to the recorder.
+        unsent: first frame that was not sent to the present transcriber.
+        next_seq: number of the next frame to come.
+        judged: verdicts of all frames below it were taken, in order.
+        retained_bytes: size of all messages kept.
+    """
+
+    def __init__(self, limit: int, timer: RetransmissionTimer) -> None:
+        self.limit = limit
+        self.timer = timer
+        self.base = 0
+        self.received = 0
+        self.unsent = 0
+        self.next_seq = 0
+        self.judged = 0
+        self.retained_bytes = 0
+        self.retransmissions = 0
+        self.commit = START
+        self._base_sample = 0.0
+        self._frames: deque[HeldFrame] = deque()
+        self._held_below = 0
+        self._gaps: frozenset[int] = frozenset()
+        self._lost: deque[int] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """Frames accepted and not yet fed to a recorder."""
+        return self.next_seq - self.received
+
+    @property
+    def replay_start(self) -> Commit:
+        """Where a fresh recorder has to start: the last commit, or past what was given up."""
+        if self.base <= self.commit.seq:
+            return self.commit
+        return Commit(self.base, 0, int(self._base_sample))
+
+    @property
+    def full(self) -> bool:
+        """Whether the client must wait before it sends more."""
+        return self.in_flight >= self.limit
+
+    @property
+    def quiet(self) -> bool:
+        """Whether every frame was fed and judged, so that nothing can need a retransmission."""
+        return self.received == self.next_seq == self.judged
+
+    def frame(self, seq: int) -> HeldFrame | None:
+        """The frame numbered ``seq`` while it is kept."""
+        index = seq - self.base
+        return self._frames[index] if 0 <= index < len(self._frames) else None
+
+    def accept(self, message: bytes, now_s: float, now_ns: int) -> int:
+        """Keep a new frame; its seq."""
+        seq = self.next_seq
+        self._frames.append(HeldFrame(message, now_s, now_ns))
+        self.next_seq += 1
+        self.retained_bytes += len(message)
+        return seq
+
+    def to_send(self) -> int | None:
+        """The frame to send next: first what was lost, then what was never sent."""
+        while self._lost:
+            seq = self._lost[0]
+            if self._missing(seq):
+                return seq
+            self._lost.popleft()
+        if self.unsent < min(self.next_seq, self.received + self.limit):
+            return self.unsent
+        return None
+
+    def sent(self, seq: int, now_s: float) -> HeldFrame:
+        """Note that ``seq`` went out; due again after its timeout."""
+        frame = self._frames[seq - self.base]
+        frame.attempts += 1
+        frame.due_s = now_s + self.timer.timeout_s(frame.attempts)
+        if self._lost and self._lost[0] == seq:
+            self._lost.popleft()
+            self.retransmissions += 1
+        elif seq == self.unsent:
+            self.unsent += 1
+        return frame
+
+    def expire(self, now_s: float) -> bool:
+        """Queue what made no progress within its timeout for sending again; whether any did not."""
+        if self.quiet:
+            return False
+        queued = set(self._lost)
+        for seq in range(max(self.base, min(self.received, self.judged)), self.unsent):
+            frame = self._frames[seq - self.base]
+            if frame.due_s <= now_s and seq not in queued and self._missing(seq):
+                self._lost.append(seq)
+        return bool(self._lost)
+
+    def judge(self, verdict: Verdict, now_s: float) -> Iterator[tuple[HeldFrame, Verdict]]:
+        """Take in a verdict; yields those whose turn has come, in seq order, each once.
+
+        A repeated verdict, or one for a frame that is not kept, yields nothing.
+        """
+        frame = self.frame(verdict.seq)
+        if frame is None or frame.judged or not frame.attempts:
+            return
+        frame.judged = True
+        if verdict.sample_rate_hz:
+            frame.samples_16k = verdict.actual_length * RECORDER_RATE_HZ / verdict.sample_rate_hz
+        frame.verdict = verdict
+        if frame.attempts == 1:
+            self.timer.measured(now_s - frame.received_s)
+        while (next_frame := self.frame(self.judged)) is not None and next_frame.judged:
+            self.judged += 1
+            in_turn, next_frame.verdict = next_frame.verdict, None
+            if in_turn is not None:
+                yield next_frame, in_turn
+        self._forget()
+
+    def acknowledge(self, ack: Ack) -> bool:
+        """Take in an acknowledgement; whether the window moved."""
+        moved = False
+        if self.received < ack.received <= self.next_seq:
+            self.received = ack.received
+            self.unsent = max(self.unsent, self.received)
+            moved = True
+        self._held_below = ack.held_below
+        self._gaps = frozenset(ack.gaps)
+        return self.commit_to(ack.commit) or moved
+
+    def commit_to(self, commit: Commit) -> bool:
+        """Let go of what no replay will need; whether that is more than before."""
+        if commit.sample <= self.commit.sample or commit.seq > self.received:
+            return False
+        self.commit = commit
+        self._forget()
+        return True
+
+    def reopen(self) -> int:
+        """Start over at the last commit, with a fresh recorder; how many frames it will replay."""
+        start = self.replay_start.seq
+        replayed = self.received - start
+        self.received = self.unsent = start
+        self._held_below = 0
+        self._gaps = frozenset()
+        self._lost.clear()
+        return replayed
+
+    def give_up_oldest(self, target_bytes: int) -> int:
+        """Let go of fed and judged frames, oldest first, until ``target_bytes`` are kept.
+
+        They cannot be replayed any more. Returns how many frames that costs.
+        """
+        given_up = 0
+        while self.retained_bytes > target_bytes and self.base < min(self.received, self.judged):
+            self._drop_oldest()
+            given_up += 1
+        return given_up
+
+    def _missing(self, seq: int) -> bool:
+        """Whether the frame still needs a verdict or has not reached the transcriber."""
+        frame = self.frame(seq)
+        if frame is None:
+            return False
+        held = seq < self.received or (seq < self._held_below and seq not in self._gaps)
+        return not (frame.judged and held)
+
+    def _forget(self) -> None:
+        while self.base < min(self.commit.seq, self.judged):
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        frame = self._frames.popleft()
+        self.retained_bytes -= len(frame.message)
+        self._base_sample += frame.samples_16k
+        self.base += 1
+        if self.base == self.commit.seq:
+            self._base_sample = self.commit.sample - self.commit.skip_samples
