@@ -1,0 +1,1 @@
+"""Turns verified audio into text: one recorder per session over engines that all share."""

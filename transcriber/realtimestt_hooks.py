@@ -1,0 +1,150 @@
+"""The module-level names of RealtimeSTT 1.1.2 that a session's threads see differently.
+
+RealtimeSTT is written for one recorder per process. Served from one process, many recorders need
+audio time instead of wall time, voice detection on their own thread instead of a new one per
+chunk, locks of ``threading`` instead of ``multiprocessing`` (a semaphore file and a tracker
+process otherwise), no log handler per recorder, no garbage collection at each end, and nothing
+printed. Each name below is replaced
+once, by something that acts as before on any thread that belongs to no session.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import gc
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from RealtimeSTT.core import (
+    initialization,
+    lifecycle,
+    realtime,
+    recording,
+    shutdown,
+    transcription_api,
+    voice_activity,
+)
+
+from transcriber.audio_clock import SessionTime, current
+
+log = logging.getLogger("realtimestt")
+
+
+class _InlineThread:
+    """A thread that runs its target within :meth:`start`."""
+
+    def __init__(self, target: Callable[..., Any], args: tuple[Any, ...] = ()) -> None:
+        self._target = target
+        self._args = args
+
+    def start(self) -> None:
+        self._target(*self._args)
+
+
+class _DetectorThreading:
+    """``threading``, but the voice check of a session's chunk ends before the next begins."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "Thread" and current() is not None:
+            return _InlineThread
+        return getattr(threading, name)
+
+
+class _Value:
+    """``multiprocessing.Value`` within one process."""
+
+    def __init__(self, _type: object, value: object) -> None:
+        self.value = value
+
+
+class _RecorderMultiprocessing:
+    """``torch.multiprocessing``, but what stays in one process is of ``threading``."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        if current() is not None:
+            within_process: dict[str, Any] = {
+                "Event": threading.Event,
+                "Value": _Value,
+                "Queue": queue.Queue,
+                # Or each recorder would set the start method of the whole process.
+                "get_start_method": lambda allow_none=False: "spawn",
+            }
+            if name in within_process:
+                return within_process[name]
+        return getattr(self._real, name)
+
+
+class _Collector:
+    """``gc``, but closing a session among many does not stop them all for a full collection."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "collect" and current() is not None:
+            return lambda: 0
+        return getattr(gc, name)
+
+
+def _print(*args: Any, **kwargs: Any) -> None:
+    if current() is None:
+        builtins.print(*args, **kwargs)
+
+
+def _with_clock(run: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Run a recorder's thread on its session's clock."""
+
+    @functools.wraps(run)
+    def bound(recorder: Any) -> None:
+        clock = getattr(recorder, "clock", None)
+        if clock is None:
+            run(recorder)
+            return
+        with clock.bound():
+            run(recorder)
+
+    return bound
+
+
+def _configure_logger(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def configure(*args: Any, **kwargs: Any) -> None:
+        if current() is None:
+            original(*args, **kwargs)
+
+    return configure
+
+
+def _submit_early(original: Callable[..., None]) -> Callable[..., None]:
+    """Early transcriptions belong to their recording; RealtimeSTT takes the last one it gets."""
+
+    @functools.wraps(original)
+    def submit(recorder: Any, audio: Any, language: Any, use_prompt: Any, options: Any) -> None:
+        if hasattr(recorder, "submit_early"):
+            recorder.submit_early(audio, language, use_prompt, options)
+        else:
+            original(recorder, audio, language, use_prompt, options)
+
+    return submit
+
+
+@functools.cache
+def install() -> None:
+    """Replace the names, once per process."""
+    session_time = SessionTime()
+    for module in (lifecycle, realtime, recording, voice_activity):
+        module.time = session_time
+    voice_activity.threading = _DetectorThreading()
+    initialization.mp = _RecorderMultiprocessing(initialization.mp)
+    initialization.run_recording_worker = _with_clock(initialization.run_recording_worker)
+    initialization.run_realtime_worker = _with_clock(initialization.run_realtime_worker)
+    initialization._configure_logger = _configure_logger(initialization._configure_logger)
+    recording.submit_transcription_request = _submit_early(recording.submit_transcription_request)
+    shutdown.gc = _Collector()
+    for module in (shutdown, transcription_api):
+        module.print = _print
+    log.propagate = True  # to the handlers of the process, instead of one more per recorder

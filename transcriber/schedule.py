@@ -1,0 +1,193 @@
+"""Which requests go to an engine next. Decides only: no threads, no clock of its own.
+
+Finals run before partials, sessions take turns, a session has at most one partial waiting (the
+latest), partials that waited past their deadline are dropped, and they leave the engine alone
+for a while after each turn, so that they take no more than their share of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections import OrderedDict, deque
+from typing import Generic, NamedTuple, TypeVar
+
+from common.errors import SttError
+
+P = TypeVar("P")
+
+
+class Kind(enum.IntEnum):
+    """What a request is for."""
+
+    FINAL = 0
+    REALTIME = 1
+
+
+class QueueFullError(SttError):
+    """A session has too many finals waiting: it outran its back-pressure."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of a schedule; the first three are the engine's."""
+
+    concurrency: int = 1
+    max_batch: int = 1
+    realtime_share: float = 1.0
+    realtime_deadline_s: float = 1.0
+    finals_per_session: int = 8
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Job(Generic[P]):
+    """A request in the queue. ``payload`` is the caller's."""
+
+    session: str
+    kind: Kind
+    payload: P
+    submitted_s: float
+
+
+class Submission(NamedTuple, Generic[P]):
+    """A new job and the one that it replaces, if any."""
+
+    job: Job[P]
+    superseded: Job[P] | None
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Batch(Generic[P]):
+    """Jobs of one kind that run together."""
+
+    kind: Kind
+    jobs: list[Job[P]]
+    started_s: float
+
+
+class Schedule(Generic[P]):
+    """The queue before one engine."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # Sessions in order of their turn; one that was served goes to the end.
+        self._finals: OrderedDict[str, deque[Job[P]]] = OrderedDict()
+        self._partials: OrderedDict[str, Job[P]] = OrderedDict()
+        self._running = {Kind.FINAL: 0, Kind.REALTIME: 0}
+        self._partials_from_s = float("-inf")
+        # With one worker partials may use it; with more, one is always left to finals.
+        self._realtime_slots = max(1, limits.concurrency - 1)
+
+    @property
+    def waiting_finals(self) -> int:
+        """Finals in the queue."""
+        return sum(map(len, self._finals.values()))
+
+    @property
+    def waiting_partials(self) -> int:
+        """Partials in the queue."""
+        return len(self._partials)
+
+    def submit(self, session: str, kind: Kind, payload: P, now: float) -> Submission[P]:
+        """Queue a request.
+
+        Raises:
+            QueueFullError: the session has too many finals waiting.
+        """
+        job = Job(session, kind, payload, now)
+        if kind is Kind.FINAL:
+            waiting = self._finals.setdefault(session, deque())
+            if len(waiting) >= self._limits.finals_per_session:
+                raise QueueFullError(
+                    f"{len(waiting)} recordings of one session wait for their transcription"
+                )
+            waiting.append(job)
+            return Submission(job, None)
+        # Replaced in its place: a session that asks often keeps its turn, and no more.
+        superseded = self._partials.get(session)
+        self._partials[session] = job
+        return Submission(job, superseded)
+
+    def cancel(self, job: Job[P]) -> bool:
+        """Take a job out of the queue; false when it runs or ran."""
+        if job.kind is Kind.REALTIME:
+            found = self._partials.get(job.session) is job
+            if found:
+                del self._partials[job.session]
+            return found
+        waiting = self._finals.get(job.session)
+        if waiting is None or job not in waiting:
+            return False
+        waiting.remove(job)
+        if not waiting:
+            del self._finals[job.session]
+        return True
+
+    def forget(self, session: str) -> list[Job[P]]:
+        """Take all jobs of a session out of the queue."""
+        jobs = list(self._finals.pop(session, ()))
+        partial = self._partials.pop(session, None)
+        return jobs if partial is None else [*jobs, partial]
+
+    def expire(self, now: float) -> list[Job[P]]:
+        """Take partials that waited past their deadline out of the queue."""
+        oldest = now - self._limits.realtime_deadline_s
+        expired = [job for job in self._partials.values() if job.submitted_s <= oldest]
+        for job in expired:
+            del self._partials[job.session]
+        return expired
+
+    def take(self, now: float) -> Batch[P] | None:
+        """The jobs to run now, or None. Each batch is given back to :meth:`finish`."""
+        if sum(self._running.values()) >= self._limits.concurrency:
+            return None
+        if self._finals:
+            jobs = self._take_finals()
+            kind = Kind.FINAL
+        elif (
+            self._partials
+            and now >= self._partials_from_s
+            and self._running[Kind.REALTIME] < self._realtime_slots
+        ):
+            count = min(self._limits.max_batch, len(self._partials))
+            jobs = [self._partials.popitem(last=False)[1] for _ in range(count)]
+            kind = Kind.REALTIME
+        else:
+            return None
+        self._running[kind] += 1
+        return Batch(kind, jobs, now)
+
+    def finish(self, batch: Batch[P], now: float) -> None:
+        """A batch has run, well or not."""
+        self._running[batch.kind] -= 1
+        if batch.kind is Kind.REALTIME:
+            pause = (now - batch.started_s) * (1 / self._limits.realtime_share - 1)
+            self._partials_from_s = max(self._partials_from_s, now + pause)
+
+    def next_change_s(self, now: float) -> float | None:
+        """When :meth:`expire` or :meth:`take` may do more without anything else happening."""
+        if not self._partials:
+            return None
+        deadline = min(job.submitted_s for job in self._partials.values())
+        deadline += self._limits.realtime_deadline_s
+        if now < self._partials_from_s < deadline:
+            return self._partials_from_s
+        return deadline
+
+    def clear(self) -> list[Job[P]]:
+        """Take all jobs out of the queue."""
+        jobs = [job for waiting in self._finals.values() for job in waiting]
+        jobs += self._partials.values()
+        self._finals.clear()
+        self._partials.clear()
+        return jobs
+
+    def _take_finals(self) -> list[Job[P]]:
+        jobs: list[Job[P]] = []
+        while self._finals and len(jobs) < self._limits.max_batch:
+            # One per session and round, so that a batch is shared as a single slot would be.
+            session, waiting = self._finals.popitem(last=False)
+            jobs.append(waiting.popleft())
+            if waiting:
+                self._finals[session] = waiting
+        return jobs

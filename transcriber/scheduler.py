@@ -1,0 +1,313 @@
+"""Runs the schedule: threads that carry requests of all sessions to the shared engines."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, NamedTuple
+
+from transcriber.engines.base import AudioRequest, Engine, FloatAudio, Outcome, Transcript
+from transcriber.schedule import Batch, Job, Kind, Limits, Schedule
+
+log = logging.getLogger(__name__)
+
+NOTHING: Final = Transcript("")
+"""What a partial that was dropped comes back as."""
+
+
+class BatchReport(NamedTuple):
+    """One call of an engine, for metrics."""
+
+    kind: Kind
+    size: int
+    queue_delays_s: list[float]
+    inference_s: float
+    audio_s: float
+    failures: int
+
+
+@dataclasses.dataclass(slots=True)
+class Counters:
+    """Totals since the start."""
+
+    finals: int = 0
+    partials: int = 0
+    partials_dropped: int = 0
+    failures: int = 0
+    batches: int = 0
+    inference_s: float = 0.0
+    queue_delay_s: float = 0.0
+
+
+class _Payload(NamedTuple):
+    request: AudioRequest
+    future: Future[Transcript]
+
+
+class _Lane:
+    """One engine, its queue and its threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        realtime_deadline_s: float,
+        counters: Counters,
+        on_batch: Callable[[BatchReport], None] | None,
+    ) -> None:
+        self.engine = engine
+        self._counters = counters
+        self._on_batch = on_batch
+        self._schedule: Schedule[_Payload] = Schedule(
+            Limits(
+                concurrency=engine.concurrency,
+                max_batch=engine.max_batch,
+                realtime_share=engine.realtime_share,
+                realtime_deadline_s=realtime_deadline_s,
+            )
+        )
+        self._changed = threading.Condition()
+        self._closed = False
+        self._running: set[Job[_Payload]] = set()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{engine.name}-{number}", daemon=True)
+            for number in range(engine.concurrency)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, session: str, kind: Kind, request: AudioRequest) -> Future[Transcript]:
+        future: Future[Transcript] = Future()
+        with self._changed:
+            if self._closed:
+                raise CancelledError("the engine is closed")
+            payload = _Payload(request, future)
+            job, superseded = self._schedule.submit(session, kind, payload, time.monotonic())
+            self._changed.notify()
+        if superseded is not None:
+            self._drop([superseded])
+        future.add_done_callback(lambda done: self._withdraw(job) if done.cancelled() else None)
+        return future
+
+    def forget(self, session: str) -> None:
+        """Cancel all requests of a session, those that run included."""
+        with self._changed:
+            jobs = self._schedule.forget(session)
+            jobs += [job for job in self._running if job.session == session]
+        for job in jobs:
+            job.payload.future.cancel()
+
+    def waiting(self) -> tuple[int, int]:
+        with self._changed:
+            return self._schedule.waiting_finals, self._schedule.waiting_partials
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            waiting = self._schedule.clear()
+            self._changed.notify_all()
+        for job in waiting:
+            job.payload.future.cancel()
+        self.engine.close()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def _withdraw(self, job: Job[_Payload]) -> None:
+        with self._changed:
+            self._schedule.cancel(job)
+
+    def _drop(self, jobs: list[Job[_Payload]]) -> None:
+        with self._changed:
+            self._counters.partials_dropped += len(jobs)
+        for job in jobs:
+            _resolve(job.payload.future, NOTHING)
+
+    def _run(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            requests = [job.payload.request for job in batch.jobs]
+            try:
+                outcomes = self.engine.transcribe(requests)
+            except Exception as error:  # whatever an engine raises is the request's outcome
+                outcomes = [error] * len(requests)
+            now = time.monotonic()
+            with self._changed:
+                self._schedule.finish(batch, now)
+                self._running.difference_update(batch.jobs)
+                self._changed.notify_all()
+            self._count(batch, outcomes, now)
+            for job, outcome in zip(batch.jobs, outcomes, strict=True):
+                _resolve(job.payload.future, outcome)
+
+    def _next_batch(self) -> Batch[_Payload] | None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                expired = self._schedule.expire(now)
+                batch = None if self._closed else self._schedule.take(now)
+                if batch is not None:
+                    self._running.update(batch.jobs)
+                elif self._closed:
+                    return None
+                elif not expired:
+                    until = self._schedule.next_change_s(now)
+                    self._changed.wait(None if until is None else max(0.0, until - now))
+            self._drop(expired)
+            if batch is not None:
+                return batch
+
+    def _count(self, batch: Batch[_Payload], outcomes: list[Outcome], now: float) -> None:
+        delays = [batch.started_s - job.submitted_s for job in batch.jobs]
+        report = BatchReport(
+            kind=batch.kind,
+            size=len(batch.jobs),
+            queue_delays_s=delays,
+            inference_s=now - batch.started_s,
+            audio_s=sum(job.payload.request.audio.size for job in batch.jobs) / 16_000,
+            failures=sum(isinstance(outcome, Exception) for outcome in outcomes),
+        )
+        with self._changed:
+            counters = self._counters
+            if batch.kind is Kind.FINAL:
+                counters.finals += report.size
+            else:
+                counters.partials += report.size
+            counters.failures += report.failures
+            counters.batches += 1
+            counters.inference_s += report.inference_s
+            counters.queue_delay_s += sum(delays)
+        if self._on_batch is not None:
+            self._on_batch(report)
+
+
+def _resolve(future: Future[Transcript], outcome: Outcome) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+class _Executor:
+    def __init__(self, lane: _Lane, session: str) -> None:
+        self._lane = lane
+        self._session = session
+        self._closed = False
+
+    def close(self) -> None:
+        """Take no more requests: they are cancelled at once."""
+        self._closed = True
+
+    def _submit(self, kind: Kind, request: AudioRequest) -> Future[Transcript]:
+        if self._closed:
+            raise CancelledError("the session is closed")
+        return self._lane.submit(self._session, kind, request)
+
+
+class FinalExecutor(_Executor):
+    """Final transcriptions of one session, by the signature that RealtimeSTT calls."""
+
+    def submit(
+        self,
+        audio: FloatAudio,
+        language: str | None = None,
+        use_prompt: bool = True,
+        **options: Any,
+    ) -> Future[Transcript]:
+        """Queue a transcription; cancelling the future takes it back.
+
+        Raises:
+            QueueFullError: the session has too many finals waiting.
+            CancelledError: the session or the scheduler is closed.
+        """
+        request = AudioRequest(
+            audio, language or None, use_prompt, False, bool(options.get("word_timestamps"))
+        )
+        return self._submit(Kind.FINAL, request)
+
+    def transcribe(
+        self,
+        audio: FloatAudio,
+        language: str | None = None,
+        use_prompt: bool = True,
+        **options: Any,
+    ) -> Transcript:
+        """Transcribe and wait.
+
+        Raises:
+            Exception: as :meth:`submit`, or what the engine raised.
+        """
+        return self.submit(audio, language, use_prompt, **options).result()
+
+
+class RealtimeExecutor(_Executor):
+    """Partial transcriptions of one session, by the signature that RealtimeSTT calls."""
+
+    def transcribe(
+        self, audio: FloatAudio, language: str | None = None, use_prompt: bool = True, **_: Any
+    ) -> Transcript:
+        """Transcribe and wait; an empty text when the request was dropped for newer ones."""
+        request = AudioRequest(audio, language or None, use_prompt, True)
+        try:
+            return self._submit(Kind.REALTIME, request).result()
+        except CancelledError:
+            return NOTHING
+
+
+class Scheduler:
+    """Shares the engines among all sessions. Thread-safe.
+
+    Args:
+        engine: for finals, and for partials where ``realtime_engine`` is None.
+        realtime_engine: a faster one for partials, with a queue of its own.
+        on_batch: called after each call of an engine, on its thread; must not block.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        realtime_engine: Engine | None = None,
+        *,
+        realtime_deadline_s: float = 1.0,
+        on_batch: Callable[[BatchReport], None] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self._finals = _Lane(engine, realtime_deadline_s, self.counters, on_batch)
+        self._partials = self._finals
+        if realtime_engine is not None and realtime_engine is not engine:
+            self._partials = _Lane(realtime_engine, realtime_deadline_s, self.counters, on_batch)
+
+    def final_executor(self, session: str) -> FinalExecutor:
+        """For ``AudioToTextRecorder(transcription_executor=...)``."""
+        return FinalExecutor(self._finals, session)
+
+    def realtime_executor(self, session: str, use_main: bool = False) -> RealtimeExecutor:
+        """For ``AudioToTextRecorder(realtime_transcription_executor=...)``.
+
+        Args:
+            use_main: partials come from the engine for finals.
+        """
+        return RealtimeExecutor(self._finals if use_main else self._partials, session)
+
+    def waiting(self) -> tuple[int, int]:
+        """Finals and partials in the queues."""
+        finals, partials = self._finals.waiting()
+        if self._partials is not self._finals:
+            partials += self._partials.waiting()[1]
+        return finals, partials
+
+    def forget(self, session: str) -> None:
+        """Cancel what a session still waits for."""
+        for lane in self._lanes():
+            lane.forget(session)
+
+    def close(self) -> None:
+        """Close the engines and end the threads; waiting requests are cancelled."""
+        for lane in self._lanes():
+            lane.close()
+
+    def _lanes(self) -> list[_Lane]:
+        return list(dict.fromkeys((self._finals, self._partials)))

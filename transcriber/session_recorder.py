@@ -1,0 +1,412 @@
+"""RealtimeSTT's recorder, made deterministic: what it does depends on the audio alone.
+
+Imports RealtimeSTT, and with it torch: some seconds. ``recorder.py`` imports it when needed.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, Protocol
+
+import webrtcvad
+
+from transcriber import realtimestt_hooks
+from transcriber.audio_clock import SAMPLE_RATE_HZ, AudioClock
+from transcriber.engines.base import FloatAudio, Transcript
+from transcriber.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
+from transcriber.recorder_events import NoticeType
+from transcriber.recorder_options import RecorderOptions, recorder_arguments
+from transcriber.schedule import QueueFullError
+from transcriber.scheduler import FinalExecutor, RealtimeExecutor
+from transcriber.utterance import CommitTracker, Utterance
+
+realtimestt_hooks.install()
+
+from RealtimeSTT import AudioToTextRecorder  # noqa: E402 - after its modules were adapted
+from RealtimeSTT.core.recording_buffers import set_audio_from_frames  # noqa: E402
+from RealtimeSTT.core.state import set_recorder_state  # noqa: E402
+from RealtimeSTT.core.text_formatting import preprocess_output  # noqa: E402
+from RealtimeSTT.core.voice_activity import (  # noqa: E402
+    clear_pre_recording_buffer,
+    reset_silero_vad_state,
+)
+
+log = logging.getLogger(__name__)
+
+_QUIET_S: Final = 1.0
+"""RealtimeSTT counts WebRTC speech as recent for this long."""
+_MIN_TAIL_CHUNKS: Final = 2
+"""The recorder starts one chunk after the one in which speech was found."""
+
+
+class TranscriptionFailedError(Exception):
+    """A final transcription failed each time it was tried."""
+
+
+class Listener(Protocol):
+    """Whoever is told what the recorder does; called on its threads, must not block or raise."""
+
+    def notice(self, kind: NoticeType) -> None:
+        """Something happened at the clock's position."""
+
+    def partial(self, text: str) -> None:
+        """RealtimeSTT has a partial result."""
+
+    def transcription_starts(self, audio: FloatAudio) -> None:
+        """The final transcription of a recording begins."""
+
+    def committed(self, sample: int) -> None:
+        """No replay needs the audio before ``sample``."""
+
+    def consumed(self) -> None:
+        """A chunk was taken from the feed."""
+
+
+class SessionRecorder(AudioToTextRecorder):  # type: ignore[misc]
+    """One session's recorder. Its recording thread does all segmentation; see ``feed``.
+
+    It always listens: it arms itself before the first chunk and after each recording, and at
+    these points its state is that of a fresh recorder. So a replay that starts where a recording
+    stopped yields the later recordings byte for byte.
+
+    Args:
+        start_sample: position in the session of the first sample that will be fed.
+    """
+
+    # RealtimeSTT's, as used here.
+    audio: FloatAudio | None
+    speech_end_silence_start: float
+    transcription_executor: FinalExecutor
+
+    def __init__(
+        self,
+        options: RecorderOptions,
+        listener: Listener,
+        final_executor: FinalExecutor,
+        realtime_executor: RealtimeExecutor,
+        start_sample: int = 0,
+    ) -> None:
+        self.clock = AudioClock(start_sample)
+        self.utterance: Utterance | None = None
+        """The recording whose text is awaited."""
+        self._options = options
+        self._listener = listener
+        self._utterances: queue.SimpleQueue[Utterance | None] = queue.SimpleQueue()
+        self._recording_from = start_sample
+        self._early: Future[Transcript] | None = None
+        self._final: Future[Transcript] | None = None
+        self._open_utterances: deque[Utterance] = deque()
+        self._aborting = False
+        self._rearm = True
+        self._tail_chunks = 0
+        self._closing = threading.Event()
+        self.feed = ChunkFeed(self._before_chunk)
+        with self.clock.bound():
+            super().__init__(
+                **recorder_arguments(options),
+                transcription_executor=final_executor,
+                realtime_transcription_executor=realtime_executor,
+                on_transcription_start=listener.transcription_starts,
+                on_realtime_transcription_update=listener.partial,
+                on_turn_detection_stop=self._turn_detection_stopped,
+                **{f"on_{name}": _notifier(listener, kind) for name, kind in _CALLBACKS.items()},
+            )
+        pre_roll = (self.audio_buffer.maxlen or 0) * CHUNK_SAMPLES
+        self._commits = CommitTracker(start_sample, pre_roll)
+        if start_sample and self.min_gap_between_recordings:
+            # Fed from where a recording stopped: the gap counts from there.
+            self.recording_stop_time = self.clock.time()
+        self.audio_queue = self.feed
+
+    # -- recording thread ----------------------------------------------------------------------
+
+    def _before_chunk(self, samples: int) -> None:
+        position = self.clock.position
+        if self.is_recording and position - self._recording_from >= (
+            self._options.max_recording_s * SAMPLE_RATE_HZ
+        ):
+            self.stop_now()
+        if self._rearm:
+            # Here, and not at the stop: RealtimeSTT still keeps the chunk that stopped it.
+            self._rearm = False
+            self._arm()
+        elif not self.is_recording:
+            self._keep_listening(position)
+        self.clock.advance(samples)
+        self._listener.consumed()
+
+    def _arm(self) -> None:
+        """Listen, in the state of a fresh recorder."""
+        clear_pre_recording_buffer(self)
+        self._refresh_detectors()
+        if self.speech_end_silence_start:
+            self.speech_end_silence_start = 0
+            self._turn_detection_stopped()
+        self.awaiting_speech_end = False
+        self.listen_start = self.clock.time()
+        if self.min_gap_between_recordings:
+            set_recorder_state(self, "listening")
+        else:
+            # While this is 0 RealtimeSTT's loop keeps its state up to date, wake words included.
+            self.recording_stop_time = 0
+        self.continuous_listening = not self.use_wake_words
+        self.start_recording_on_voice_activity = True
+        self.stop_recording_on_voice_deactivity = True
+
+    def _refresh_detectors(self) -> None:
+        # A WebRTC detector adapts to what it hears and cannot be reset.
+        self.webrtc_vad_model = webrtcvad.Vad(self.webrtc_sensitivity)
+        self.is_webrtc_speech_active = False
+        self.last_webrtc_speech_time = 0
+        self.silero_check_time = 0
+        reset_silero_vad_state(self)
+
+    def _keep_listening(self, position: int) -> None:
+        # RealtimeSTT disarms itself for good when speech begins within the gap between recordings.
+        self.start_recording_on_voice_activity = True
+        sample = self._commits.listening_at(position)
+        if sample is not None:
+            self._listener.committed(sample)
+        if self.wakeword_detected:
+            return
+        quiet = self.clock.time() - self.last_webrtc_speech_time > _QUIET_S
+        if self._commits.should_rebase(position, quiet, bool(self.is_silero_speech_active)):
+            self._refresh_detectors()
+
+    def start(self, frames: list[bytes] | None = None) -> SessionRecorder:
+        """Start a recording, on the recording thread."""
+        before = self.realtime_recording_id
+        super().start(frames)
+        if self.realtime_recording_id != before:
+            # The current chunk and the pre-roll, which RealtimeSTT adds next.
+            chunks = 1 + len(self.audio_buffer)
+            self._recording_from = self.clock.position - chunks * CHUNK_SAMPLES
+            self.allowed_to_early_transcribe = True
+            self._drop_early()
+            self._commits.recording_started()
+        return self
+
+    def stop(
+        self, backdate_stop_seconds: float = 0.0, backdate_resume_seconds: float = 0.0
+    ) -> SessionRecorder:
+        """Stop the recording, if it has the least length, on the recording thread."""
+        if not self.is_recording:
+            return self
+        super().stop(backdate_stop_seconds, backdate_resume_seconds)
+        if not self.is_recording:
+            early, self._early = self._early, None
+            if backdate_stop_seconds and early is not None:
+                early.cancel()
+                early = None
+            end = self.clock.position
+            self._rearm = True
+            self._commits.recording_stopped(end)
+            utterance = Utterance(self._recording_from, end, early, self._aborting)
+            self._open_utterances.append(utterance)
+            self._utterances.put(utterance)
+        return self
+
+    def stop_now(self) -> None:
+        """Stop the recording whatever its length, on the recording thread."""
+        self.recording_start_time = 0
+        self.stop()
+
+    def _turn_detection_stopped(self) -> None:
+        self._listener.notice(NoticeType.TURN_DETECTION_STOP)
+        if self.is_recording:  # speech goes on: what was transcribed early is not all
+            self._drop_early()
+
+    def submit_early(
+        self, audio: FloatAudio, language: str, use_prompt: bool, options: dict[str, Any] | None
+    ) -> None:
+        """Transcribe the recording so far, in the hope that only silence follows."""
+        self._drop_early()
+        try:
+            self._early = self.transcription_executor.submit(
+                audio, language, use_prompt, **(options or {})
+            )
+        except (CancelledError, QueueFullError) as error:
+            log.debug("no early transcription: %s", error)
+
+    def _drop_early(self) -> None:
+        if self._early is not None:
+            self._early.cancel()
+            self._early = None
+
+    def next_tail_chunk(self) -> bytes | None:
+        """Silence at the end of the stream, as long as a recording needs it to end."""
+        limit_s = self.post_speech_silence_duration + self.deactivity_silence_confirmation_duration
+        limit = int((limit_s + self.min_length_of_recording + 2) * SAMPLE_RATE_HZ) // CHUNK_SAMPLES
+        if self._tail_chunks >= limit and self.is_recording:
+            self.stop_now()
+        if not self.is_recording and self._tail_chunks >= _MIN_TAIL_CHUNKS:
+            self._utterances.put(None)
+            return None
+        self._tail_chunks += 1
+        return bytes(CHUNK_BYTES)
+
+    # -- commands, posted to the recording thread ----------------------------------------------
+
+    def abort(self) -> None:
+        """Throw away what has no text yet, the running recording included.
+
+        Each recording still is reported, with no text, so that its audio is committed.
+        """
+        self._aborting = True
+        try:
+            self.stop_now()
+        finally:
+            self._aborting = False
+        for utterance in tuple(self._open_utterances):
+            utterance.aborted = True
+        if self._final is not None:
+            self._final.cancel()
+
+    def clear_audio_queue(self) -> None:
+        """Throw away the pre-roll (``feed.discard`` does it for what waits)."""
+        clear_pre_recording_buffer(self)
+
+    # -- text thread ---------------------------------------------------------------------------
+
+    def wait_audio(self) -> None:
+        """Wait for a recording and load it; none is loaded when the stream or session ends.
+
+        RealtimeSTT's own way arms the recorder from here, at a moment that no audio defines.
+        """
+        self.audio = None
+        self.utterance = self._utterances.get()
+        if self.utterance is None:
+            return
+        try:
+            recorded = self.recorded_audio_queue.get_nowait()
+        except queue.Empty:  # it had no frames
+            return
+        self._current_transcription_live_text = recorded.get("live_text", "")
+        self._current_transcription_tail_audio = recorded.get("tail_audio")
+        set_audio_from_frames(
+            self,
+            recorded["frames"],
+            recorded["backdate_stop_seconds"],
+            recorded["backdate_resume_seconds"],
+        )
+
+    def transcribe(self, word_timestamps: bool | None = None) -> str:
+        """Text of the recording that :meth:`wait_audio` loaded."""
+        if self.utterance is None or self.utterance.aborted:
+            return ""
+        if self.audio is None:
+            return ""
+        self.on_transcription_start(self.audio)
+        return self.perform_final_transcription(self.audio, word_timestamps=word_timestamps)
+
+    def perform_final_transcription(
+        self,
+        audio_bytes: FloatAudio | None = None,
+        use_prompt: bool = True,
+        word_timestamps: bool | None = None,
+    ) -> str:
+        """Text of ``audio_bytes``, from the recording's own early transcription if there is one.
+
+        Raises:
+            TranscriptionFailedError: it failed each time that it was tried.
+        """
+        audio = self.audio if audio_bytes is None else audio_bytes
+        if audio is None or not audio.size:
+            return ""
+        options: dict[str, Any] = {}
+        if word_timestamps or self.final_transcription_word_timestamps:
+            options["word_timestamps"] = True
+        early = self.utterance.early if self.utterance is not None else None
+        transcript = self._await_transcript(audio, early, use_prompt, options)
+        if transcript is None or self._is_aborted():
+            return ""
+        probability = transcript.info.language_probability
+        self.detected_language = transcript.info.language if probability > 0 else None
+        self.detected_language_probability = probability
+        self.last_transcription_bytes = audio
+        self.last_transcription_bytes_b64 = base64.b64encode(audio.tobytes()).decode("ascii")
+        self.last_transcription_metadata = transcript.metadata
+        text: str = preprocess_output(
+            transcript.text,
+            ensure_sentence_starting_uppercase=self.ensure_sentence_starting_uppercase,
+            ensure_sentence_ends_with_period=self.ensure_sentence_ends_with_period,
+        )
+        return text
+
+    def _await_transcript(
+        self,
+        audio: FloatAudio,
+        early: Future[Transcript] | None,
+        use_prompt: bool,
+        options: dict[str, Any],
+    ) -> Transcript | None:
+        error: Exception | None = None
+        attempts: list[Callable[[], Future[Transcript]]] = [
+            lambda: self.transcription_executor.submit(audio, self.language, use_prompt, **options)
+        ] * self._options.final_attempts
+        if early is not None:
+            attempts.insert(0, lambda: early)
+        for number, attempt in enumerate(attempts):
+            if self._closing.is_set() or self._is_aborted():
+                return None
+            try:
+                self._final = attempt()
+                return self._final.result()
+            except CancelledError:
+                return None
+            except Exception as caught:  # an engine may raise anything
+                error = caught
+                log.warning("transcription attempt %d failed: %s", number + 1, caught)
+                self._closing.wait(0.1 * number)
+        raise TranscriptionFailedError(f"{type(error).__name__}: {error}") from error
+
+    def _is_aborted(self) -> bool:
+        return self.utterance is not None and self.utterance.aborted
+
+    def utterance_done(self) -> None:
+        """The text of :attr:`utterance` was reported."""
+        self._open_utterances.popleft()
+        sample = self._commits.utterance_done()
+        if sample is not None:
+            self._listener.committed(sample)
+
+    @property
+    def open_utterances(self) -> int:
+        """Recordings whose text was not reported yet."""
+        return len(self._open_utterances)
+
+    # -- any thread ----------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """End the threads; idempotent. Requests that run must be cancelled by the caller."""
+        self._closing.set()
+        self.is_running = False
+        self.feed.close()
+        self.clock.close()
+        self._utterances.put(None)
+        with self.clock.bound():
+            super().shutdown()
+
+
+_CALLBACKS: Final = {
+    "recording_start": NoticeType.RECORDING_START,
+    "recording_stop": NoticeType.RECORDING_STOP,
+    "vad_detect_start": NoticeType.VAD_DETECT_START,
+    "vad_detect_stop": NoticeType.VAD_DETECT_STOP,
+    "vad_start": NoticeType.VAD_START,
+    "vad_stop": NoticeType.VAD_STOP,
+    "wakeword_detected": NoticeType.WAKEWORD_DETECTED,
+    "wakeword_detection_start": NoticeType.WAKEWORD_DETECTION_START,
+    "wakeword_detection_end": NoticeType.WAKEWORD_DETECTION_END,
+    "turn_detection_start": NoticeType.TURN_DETECTION_START,
+}
+
+
+def _notifier(listener: Listener, kind: NoticeType) -> Callable[[], None]:
+    return lambda: listener.notice(kind)
