@@ -15,7 +15,6 @@ from __future__ import annotations
 import enum
 from typing import Any, Final, NamedTuple, TypeVar
 
-import msgpack
 import msgspec
 
 from common.errors import EnvelopeError
@@ -82,7 +81,8 @@ class Audio(NamedTuple):
     """Verifier to transcriber, once per frame; may repeat and overtake: dedupe and order by seq.
 
     The frame's int16 LE PCM follows as the next part. With ``hole_samples`` that part is empty
-    and stands for as many zero samples at ``sample_rate_hz``.
+    and stands for as many zero samples at ``sample_rate_hz``; both are 0 for a corrupt frame
+    whose metadata could not be read.
     """
 
     session: bytes
@@ -356,6 +356,9 @@ _BY_KIND: Final[dict[int, type[Any]]] = {number: record for record, number in KI
 
 M = TypeVar("M", bound=tuple[Any, ...])
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder().decode
+
 
 def pack(message: Message) -> bytes:
     """Bytes of one envelope.
@@ -364,7 +367,7 @@ def pack(message: Message) -> bytes:
         EnvelopeError: a field holds what msgpack cannot carry.
     """
     try:
-        return bytes(msgpack.packb((VERSION, KINDS[type(message)], *message)))
+        return _encode((VERSION, KINDS[type(message)], *message))
     except (TypeError, ValueError, OverflowError) as error:
         raise EnvelopeError(f"cannot pack {type(message).__name__}: {error}") from error
 
@@ -376,8 +379,8 @@ def unpack(raw: bytes | memoryview) -> Message:
         EnvelopeError: not msgpack, an unknown version or kind, or fields of the wrong shape.
     """
     try:
-        fields = msgpack.unpackb(raw)
-    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
+        fields = _decode(raw)
+    except (ValueError, TypeError, msgspec.DecodeError, RecursionError) as error:
         raise EnvelopeError(f"not an envelope: {error}") from None
     if not isinstance(fields, list) or len(fields) < 2:
         raise EnvelopeError("not an envelope: expected an array of version, kind and fields")
@@ -389,7 +392,7 @@ def unpack(raw: bytes | memoryview) -> Message:
         raise EnvelopeError(f"unknown envelope kind {kind!r}")
     known = fields[2 : 2 + len(record._fields)]
     try:
-        message: Message = msgspec.convert(known, record)
+        message: Message = msgspec.convert(known, record, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise EnvelopeError(f"malformed {record.__name__}: {error}") from None
     return message

@@ -20,6 +20,8 @@ import xxhash
 from common.wire import BYTES_PER_SAMPLE, Metadata
 
 MASK32: Final = 0xFFFFFFFF
+_INT16: Final = np.dtype("<i2")
+_INT32: Final = np.dtype(np.int32)
 
 
 class Algorithm(enum.StrEnum):
@@ -39,8 +41,8 @@ def additive_checksum(pcm: bytes | memoryview) -> int:
 
     An odd last byte is ignored. int32 accumulation wraps modulo 2**32 and is the fastest.
     """
-    samples = np.frombuffer(pcm, dtype="<i2", count=len(pcm) // BYTES_PER_SAMPLE)
-    return int(samples.sum(dtype=np.int32)) & MASK32
+    samples = np.frombuffer(pcm, _INT16, len(pcm) // BYTES_PER_SAMPLE)
+    return int(np.add.reduce(samples, dtype=_INT32)) & MASK32
 
 
 def protected_metadata(metadata: Metadata) -> bytes:
@@ -117,7 +119,9 @@ def diagnose(
         return f"truncated by {missing} samples" if missing > 0 else f"{-missing} extra samples"
     if expected is None or not actual_length:
         return ""
-    samples = np.frombuffer(pcm, dtype="<i2")
+    if isinstance(expected, str) and algorithm in (Algorithm.ADDITIVE, Algorithm.CRC32C):
+        return f"checksum is text, but {algorithm} checksums are numbers"
+    samples = np.frombuffer(pcm, _INT16)
     if same_checksum(algorithm, expected, digest(algorithm, metadata, swapped(samples), key)):
         return "byte-swapped samples (big-endian)"
     if algorithm is Algorithm.ADDITIVE and isinstance(expected, int):

@@ -84,7 +84,7 @@ class Links:
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        if end.pattern in ("PUSH", "DEALER"):
+        if end.pattern == "PUSH":
             socket.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a peer that is not there
         if end.pattern == "ROUTER":
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)

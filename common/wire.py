@@ -47,7 +47,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     checksum: ChecksumNumber | ChecksumText | None = None
     checksum_algorithm: ChecksumText | None = None
     audio_sequence: Count | None = None
-    timestamp: float | None = None
+    timestamp: int | float | None = None
     server_sent_to_stt: bool | int | float | str | None = msgspec.field(
         name="server_sent_to_stt", default=None
     )
@@ -91,18 +91,18 @@ def parse_message(message: bytes | memoryview) -> ParsedFrame:
             f"metadata of {length} bytes is over the limit of {MAX_METADATA_BYTES}",
         )
     start = LENGTH_PREFIX.size + length
-    metadata = parse_metadata(bytes(view[LENGTH_PREFIX.size : start]))
+    metadata = parse_metadata(view[LENGTH_PREFIX.size : start])
     return ParsedFrame(metadata, _usable_sample_rate(metadata.sample_rate), view[start:])
 
 
-def parse_metadata(raw: bytes) -> Metadata:
+def parse_metadata(raw: bytes | memoryview) -> Metadata:
     """Decode a frame's JSON header.
 
     Raises:
         MalformedFrameError: not UTF-8, not JSON, not an object, or a field of the wrong type.
     """
     try:
-        text = raw.decode("utf-8")
+        text = str(raw, "utf-8")
     except UnicodeDecodeError as error:
         raise MalformedFrameError(
             MalformedReason.NOT_UTF8, f"metadata is not UTF-8: {error.reason} at byte {error.start}"
@@ -126,7 +126,7 @@ def parse_metadata(raw: bytes) -> Metadata:
 def _usable_sample_rate(rate: float | None) -> int:
     if rate is None:
         raise MalformedFrameError(MalformedReason.MISSING_SAMPLE_RATE, "metadata has no sampleRate")
-    if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ or rate != int(rate):
+    if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ or not rate.is_integer():
         raise MalformedFrameError(
             MalformedReason.ABSURD_SAMPLE_RATE,
             f"sampleRate {rate:g} is not a whole number of Hz from "

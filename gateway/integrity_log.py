@@ -139,6 +139,10 @@ class IntegrityLog:
                 got=anomaly.got,
             )
 
+    def refused(self, text: str) -> None:
+        """A message that is not even looked at."""
+        self._line(logging.WARNING, f"  [{clock()}] [FAIL] Client {self._peer}: {text}")
+
     def _received(self, message: bytes) -> None:
         self._line(
             logging.INFO,

@@ -88,6 +88,8 @@ class Session:
         self.transcriber: str | None = None
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
+        self.drained = False
+        self.was_open = False
         self.rejected: str | None = None
         self.replays = 0
         self.retention_exceeded = False
@@ -95,6 +97,7 @@ class Session:
         self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)
         self.sentence_count = 0
         self._failures = FailureCount(policy)
+        self._corrupt_seqs: list[int] = []
         self._reported: list[Failure] = []
         self._stale = StaleFrames()
         self._sequence = SequenceTracker()
@@ -112,6 +115,12 @@ class Session:
     def failures(self) -> int:
         """Corrupt frames so far."""
         return self._failures.failures
+
+    @property
+    def failures_before_replay(self) -> int:
+        """Corrupt frames that a fresh recorder will not see, but that count for rejection."""
+        start = self.window.replay_start.seq
+        return sum(seq < start for seq in self._corrupt_seqs)
 
     def started(self, *, resumed: bool) -> SessionStarted:
         """The first event of a connection."""
@@ -147,6 +156,8 @@ class Session:
         if corrupt:
             self.log.failed(frame.message, verdict, self.failures, rejects, now_s)
             self._remember(verdict)
+            if self.policy.reject:  # at most one more than is tolerated
+                self._corrupt_seqs.append(verdict.seq)
         elif code is Code.OK:
             self.log.passed(frame.message, verdict, now_s)
         else:

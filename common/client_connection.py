@@ -1,0 +1,181 @@
+"""Opens a client's WebSocket, and says what its closing means."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import urllib.parse
+from typing import Final, NamedTuple
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
+
+from common.client_errors import (
+    ConnectionLostError,
+    DisconnectedError,
+    RejectedError,
+    ResultsOverflowError,
+    ServerBusyError,
+    StreamError,
+    UnexpectedServerError,
+)
+from common.client_events import ClientEvent
+from common.errors import CloseCode
+from common.events import Error, SessionStarted, from_json
+
+MAX_EVENT_BYTES: Final = 64 << 20
+"""An utterance of ten minutes, in base64, is 26 MB."""
+BUSY_RETRY_S: Final = 5.0
+PING_INTERVAL_S: Final = 20.0
+PING_TIMEOUT_S: Final = 120.0
+"""Long: a server that applies back-pressure does not read, and so does not answer, pings."""
+
+_WORTH_A_RETRY: Final = frozenset(
+    {CloseCode.GOING_AWAY, CloseCode.INTERNAL_ERROR, 1005, 1006, 1012, 1014, 1015}
+)
+
+
+class Opening(NamedTuple):
+    """A connection that is ready for frames."""
+
+    connection: ClientConnection
+    started: SessionStarted | None
+    """None where no integrity events were asked for."""
+    early: list[ClientEvent]
+    """What came before the session event, if anything."""
+
+
+def data_url(url: str, *, events: bool, session: str | None) -> str:
+    """``url`` with the query that asks for integrity events and for a session to resume.
+
+    Raises:
+        ValueError: not a ws:// or wss:// URL.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"expected a URL such as ws://127.0.0.1:8012, got {url!r}")
+    query = dict(urllib.parse.parse_qsl(parts.query))
+    if events:
+        query["events"] = "integrity"
+    if session:
+        query |= {"session": session, "resume": "1"}
+    path = parts.path or "/"
+    return urllib.parse.urlunsplit(parts._replace(path=path, query=urllib.parse.urlencode(query)))
+
+
+async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
+    """A WebSocket to ``url``, uncompressed (PCM does not compress, and it costs the server).
+
+    Raises:
+        ConnectionLostError: nobody answers there, or not as a WebSocket server.
+        ServerBusyError: HTTP status 503.
+    """
+    where = without_query(url)
+    try:
+        return await connect(
+            url,
+            compression=None,
+            max_size=MAX_EVENT_BYTES,
+            open_timeout=timeout_s,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_TIMEOUT_S,
+            proxy=None if _is_local(url) else True,
+        )
+    except InvalidStatus as error:
+        if error.response.status_code == 503:
+            reason = (error.response.body or b"").decode("utf-8", "replace").strip()
+            raise ServerBusyError(reason or "HTTP 503", BUSY_RETRY_S) from None
+        raise ConnectionLostError(f"{where} answered {error}") from None
+    except (InvalidHandshake, InvalidURI, WebSocketException) as error:
+        raise ConnectionLostError(f"{where} is not a WebSocket server: {error}") from None
+    except TimeoutError:
+        raise ConnectionLostError(f"{where} did not answer within {timeout_s:g} s") from None
+    except OSError as error:
+        raise ConnectionLostError(
+            f"cannot connect to {where}: {error.strerror or error} (is the server running?)"
+        ) from None
+
+
+async def open_connection(
+    url: str, *, events: bool, session: str | None, timeout_s: float
+) -> Opening:
+    """Connect and, with ``events``, wait for the server to say which frame it wants.
+
+    Raises:
+        StreamError: as :func:`open_websocket` and :func:`failure_of`, or
+            :class:`UnexpectedServerError` when no session event comes.
+    """
+    connection = await open_websocket(data_url(url, events=events, session=session), timeout_s)
+    if not events:
+        return Opening(connection, None, [])
+    early: list[ClientEvent] = []
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                event = from_json(await connection.recv())
+                if isinstance(event, SessionStarted):
+                    return Opening(connection, event, early)
+                early.append(event)
+    except TimeoutError:
+        await connection.close()
+        raise UnexpectedServerError(
+            f"no session event within {timeout_s:g} s: for a server without integrity events "
+            "connect with events=False"
+        ) from None
+    except msgspec.DecodeError as error:
+        await connection.close()
+        raise UnexpectedServerError(f"not an event: {error}") from None
+    except ConnectionClosed:
+        error_event = next((e for e in reversed(early) if isinstance(e, Error)), None)
+        failure = failure_of(connection, error_event, failures=0)
+        raise failure or ConnectionLostError(
+            f"{without_query(url)} closed the connection at once ({connection.close_code})"
+        ) from None
+    except asyncio.CancelledError:
+        await connection.close()
+        raise
+
+
+def failure_of(
+    connection: ClientConnection, last_error: Error | None, *, failures: int
+) -> StreamError | None:
+    """Why a closed connection must not be opened again; None when it may.
+
+    Args:
+        last_error: the last error event that the server sent on this connection.
+        failures: corrupt frames of this connection, for a rejection.
+    """
+    code = connection.close_code or 1006
+    reason = connection.close_reason or ""
+    final = last_error if last_error and last_error.action == "disconnect" else None
+    if final and final.error == "data_corruption":
+        return RejectedError(final.message, failures)
+    if code == CloseCode.TRY_AGAIN_LATER:
+        return ServerBusyError(final.message if final else reason, BUSY_RETRY_S)
+    if final and "overflow" in final.error:
+        return ResultsOverflowError(final.message)
+    if final:
+        return DisconnectedError(code, final.message)
+    if code in _WORTH_A_RETRY:
+        return None
+    return DisconnectedError(code, reason)
+
+
+def without_query(url: str) -> str:
+    """``url`` without its query, which may hold a session id: for messages and logs."""
+    return url.partition("?")[0]
+
+
+def _is_local(url: str) -> bool:
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,87 @@
+"""The gateway's end of the command link to one transcriber: requests, replies, deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+
+import zmq
+
+from common import envelope as ev
+from common.errors import CommandError, EnvelopeError
+from common.links import End, Inbox, Links, Parts
+
+log = logging.getLogger(__name__)
+
+
+class CommandChannel:
+    """Sends commands to one transcriber instance and matches replies to requests.
+
+    Args:
+        on_opened: called with each answer to :class:`common.envelope.Open`.
+    """
+
+    def __init__(self, links: Links, endpoint: str, on_opened: Callable[[ev.Opened], None]) -> None:
+        self._links = links
+        self._socket = links.open(End.COMMANDS_OUT, endpoint)
+        self._inbox = Inbox(self._socket, self._on_messages)
+        self._on_opened = on_opened
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[ev.Reply]] = {}
+
+    def send(self, message: ev.Message) -> None:
+        """Send a command that needs no reply of its own; at most as long as the peer lives.
+
+        A link that is not up yet (or full) drops it: opens, pings and finishes are repeated.
+        """
+        try:
+            self._socket.send(ev.pack(message), zmq.NOBLOCK)
+        except zmq.Again:
+            log.debug("command link is not up: %s dropped", type(message).__name__)
+        self._inbox.poke()
+
+    async def request(self, make: Callable[[int], ev.Message], timeout_s: float) -> ev.Reply:
+        """Send a numbered command and wait for its reply.
+
+        Raises:
+            CommandError: no reply within ``timeout_s``, or the transcriber is gone.
+        """
+        number = next(self._numbers)
+        future: asyncio.Future[ev.Reply] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future
+        try:
+            self.send(make(number))
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError:
+            raise CommandError(f"the transcriber gave no answer within {timeout_s:g} s") from None
+        finally:
+            self._pending.pop(number, None)
+
+    def close(self) -> None:
+        """Fail what waits, and close the socket."""
+        self._inbox.close()
+        self._links.close(self._socket)
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(CommandError("the transcriber is gone"))
+
+    def _on_messages(self, messages: list[Parts]) -> None:
+        for parts in messages:
+            try:
+                self._on_message(ev.unpack(parts[-1]))
+            except EnvelopeError as error:
+                log.error("dropped a message of the commands link: %s", error)
+
+    def _on_message(self, message: ev.Message) -> None:
+        match message:
+            case ev.Opened():
+                self._on_opened(message)
+            case ev.Reply():
+                future = self._pending.get(message.request)
+                if future is not None and not future.done():
+                    future.set_result(message)
+            case _:
+                raise EnvelopeError(f"{type(message).__name__} does not belong on this link")

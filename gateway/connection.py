@@ -1,0 +1,72 @@
+"""One WebSocket connection's writer: sends what its outbox holds, and closes it when told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from common.errors import CloseCode
+from common.events import to_json
+from gateway.metrics import GatewayMetrics
+from gateway.outbox import AsyncOutbox, Queued
+
+log = logging.getLogger(__name__)
+
+
+def peer_of(websocket: ServerConnection) -> tuple[str, str]:
+    """A connection's address alone, and with its port as log lines name the client."""
+    remote = websocket.remote_address
+    if not isinstance(remote, tuple):
+        return "local", "local"
+    host = str(remote[0])
+    return host, f"[{host}]:{remote[1]}" if ":" in host else f"{host}:{remote[1]}"
+
+
+class Connection:
+    """A data connection that events are sent on.
+
+    Attributes:
+        close_with: code and reason with which the connection is closed once its outbox is empty.
+    """
+
+    def __init__(
+        self, websocket: ServerConnection, *, queue_limit: int, metrics: GatewayMetrics
+    ) -> None:
+        self.websocket = websocket
+        self.address, self.peer = peer_of(websocket)
+        self.outbox = AsyncOutbox(queue_limit)
+        self.close_with: tuple[CloseCode, str] | None = None
+        self._metrics = metrics
+        self._writer = asyncio.create_task(self._write(), name=f"writer {self.peer}")
+
+    def deliver(self, event: Queued) -> None:
+        """Queue an event for this client."""
+        if not self.outbox.closed:
+            self.outbox.put(event)
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Close the connection after what is queued was sent."""
+        if self.close_with is None:
+            self.close_with = (code, reason)
+        self.outbox.close()
+
+    async def finished(self) -> None:
+        """Wait until the writer ended, which closes the connection."""
+        self.outbox.close()
+        await self._writer
+
+    async def _write(self) -> None:
+        try:
+            while (event := await self.outbox.take()) is not None:
+                await self.websocket.send(to_json(event))
+            if self.outbox.overflow:
+                self._metrics.slow_clients.inc()
+                log.warning("client %s does not read: %s", self.peer, self.outbox.overflow)
+                self.close_with = (CloseCode.POLICY_VIOLATION, "client does not read its results")
+            if self.close_with is not None:
+                await self.websocket.close(*self.close_with)
+        except ConnectionClosed:
+            self.outbox.close()

@@ -1,0 +1,330 @@
+"""The data port: audio in, results out, one session per client; and observers.
+
+Query string of the URL: ``events=integrity`` asks for verdicts and more; ``session=ID&resume=1``
+takes up a session again; ``session=ID`` names a new session's control partner; ``observe=ID``
+receives a session's events without sending audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from common.errors import CloseCode, MalformedReason
+from common.events import Error, is_end_of_stream
+from gateway.connection import Connection
+from gateway.control_port import ControlLine
+from gateway.hub import Hub
+from gateway.integrity_log import IntegrityLog
+from gateway.outbox import Queued
+from gateway.pairing import Pairing
+from gateway.session import Limits, Session
+
+log = logging.getLogger(__name__)
+
+
+class Query(NamedTuple):
+    """What a data URL's query string asks for."""
+
+    events: bool
+    session: str
+    resume: bool
+    observe: str
+    sentences: int
+
+    @classmethod
+    def of(cls, path: str) -> Query:
+        """Parse a request path; unknown and malformed fields are ignored."""
+        fields = {k: v[-1] for k, v in parse_qs(urlsplit(path).query, max_num_fields=20).items()}
+        sentences = fields.get("sentences", "")
+        return cls(
+            events=fields.get("events") == "integrity",
+            session=fields.get("session", ""),
+            resume=fields.get("resume") == "1",
+            observe=fields.get("observe", ""),
+            sentences=int(sentences) if sentences.isdecimal() and len(sentences) < 10 else -1,
+        )
+
+
+class Attachment:
+    """A session and the connections that hear it: its own client's, and observers."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.connection: Connection | None = None
+        self.observers: set[Connection] = set()
+        self.control: ControlLine | None = None
+        self.expiry: asyncio.TimerHandle | None = None
+
+
+class DataPort:
+    """Serves the data port's WebSocket connections."""
+
+    def __init__(self, hub: Hub, pairing: Pairing[ControlLine, bytes]) -> None:
+        self._hub = hub
+        self._settings = hub.settings
+        self._pairing = pairing
+        self._attachments: dict[bytes, Attachment] = {}
+        self._draining = False
+
+    # -- what the control port asks ------------------------------------------------------------
+
+    def find(self, key: str) -> Session | None:
+        """The session with this id."""
+        attachment = self._find(key)
+        return attachment.session if attachment else None
+
+    def adopt_control(self, session_id: bytes, control: ControlLine) -> None:
+        """Let a control connection command a session."""
+        attachment = self._attachments.get(session_id)
+        if attachment is not None:
+            attachment.control = control
+            control.attach(attachment.session)
+
+    def end_session(self, session: Session) -> None:
+        """A client asked to shut its session down."""
+        attachment = self._attachments.get(session.id)
+        if attachment is not None and attachment.connection is not None:
+            attachment.connection.end(CloseCode.NORMAL, "session was shut down")
+        else:
+            self._forget(session.id)
+
+    # -- connections ---------------------------------------------------------------------------
+
+    async def serve(self, websocket: ServerConnection) -> None:
+        """Handle one connection from its handshake to its end."""
+        query = Query.of(websocket.request.path if websocket.request else "/")
+        connection = Connection(
+            websocket, queue_limit=self._settings.results_queue, metrics=self._hub.metrics
+        )
+        try:
+            if query.observe:
+                await self._observe(connection, query.observe)
+            else:
+                await self._stream(connection, query)
+        except ConnectionClosed:
+            pass
+        finally:
+            await connection.finished()
+
+    async def _observe(self, connection: Connection, key: str) -> None:
+        attachment = self._find(key)
+        if attachment is None:
+            connection.deliver(Error("unknown_session", "there is no such session", "disconnect"))
+            connection.end(CloseCode.POLICY_VIOLATION, "there is no such session")
+            return
+        attachment.observers.add(connection)
+        try:
+            async for message in connection.websocket:
+                if isinstance(message, bytes):
+                    self._hub.metrics.refused.labels("observer").inc()
+        finally:
+            attachment.observers.discard(connection)
+
+    async def _stream(self, connection: Connection, query: Query) -> None:
+        resumed = self._find(query.session) if query.resume and query.session else None
+        if resumed is not None and resumed.session.rejected is None:
+            attachment = resumed
+            self._take_over(attachment, connection, query)
+        elif self._draining or len(self._hub.sessions) >= self._settings.max_sessions:
+            self._refuse(connection)
+            return
+        else:
+            attachment = self._begin(connection, query)
+        try:
+            await self._read(connection, attachment)
+        finally:
+            self._leave(connection, attachment)
+
+    def _refuse(self, connection: Connection) -> None:
+        self._hub.metrics.busy.inc()
+        reason = (
+            "the server is stopping"
+            if self._draining
+            else f"the server is at its limit of {self._settings.max_sessions} sessions; try later"
+        )
+        log.warning("client %s was turned away: %s", connection.peer, reason)
+        connection.deliver(Error("busy", reason, "disconnect"))
+        connection.end(CloseCode.TRY_AGAIN_LATER, reason)
+
+    def _begin(self, connection: Connection, query: Query) -> Attachment:
+        settings = self._settings
+        policy = self._hub.policy
+
+        def deliver(event: Queued) -> None:
+            self._deliver(attachment, event)
+
+        session = Session(
+            peer=connection.peer,
+            wants_events=query.events,
+            policy=policy,
+            limits=Limits(
+                settings.window_frames, settings.retransmit_min_s, settings.retransmit_max_s
+            ),
+            log=IntegrityLog(
+                connection.peer,
+                policy,
+                extended=settings.use_extended_logging,
+                summary_s=settings.ok_summary_s,
+            ),
+            deliver=deliver,
+        )
+        attachment = Attachment(session)
+        attachment.connection = connection
+        self._attachments[session.id] = attachment
+        log.info("client %s connected (%d sessions)", session.peer, len(self._attachments))
+        if query.events:
+            connection.deliver(session.started(resumed=False))
+        control = None if query.session else self._pairing.add_data(connection.address, session.id)
+        if control is not None:
+            attachment.control = control
+            control.attach(session)
+        self._hub.add(session)
+        self._hub.on_end[session.id] = lambda: self._end(attachment)
+        return attachment
+
+    def _take_over(self, attachment: Attachment, connection: Connection, query: Query) -> None:
+        """A client is back: its new connection replaces the old one, which may be half dead."""
+        if attachment.expiry is not None:
+            attachment.expiry.cancel()
+            attachment.expiry = None
+        old, attachment.connection = attachment.connection, connection
+        if old is not None:
+            old.end(CloseCode.POLICY_VIOLATION, "the session was resumed on another connection")
+        session = attachment.session
+        log.info("client %s resumed its session as %s", session.peer, connection.peer)
+        connection.deliver(session.started(resumed=True))
+        if query.sentences >= 0:
+            for sentence in session.missed_sentences(query.sentences):
+                connection.deliver(sentence)
+        if session.drained:
+            self._end(attachment)
+
+    async def _read(self, connection: Connection, attachment: Attachment) -> None:
+        """Take in a client's messages, no faster than its window allows."""
+        session, hub = attachment.session, self._hub
+        window, limit = session.window, self._settings.max_message_bytes
+        room = asyncio.Event()
+
+        def progress() -> None:
+            room.set()
+            if session.rejected is not None:
+                connection.end(CloseCode.POLICY_VIOLATION, session.rejected[:120])
+
+        hub.on_progress[session.id] = progress
+        async for message in connection.websocket:
+            if attachment.connection is not connection or session.rejected is not None:
+                return
+            if isinstance(message, str):
+                if is_end_of_stream(message):
+                    hub.finish(session)
+                else:
+                    hub.metrics.refused.labels("text").inc()
+                continue
+            if session.finishing:
+                hub.metrics.refused.labels("after_end").inc()
+                continue
+            if len(message) > limit:
+                self._too_large(connection, session, len(message))
+                continue
+            hub.accept(session, message)
+            if window.full:
+                hub.metrics.window_stalls.inc()
+                while window.full and session.rejected is None:
+                    room.clear()
+                    await room.wait()
+
+    def _too_large(self, connection: Connection, session: Session, size: int) -> None:
+        self._hub.metrics.refused.labels(MalformedReason.TOO_LARGE).inc()
+        text = f"frame of {size} bytes is over the limit of {self._settings.max_message_bytes}"
+        session.log.refused(text)
+        connection.deliver(Error(MalformedReason.TOO_LARGE, text, "continue"))
+
+    def _leave(self, connection: Connection, attachment: Attachment) -> None:
+        """A connection ended; the session outlives it only if its client may resume."""
+        if attachment.connection is not connection:
+            return
+        session = attachment.session
+        attachment.connection = None
+        self._hub.on_progress.pop(session.id, None)
+        ended = connection.close_with is not None or session.rejected is not None
+        code = connection.websocket.close_code
+        if ended or not session.wants_events or code in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
+            self._forget(session.id)
+            return
+        grace_s = self._settings.resume_grace_s
+        log.info("client %s lost its connection; waiting %g s for it", session.peer, grace_s)
+        attachment.expiry = asyncio.get_running_loop().call_later(grace_s, self._forget, session.id)
+
+    def _end(self, attachment: Attachment) -> None:
+        """All of a finished stream was delivered."""
+        if attachment.connection is not None:
+            attachment.connection.end(CloseCode.NORMAL, "end of stream")
+
+    def _forget(self, session_id: bytes) -> None:
+        attachment = self._attachments.pop(session_id, None)
+        if attachment is None:
+            return
+        session = attachment.session
+        log.info(
+            "client %s left: %d frames, %d corrupt, %d sentences",
+            session.peer,
+            session.window.next_seq,
+            session.failures,
+            session.sentence_count,
+        )
+        self._pairing.remove_data(session.peer.rpartition(":")[0].strip("[]"), session_id)
+        if attachment.control is not None:
+            attachment.control.detach()
+        for observer in attachment.observers:
+            observer.end(CloseCode.NORMAL, "the session ended")
+        self._hub.remove(session)
+
+    def _deliver(self, attachment: Attachment, event: Queued) -> None:
+        if attachment.connection is not None:
+            attachment.connection.deliver(event)
+        if event.type == "session":
+            return  # the id is for its own client only
+        if self._settings.broadcast and not _is_private(event):
+            for other in self._attachments.values():
+                if other is not attachment and other.connection is not None:
+                    other.connection.deliver(event)
+        for observer in attachment.observers:
+            observer.deliver(event)
+
+    def _find(self, key: str) -> Attachment | None:
+        """Look a session up by its id, in time that says nothing about near misses."""
+        try:
+            session_id = bytes.fromhex(key)
+        except ValueError:
+            return None
+        attachment = self._attachments.get(session_id)
+        if attachment is None or not hmac.compare_digest(attachment.session.key, key.lower()):
+            return None
+        return attachment
+
+    async def drain(self, timeout_s: float) -> None:
+        """Turn new clients away, let the streams end that do within the time, close the rest."""
+        self._draining = True
+        for attachment in list(self._attachments.values()):
+            if not attachment.session.finishing:
+                self._hub.finish(attachment.session)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self._attachments and asyncio.get_running_loop().time() < deadline:
+            if all(a.session.drained or a.connection is None for a in self._attachments.values()):
+                break
+            await asyncio.sleep(0.05)
+        for attachment in list(self._attachments.values()):
+            if attachment.connection is not None:
+                attachment.connection.end(CloseCode.GOING_AWAY, "the server is stopping")
+
+
+def _is_private(event: Queued) -> bool:
+    """Whether an event concerns only the client that it is about."""
+    return event.type not in ("realtime", "fullSentence")

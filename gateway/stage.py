@@ -1,0 +1,127 @@
+"""The gateway's process: opens links and ports, beats, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from http import HTTPStatus
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from common.errors import SettingsError
+from common.lifecycle import Lifecycle
+from common.links import Links
+from common.settings import GatewaySettings, check_range
+from common.telemetry import Telemetry
+from gateway.control_port import ControlLine, ControlPort
+from gateway.data_port import DataPort
+from gateway.hub import Hub
+from gateway.metrics import GatewayMetrics
+from gateway.pairing import Pairing
+from gateway.web_files import respond
+
+log = logging.getLogger(__name__)
+
+EXPIRY_INTERVAL_S = 0.1
+HARD_LIMIT_FACTOR = 4
+"""Messages over the limit times this end the connection (1009) without being read whole."""
+MAX_CONTROL_BYTES = 64 * 1024
+HEADROOM_CONNECTIONS = 64
+
+
+async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
+    """Serve until a stop is asked for.
+
+    Raises:
+        SettingsError: a port or an endpoint cannot be had, or an option is out of range.
+    """
+    _check(settings)
+    stopping = asyncio.Event()
+    lifecycle.on_drain(stopping.set)
+    metrics = GatewayMetrics()
+    links = Links(settings)
+    try:
+        hub = Hub(settings, links, metrics)
+        pairing: Pairing[ControlLine, bytes] = Pairing()
+        data_port, control_port = DataPort(hub, pairing), ControlPort(hub, pairing)
+        control_port.sessions = data_port
+        telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
+        beats = [
+            asyncio.create_task(_every(settings.heartbeat_s, hub.beat)),
+            asyncio.create_task(_every(EXPIRY_INTERVAL_S, hub.expire)),
+        ]
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(await _listen_control(settings, control_port))
+            await stack.enter_async_context(await _listen_data(settings, data_port))
+            log.info("data    ws://%s:%d", settings.host, settings.data_port)
+            log.info("control ws://%s:%d", settings.host, settings.control_port)
+            lifecycle.ready()
+            await stopping.wait()
+            await data_port.drain(settings.drain_s)
+        for task in beats:
+            task.cancel()
+        telemetry.close()
+        hub.close()
+    finally:
+        links.close_all()
+
+
+def _check(settings: GatewaySettings) -> None:
+    check_range("--corruption-threshold", settings.corruption_threshold, 0, 1_000_000)
+    check_range("--window-frames", settings.window_frames, 1, 4_096)
+    check_range("--max-sessions", settings.max_sessions, 1, 1_000_000)
+    check_range("--max-message-bytes", settings.max_message_bytes, 1_024, 16 << 20)
+    check_range("--results-queue", settings.results_queue, 8, 1_000_000)
+    check_range("--heartbeat", settings.heartbeat_s, 0.01, 60)
+
+
+async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Server:
+    try:
+        return await serve(
+            port.serve, settings.host, settings.control_port, max_size=MAX_CONTROL_BYTES
+        )
+    except OSError as error:
+        raise _port_error("control", settings.host, settings.control_port, error) from None
+
+
+async def _listen_data(settings: GatewaySettings, port: DataPort) -> Server:
+    try:
+        return await serve(
+            port.serve,
+            settings.host,
+            settings.data_port,
+            process_request=_web_page,
+            max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
+            compression=None,  # audio does not compress, and deflate costs more than all the rest
+        )
+    except OSError as error:
+        raise _port_error("data", settings.host, settings.data_port, error) from None
+
+
+def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"cannot listen on the {name} port {host}:{port}: {error.strerror or error}; "
+        f"choose another with --{name}_port"
+    )
+
+
+def _web_page(connection: ServerConnection, request: Request) -> Response | None:
+    """Answer plain HTTP requests with the browser client; WebSocket requests go on."""
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return None
+    status, headers, body = respond(request.path)
+    return Response(status, HTTPStatus(status).phrase, Headers(headers), body)
+
+
+async def _every(interval_s: float, action: object) -> None:
+    """Call ``action`` again and again; a fault of one call is logged and ends nothing else."""
+    assert callable(action)
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            action()
+        except Exception:
+            log.exception("a periodic task failed")

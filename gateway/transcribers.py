@@ -1,0 +1,99 @@
+"""The transcribers that are alive, and which one a session goes to. Holds no socket, no clock."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from common.envelope import TranscriberHello
+
+
+class Transcriber:
+    """One live instance as the gateway sees it."""
+
+    __slots__ = ("assigned", "hello", "last_heard_s")
+
+    def __init__(self, hello: TranscriberHello, now_s: float) -> None:
+        self.hello = hello
+        self.last_heard_s = now_s
+        self.assigned: set[bytes] = set()
+
+
+class Heard(NamedTuple):
+    """What a heartbeat changed."""
+
+    is_new: bool
+    starts_draining: bool
+
+
+class TranscriberRegistry:
+    """Live instances by id.
+
+    Args:
+        timeout_s: silence after which an instance is given up.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._live: dict[str, Transcriber] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, instance: str | None) -> Transcriber | None:
+        """A live instance."""
+        return self._live.get(instance) if instance is not None else None
+
+    def all(self) -> list[Transcriber]:
+        """Every live instance."""
+        return list(self._live.values())
+
+    def hear(self, hello: TranscriberHello, now_s: float) -> Heard:
+        """Take in a heartbeat."""
+        known = self._live.get(hello.instance)
+        if known is None:
+            self._live[hello.instance] = Transcriber(hello, now_s)
+            return Heard(is_new=True, starts_draining=False)
+        starts_draining = hello.draining and not known.hello.draining
+        known.hello = hello
+        known.last_heard_s = now_s
+        return Heard(is_new=False, starts_draining=starts_draining)
+
+    def expire(self, now_s: float) -> list[Transcriber]:
+        """Give up the instances that fell silent; they are returned and forgotten."""
+        dead = [t for t in self._live.values() if now_s - t.last_heard_s > self._timeout_s]
+        for transcriber in dead:
+            del self._live[transcriber.hello.instance]
+        return dead
+
+    def forget(self, instance: str) -> Transcriber | None:
+        """Give up one instance at once."""
+        return self._live.pop(instance, None)
+
+    def choose(self, session: bytes, *, avoid: str | None = None) -> Transcriber | None:
+        """Assign a session to the least loaded instance with room; None when there is none."""
+        candidates = [
+            t
+            for t in self._live.values()
+            if not t.hello.draining
+            and len(t.assigned) < t.hello.max_sessions
+            and t.hello.instance != avoid
+        ]
+        if not candidates:
+            return None
+        chosen = min(candidates, key=lambda t: len(t.assigned) / t.hello.max_sessions)
+        chosen.assigned.add(session)
+        return chosen
+
+    def release(self, session: bytes, instance: str | None) -> None:
+        """A session left its instance."""
+        transcriber = self.get(instance)
+        if transcriber is not None:
+            transcriber.assigned.discard(session)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether any instance takes one more session."""
+        return any(
+            not t.hello.draining and len(t.assigned) < t.hello.max_sessions
+            for t in self._live.values()
+        )
