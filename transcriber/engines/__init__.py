@@ -1,0 +1,53 @@
+"""Speech engines, made from options. Imports the chosen one only."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import NamedTuple
+
+from transcriber.engines.base import Engine, EngineError
+from transcriber.engines.options import EngineOptions
+
+log = logging.getLogger(__name__)
+
+
+class Engines(NamedTuple):
+    """The arguments of a ``Scheduler``: for finals, and for partials if that is another one."""
+
+    final: Engine
+    realtime: Engine | None
+
+
+def create_engines(options: EngineOptions) -> Engines:
+    """Load and warm up engines. May run on any thread, such as beside ``recorder.preload``.
+
+    Raises:
+        EngineError: they cannot be had; the message says what to do.
+    """
+    if options.name == "null":
+        from transcriber.engines.null import NullEngine
+
+        return Engines(NullEngine(), None)
+    if options.name == "pocketsphinx":
+        return _pocketsphinx(options)
+    from transcriber.engines.realtimestt_engine import create_realtimestt_engines
+
+    return Engines(*create_realtimestt_engines(options))
+
+
+def _pocketsphinx(options: EngineOptions) -> Engines:
+    from transcriber.engines.pocketsphinx_engine import PocketSphinxEngine
+
+    if options.model:
+        log.warning("--model %s has no effect with --engine pocketsphinx", options.model)
+    workers = options.workers or min(4, os.cpu_count() or 1)
+    final = PocketSphinxEngine(workers)
+    realtime = PocketSphinxEngine(1, fast=True) if options.enable_realtime else None
+    final.wait_until_warm()
+    if realtime is not None:
+        realtime.wait_until_warm()
+    return Engines(final, realtime)
+
+
+__all__ = ["Engine", "EngineError", "EngineOptions", "Engines", "create_engines"]

@@ -1,0 +1,92 @@
+"""One PocketSphinx decoder in a process of its own: it holds the GIL while it decodes.
+
+Run as a script by ``pocketsphinx_engine``; imports nothing of this project. Requests on stdin:
+``u32`` number of samples, then int16 samples, 16 kHz. Replies on stdout: one line of JSON each,
+``{"text": ...}`` or ``{"error": ...}``, after a first ``{"text": ""}`` once the model is warm.
+End of input ends the process, and so does the death of the parent, whatever it died of.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import struct
+import sys
+import warnings
+from typing import Any, BinaryIO
+
+_PR_SET_PDEATHSIG = 1
+_HEADER = struct.Struct("<I")
+_MIN_SAMPLES = 1600
+"""Less than a syllable; PocketSphinx also fails on less than a few of its 10 ms frames."""
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def decoder(fast: bool) -> Any:
+    """A decoder with the English model of PocketSphinx' wheel.
+
+    Args:
+        fast: half the time and somewhat worse, for partial results.
+    """
+    import pocketsphinx
+
+    hurry = {"fwdflat": False, "bestpath": False, "maxhmmpf": 3000, "ds": 2} if fast else {}
+    # Cepstral means of the whole utterance: with running ones, a text would depend on those
+    # that were decoded before it.
+    return pocketsphinx.Decoder(cmn="batch", loglevel="FATAL", **hurry)
+
+
+def decode(engine: Any, pcm: bytes) -> str:
+    """The words in one utterance, "" when there are none."""
+    if len(pcm) < 2 * _MIN_SAMPLES:
+        return ""
+    # Called deprecated and needless, but only it resets the noise estimate between utterances.
+    engine.start_stream()
+    engine.start_utt()
+    engine.process_raw(pcm, full_utt=True)
+    engine.end_utt()
+    hypothesis = engine.hyp()
+    return "" if hypothesis is None else str(hypothesis.hypstr)
+
+
+def serve(engine: Any, requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer requests until their end."""
+
+    def reply(**fields: str) -> None:
+        replies.write(json.dumps(fields).encode() + b"\n")
+        replies.flush()
+
+    decode(engine, bytes(2 * _MIN_SAMPLES))
+    reply(text="")
+    while len(header := requests.read(_HEADER.size)) == _HEADER.size:
+        size = 2 * _HEADER.unpack(header)[0]
+        pcm = requests.read(size)
+        if len(pcm) < size:
+            return
+        try:
+            reply(text=decode(engine, pcm))
+        except RuntimeError as error:
+            reply(error=str(error))
+
+
+def main() -> None:
+    """Arguments: ``fast`` or ``good``, the parent's process id, the niceness."""
+    quality, parent, niceness = sys.argv[1:]
+    die_with(int(parent))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
+    os.nice(int(niceness))
+    warnings.simplefilter("ignore", DeprecationWarning)
+    serve(decoder(quality == "fast"), sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""A debugging aid: writes the PCM that a session's recorder was fed to a file.
+
+A replay writes the same positions again; if the bytes differ from those that are there, that is
+an error in the pipeline, and is logged and kept in a file beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class Tap:
+    """One session's file of int16 LE mono at 16 kHz, ``SESSION.pcm`` in ``folder``."""
+
+    def __init__(self, folder: Path, session: bytes, start_sample: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{session.hex()}.pcm"
+        path.touch()
+        self._file = path.open("r+b", buffering=0)
+        self._mismatches = path.with_suffix(".mismatch")
+        self._offset = 2 * start_sample
+
+    def write(self, pcm: bytes | memoryview) -> None:
+        """Append to what this recorder was fed."""
+        self._file.seek(self._offset)
+        before = self._file.read(len(pcm))
+        if before != bytes(pcm)[: len(before)]:
+            log.error("a replay fed other bytes at sample %d", self._offset // 2)
+            with self._mismatches.open("ab") as mismatches:
+                mismatches.write(self._offset.to_bytes(8, "little"))
+        self._file.seek(self._offset)
+        self._file.write(pcm)
+        self._offset += len(pcm)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
