@@ -1,0 +1,76 @@
+"""``python -m verifier``: one more worker of the pool; start as many as there is work for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from common import logs, settings
+from common.errors import SettingsError
+from common.lifecycle import Lifecycle, State
+from common.links import Links
+from common.settings import VerifierSettings
+from common.telemetry import Telemetry
+from verifier.metrics import Metrics
+from verifier.stage import VerifierStage
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verifier until it is told to stop; the exit status."""
+    options = settings.parse(
+        VerifierSettings,
+        argv,
+        prog="verifier",
+        description="Check the frames of all sessions; any number of verifiers share the work.",
+    )
+    logs.configure("verifier", options)
+    lifecycle = Lifecycle("verifier")
+    lifecycle.handle_signals()
+    try:
+        settings.check_range("--stall", options.stall_s, 0.0, 60.0)
+        settings.check_range("--heartbeat", options.heartbeat_s, 0.01, 60.0)
+        _run(options, lifecycle)
+    except SettingsError as error:
+        log.error("verifier cannot start: %s", error)
+        return 2
+    lifecycle.state = State.STOPPED
+    log.info("verifier stopped")
+    return 0
+
+
+def _run(options: VerifierSettings, lifecycle: Lifecycle) -> None:
+    metrics = Metrics()
+    key = read_key(options.hmac_key_file)
+    links = Links(options)
+    stage = VerifierStage(options, lifecycle, links, metrics, key)
+    telemetry = Telemetry(options, lifecycle, metrics.registry, stage.not_ready)
+    log.info("verifier waits for a gateway at %s", options.endpoint("verdicts"))
+    try:
+        stage.run()
+    finally:
+        links.close_all()
+        telemetry.close()
+
+
+def read_key(path: str) -> bytes:
+    """The key of ``hmac-sha256`` checksums: a file's content without surrounding white space.
+
+    Raises:
+        SettingsError: the file cannot be read or holds nothing.
+    """
+    if not path:
+        return b""
+    try:
+        key = Path(path).read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"cannot read --hmac-key-file {path}: {error.strerror}") from None
+    if not key:
+        raise SettingsError(f"--hmac-key-file {path} is empty")
+    return key
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

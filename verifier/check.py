@@ -1,0 +1,197 @@
+"""What makes a frame good or bad, and what the transcriber hears of it.
+
+Pure and stateless: one frame in, one verdict and one audio message out, whatever the bytes.
+
+A frame is *verified* when verification is on, the client sent a ``checksum``, and it did not
+set ``server_sent_to_stt`` to false. Otherwise it is *unverified*; a ``dataLength`` without a
+checksum is still compared while verification is on, for a wrong one proves corruption, although
+a right one proves nothing about the samples. A message that cannot be read, and an odd number of
+PCM bytes, are corrupt whether verification is on or off.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from common.envelope import Audio, Code, Frame, Policy, Verdict
+from common.errors import MalformedFrameError, MalformedReason
+from common.integrity import (
+    ALGORITHMS,
+    MASK32,
+    Algorithm,
+    additive_checksum,
+    diagnose,
+    digest,
+    same_checksum,
+)
+from common.wire import BYTES_PER_SAMPLE, Metadata, ParsedFrame, parse_message
+
+# Plain ints on the hot path: an IntFlag's operators cost more than all that they select.
+_VERIFY: Final = int(Policy.VERIFY)
+_OK: Final = int(Code.OK)
+_UNVERIFIED: Final = int(Code.UNVERIFIED)
+_CORRUPT: Final = int(Code.CORRUPT)
+_NO_PCM: Final = memoryview(b"")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a frame's gateway and its recorder are told.
+
+    Attributes:
+        verdict: for the gateway.
+        audio: header for the transcriber; every frame has one, if only a hole of 0 samples, so
+            that the transcriber's sequence stays whole.
+        pcm: the int16 LE samples that follow it, still inside the message; empty for a hole.
+    """
+
+    verdict: Verdict
+    audio: Audio
+    pcm: memoryview
+
+
+def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
+    """Classify one frame; raises nothing, whatever ``message`` holds.
+
+    Args:
+        header: whose frame it is, and the policy to apply.
+        message: the client's binary message as received.
+        hmac_key: key of ``hmac-sha256`` checksums; empty: this server has none.
+    """
+    try:
+        frame = parse_message(message)
+    except MalformedFrameError as error:
+        return _unreadable(header, error)
+    metadata, rate_hz, pcm = frame
+    length, odd = divmod(pcm.nbytes, BYTES_PER_SAMPLE)
+    expected_length = metadata.data_length
+    expected = metadata.checksum
+    actual: int | str | None = None
+    good = not odd
+    asks = metadata.server_sent_to_stt is not False
+    if asks and header.policy & _VERIFY:
+        if expected is not None:
+            if metadata.checksum_algorithm is None:
+                actual = additive_checksum(pcm)
+                good &= isinstance(expected, int) and expected & MASK32 == actual
+            else:
+                try:
+                    algorithm = _algorithm(metadata.checksum_algorithm, hmac_key)
+                except MalformedFrameError as error:
+                    return _corrupt(header, frame, None, error.reason, error.message)
+                actual = digest(algorithm, metadata, pcm, hmac_key)
+                good &= same_checksum(algorithm, expected, actual)
+        good &= expected_length is None or expected_length == length
+    if not good:
+        reason = MalformedReason.ODD_PCM if odd else ""
+        return _corrupt(header, frame, actual, reason, _diagnosis(frame, hmac_key))
+    verdict = Verdict(
+        header.session,
+        header.seq,
+        _UNVERIFIED if actual is None else _OK,
+        expected_length,
+        length,
+        expected,
+        actual,
+        rate_hz,
+        metadata.audio_sequence,
+        "",
+        "",
+        asks and (expected is not None or expected_length is not None),
+    )
+    audio = Audio(header.session, header.seq, rate_hz, False, 0, header.received_ns)
+    return Outcome(verdict, audio, pcm)
+
+
+def _algorithm(name: str | None, hmac_key: bytes) -> Algorithm:
+    """The algorithm of that name.
+
+    Raises:
+        MalformedFrameError: there is none, or this server has no key for it.
+    """
+    if name is None:
+        return Algorithm.ADDITIVE
+    if name not in ALGORITHMS:
+        raise MalformedFrameError(
+            MalformedReason.UNKNOWN_ALGORITHM,
+            f"checksumAlgorithm {name!r} is none of {', '.join(sorted(ALGORITHMS))}",
+        )
+    if name == Algorithm.HMAC_SHA256 and not hmac_key:
+        raise MalformedFrameError(
+            MalformedReason.UNKNOWN_ALGORITHM,
+            f"checksumAlgorithm {name!r} cannot be checked: this server has no key for it",
+        )
+    return Algorithm(name)
+
+
+def _diagnosis(frame: ParsedFrame, hmac_key: bytes) -> str:
+    """What the numbers prove about a frame found corrupt."""
+    metadata = frame.metadata
+    try:
+        algorithm = _algorithm(metadata.checksum_algorithm, hmac_key)
+    except MalformedFrameError:  # odd PCM while verification is off: the name is not looked at
+        algorithm = Algorithm.ADDITIVE
+    return diagnose(
+        algorithm,
+        metadata,
+        frame.pcm,
+        expected_length=metadata.data_length,
+        expected=metadata.checksum,
+        key=hmac_key,
+    )
+
+
+def _unreadable(header: Frame, error: MalformedFrameError) -> Outcome:
+    """Nothing is known of the frame, not even how much audio it held: a hole of 0 samples."""
+    verdict = Verdict(
+        header.session,
+        header.seq,
+        _CORRUPT,
+        expected_length=None,
+        actual_length=0,
+        expected_checksum=None,
+        actual_checksum=None,
+        malformed=error.reason,
+        diagnosis=error.message,
+    )
+    hole = Audio(header.session, header.seq, 0, True, 0, header.received_ns)
+    return Outcome(verdict, hole, _NO_PCM)
+
+
+def _corrupt(
+    header: Frame, frame: ParsedFrame, actual: int | str | None, malformed: str, diagnosis: str
+) -> Outcome:
+    """A frame that can be read and must not be trusted: forwarded or cut out, as policy says."""
+    metadata, rate_hz, pcm = frame
+    length = pcm.nbytes // BYTES_PER_SAMPLE
+    verdict = Verdict(
+        header.session,
+        header.seq,
+        _CORRUPT,
+        expected_length=metadata.data_length,
+        actual_length=length,
+        expected_checksum=metadata.checksum,
+        actual_checksum=actual,
+        sample_rate_hz=rate_hz,
+        audio_sequence=metadata.audio_sequence,
+        malformed=malformed,
+        diagnosis=diagnosis,
+        asks_verification=_asks_verification(metadata),
+    )
+    forward = bool(header.policy & Policy.FORWARD_CORRUPT)
+    silence = bool(header.policy & Policy.SILENCE_CORRUPT) and not forward
+    audio = Audio(
+        header.session,
+        header.seq,
+        rate_hz,
+        corrupt=True,
+        hole_samples=length if silence else 0,
+        received_ns=header.received_ns,
+    )
+    return Outcome(verdict, audio, pcm[: length * BYTES_PER_SAMPLE] if forward else _NO_PCM)
+
+
+def _asks_verification(metadata: Metadata) -> bool:
+    sent = metadata.checksum is not None or metadata.data_length is not None
+    return sent and metadata.server_sent_to_stt is not False

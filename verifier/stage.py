@@ -1,0 +1,248 @@
+"""The verifier's loop: takes frames in batches, checks them, sends verdicts and audio on.
+
+It never waits for a peer: verdicts go out before anything else of a turn, and audio that has no
+room waits in :class:`verifier.audio_out.AudioOut` while others are served.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import socket
+import time
+from typing import Final
+
+import zmq
+
+from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, expect, pack
+from common.errors import EnvelopeError, SettingsError
+from common.lifecycle import Lifecycle
+from common.links import End, Links
+from common.logs import LogBudget
+from common.settings import VerifierSettings
+from verifier.audio_out import AudioOut
+from verifier.check import check
+from verifier.metrics import Metrics
+from verifier.verdict_box import VerdictBox
+
+log = logging.getLogger(__name__)
+
+BATCH_FRAMES: Final = 32
+"""Frames checked in one turn; their verdicts to one gateway travel together."""
+LULL_S: Final = 0.02
+"""A draining verifier leaves when no frame came for this long: none is then on its way to it."""
+LEAVE_S: Final = 1.0
+"""Without a lull it leaves after this long; frames still on their way are sent to others."""
+
+FrameParts = list[bytes]
+
+
+class VerifierStage:
+    """One verifier process.
+
+    It takes frames only while a gateway subscribes to its verdicts, for a verdict that nobody
+    subscribes to is lost.
+    """
+
+    def __init__(
+        self,
+        settings: VerifierSettings,
+        lifecycle: Lifecycle,
+        links: Links,
+        metrics: Metrics,
+        hmac_key: bytes = b"",
+    ) -> None:
+        self.name = f"verifier-{socket.gethostname()}-{os.getpid()}"
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._links = links
+        self._metrics = metrics
+        self._hmac_key = hmac_key
+        self._verdicts = links.open(End.VERDICTS_OUT, settings.endpoint("verdicts"))
+        self._frames: zmq.Socket[bytes] | None = None
+        self._box = VerdictBox()
+        self._audio = AudioOut(
+            lambda endpoint: links.open(End.AUDIO_OUT, endpoint), links.close, settings.stall_s
+        )
+        self._checked = 0
+        self._corrupt = 0
+        self._hello_due_s = 0.0
+        self._complaints = LogBudget(burst=5, per_second=0.1)
+        self._wakeup = _wake_on_signals()
+
+    def not_ready(self) -> str:
+        """Why frames are not being taken; "" when they are."""
+        return "" if self._box.subscribed else "no gateway subscribes to the verdicts"
+
+    def run(self) -> None:
+        """Check frames until a drain is asked for, then finish what has arrived."""
+        while not self._lifecycle.draining:
+            self._turn(self._next_timer_s())
+        started_s = time.monotonic()
+        leave_s = started_s + min(LEAVE_S, self._settings.drain_s)
+        self._hello_due_s = started_s  # tell the gateway at once
+        while self._taking and time.monotonic() < leave_s:
+            if not self._turn(LULL_S) and not self._audio.full:
+                break
+        if self._frames is not None:
+            self._links.close(self._frames)
+            self._frames = None
+        deadline_s = started_s + self._settings.drain_s
+        while any(self._audio.blocked) and time.monotonic() < deadline_s:
+            self._turn(self._next_timer_s())
+        self._send_verdicts(time.monotonic())
+        self._audio.close()
+
+    # -- one turn ------------------------------------------------------------------------------
+
+    @property
+    def _taking(self) -> bool:
+        return self._frames is not None and self._box.subscribed
+
+    def _next_timer_s(self) -> float:
+        """Seconds until something is due though no message arrives."""
+        due_s = [self._hello_due_s, self._box.next_expiry_s(), self._audio.next_deadline_s()]
+        return min(at_s for at_s in due_s if at_s is not None) - time.monotonic()
+
+    def _turn(self, timeout_s: float) -> int:
+        """Wait for messages, a signal or ``timeout_s``; the number of frames taken."""
+        ready = self._poll(max(0.0, timeout_s))
+        if self._wakeup in ready:
+            os.read(self._wakeup, 4096)
+        if self._verdicts in ready:
+            self._read_subscriptions()
+        taken = 0
+        if self._frames is not None and self._frames in ready:
+            taken = self._take_batch(self._frames)
+        now_s = time.monotonic()
+        self._audio.flush(now_s)
+        if now_s >= self._hello_due_s:
+            self._hello_due_s = now_s + self._settings.heartbeat_s
+            self._audio.close_unused(now_s)
+            self._say_hello()
+        self._send_verdicts(now_s)
+        return taken
+
+    def _poll(self, timeout_s: float) -> set[zmq.Socket[bytes] | int]:
+        poller = zmq.Poller()
+        poller.register(self._wakeup, zmq.POLLIN)
+        poller.register(self._verdicts, zmq.POLLIN)
+        if self._frames is not None and self._box.subscribed and not self._audio.full:
+            poller.register(self._frames, zmq.POLLIN)
+        for blocked in self._audio.blocked:
+            poller.register(blocked, zmq.POLLOUT)
+        return {source for source, _ in poller.poll(math.ceil(timeout_s * 1000))}
+
+    def _read_subscriptions(self) -> None:
+        try:
+            while True:
+                self._box.notice(self._verdicts.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            pass
+        if self._box.subscribed and self._frames is None and not self._lifecycle.draining:
+            self._frames = self._links.open(End.FRAMES_IN, self._settings.endpoint("frames"))
+            self._hello_due_s = 0.0
+            self._lifecycle.ready()
+
+    # -- frames --------------------------------------------------------------------------------
+
+    def _take_batch(self, frames: zmq.Socket[bytes]) -> int:
+        messages: list[FrameParts] = []
+        receive = frames.recv_multipart
+        try:
+            while len(messages) < BATCH_FRAMES:
+                messages.append(receive(zmq.NOBLOCK))
+        except zmq.Again:
+            pass
+        outgoing = self._check_batch(messages)
+        now_s = time.monotonic()
+        self._send_verdicts(now_s)
+        for endpoint, audio, pcm in outgoing:
+            self._send_audio(endpoint, audio, pcm, now_s)
+        return len(messages)
+
+    def _check_batch(self, messages: list[FrameParts]) -> list[tuple[str, Audio, memoryview]]:
+        """Put each frame's verdict into the box; the audio to send, by endpoint."""
+        outgoing = []
+        counts = [0] * len(Code)
+        size = 0
+        key = self._hmac_key
+        put = self._box.put
+        started_s = time.perf_counter()
+        for parts in messages:
+            try:
+                header = expect(parts[0], Frame)
+                message = _only_body(parts)
+            except EnvelopeError as error:
+                self._complain_of_envelope(error)
+                continue
+            outcome = check(header, message, key)
+            verdict = outcome.verdict
+            put(header.gateway, verdict)
+            outgoing.append((header.audio_endpoint, outcome.audio, outcome.pcm))
+            counts[verdict.code] += 1
+            size += len(message)
+            if verdict.malformed:
+                self._metrics.malformed.labels(verdict.malformed).inc()
+        self._metrics.check_seconds.inc(time.perf_counter() - started_s)
+        self._metrics.frames.inc(len(outgoing))
+        self._metrics.bytes.inc(size)
+        for code, count in zip(Code, counts, strict=True):
+            if count:
+                self._metrics.verdicts[code].inc(count)
+        self._checked += len(outgoing)
+        self._corrupt += counts[Code.CORRUPT]
+        return outgoing
+
+    def _send_audio(self, endpoint: str, audio: Audio, pcm: memoryview, now_s: float) -> None:
+        try:
+            self._audio.send(endpoint, pack(audio), pcm, now_s)
+        except SettingsError as error:
+            self._metrics.audio_dropped.labels("unreachable").inc()
+            if self._complaints.allow(now_s):
+                log.warning("audio for %r dropped: %s", endpoint[:200], error)
+
+    def _complain_of_envelope(self, error: EnvelopeError) -> None:
+        self._metrics.bad_envelopes.inc()
+        if self._complaints.allow(time.monotonic()):
+            more = self._complaints.take_suppressed()
+            log.warning(
+                "a message on the frames link was dropped: %s%s",
+                error,
+                f" (and {more} such lines were suppressed)" if more else "",
+            )
+
+    # -- verdicts ------------------------------------------------------------------------------
+
+    def _send_verdicts(self, now_s: float) -> None:
+        for topic, verdicts in self._box.take(now_s):
+            self._verdicts.send_multipart((topic, pack(VerdictBatch(self.name, verdicts))))
+
+    def _say_hello(self) -> None:
+        draining = self._lifecycle.draining
+        hello = pack(VerifierHello(self.name, os.getpid(), self._checked, self._corrupt, draining))
+        for topic in self._box.topics:
+            self._verdicts.send_multipart((topic, hello))
+        self._metrics.publish(self._audio, self._box)
+
+
+def _only_body(parts: FrameParts) -> bytes:
+    """The client's message: the one part after the header.
+
+    Raises:
+        EnvelopeError: there is none, or more than one.
+    """
+    if len(parts) != 2:
+        raise EnvelopeError(f"a frame of {len(parts)} parts, expected header and message")
+    return parts[1]
+
+
+def _wake_on_signals() -> int:
+    """A file descriptor that becomes readable when a signal arrives, so that a poll returns."""
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    return readable
