@@ -79,6 +79,14 @@ class Links:
         """A configured socket, bound or connected as the table says."""
         socket: zmq.Socket[bytes] = self._context.socket(getattr(zmq, end.pattern))
         self._sockets.append(socket)
+        try:
+            self._configure(socket, end, endpoint)
+        except SettingsError:
+            self.close(socket)
+            raise
+        return socket
+
+    def _configure(self, socket: zmq.Socket[bytes], end: End, endpoint: str) -> None:
         socket.set_hwm(end.high_water)
         socket.linger = end.linger_ms
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
@@ -98,7 +106,6 @@ class Links:
         except zmq.ZMQError as error:
             verb = "bind" if end.binds else "connect to"
             raise SettingsError(f"cannot {verb} {endpoint}: {error}") from None
-        return socket
 
     def close(self, socket: zmq.Socket[bytes]) -> None:
         """Close one socket early."""
