@@ -195,6 +195,9 @@ class DataPort:
             attachment.expiry.cancel()
             attachment.expiry = None
         old, attachment.connection = attachment.connection, connection
+        wake_old_reader = self._hub.on_progress.pop(attachment.session.id, None)
+        if wake_old_reader is not None:
+            wake_old_reader()
         if old is not None:
             old.end(CloseCode.POLICY_VIOLATION, "the session was resumed on another connection")
         session = attachment.session
@@ -217,9 +220,13 @@ class DataPort:
             if session.rejected is not None:
                 connection.end(CloseCode.POLICY_VIOLATION, session.rejected[:120])
 
+        def must_wait() -> bool:
+            replaced = attachment.connection is not connection
+            return window.full and not session.is_rejected() and not replaced
+
         hub.on_progress[session.id] = progress
         async for message in connection.websocket:
-            if attachment.connection is not connection or session.rejected is not None:
+            if attachment.connection is not connection or session.is_rejected():
                 return
             if isinstance(message, str):
                 if is_end_of_stream(message):
@@ -236,7 +243,7 @@ class DataPort:
             hub.accept(session, message)
             if window.full:
                 hub.metrics.window_stalls.inc()
-                while window.full and session.rejected is None:
+                while must_wait():
                     room.clear()
                     await room.wait()
 
@@ -253,7 +260,7 @@ class DataPort:
         session = attachment.session
         attachment.connection = None
         self._hub.on_progress.pop(session.id, None)
-        ended = connection.close_with is not None or session.rejected is not None
+        ended = connection.close_with is not None or session.is_rejected()
         code = connection.websocket.close_code
         if ended or not session.wants_events or code in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
             self._forget(session.id)

@@ -142,7 +142,7 @@ class Hub:
 
     def _send_one(self, key: bytes) -> bool | None:
         session = self.sessions.get(key)
-        if session is None or session.link is not Link.OPEN or session.rejected is not None:
+        if session is None or session.link is not Link.OPEN or session.is_rejected():
             return None
         transcriber = self.transcribers.get(session.transcriber)
         seq = session.window.to_send()
@@ -231,7 +231,7 @@ class Hub:
     def _on_verdicts(self, verdicts: Iterable[ev.Verdict], now_s: float) -> None:
         for verdict in verdicts:
             session = self.sessions.get(verdict.session)
-            if session is None or session.rejected is not None:
+            if session is None or session.is_rejected():
                 continue
             before = session.window.judged
             held = session.window.frame(verdict.seq)
@@ -241,7 +241,7 @@ class Hub:
             retained = session.window.retained_bytes
             session.judge(verdict, now_s)
             self._retained_bytes -= retained - session.window.retained_bytes
-            if session.rejected is not None:
+            if session.is_rejected():
                 self.metrics.rejections.inc()
                 self._queue.remove(session.id)
                 self._progress(session)
@@ -278,7 +278,7 @@ class Hub:
     def _session_at(self, key: bytes, instance: str) -> Session | None:
         """The session, if that instance is the one that serves it now."""
         session = self.sessions.get(key)
-        if session is None or session.transcriber != instance or session.rejected is not None:
+        if session is None or session.transcriber != instance or session.is_rejected():
             return None
         return session
 
@@ -437,7 +437,7 @@ class Hub:
 
     def _retry_waiting(self) -> None:
         for session in self.sessions.values():
-            if session.link is Link.WAITING and session.rejected is None:
+            if session.link is Link.WAITING and not session.is_rejected():
                 if not self.transcribers.has_room:
                     return
                 self._assign(session)
@@ -470,7 +470,7 @@ class Hub:
         for session in self.sessions.values():
             if (
                 session.link is Link.OPEN
-                and session.rejected is None
+                and not session.is_rejected()
                 and session.window.expire(now_s)
             ):
                 self._queue.add(session.id)

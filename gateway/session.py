@@ -111,6 +111,10 @@ class Session:
         """The session id as clients see it: 32 hexadecimal digits."""
         return self.id.hex()
 
+    def is_rejected(self) -> bool:
+        """Whether the client had too many corrupt frames; from then on nothing of it counts."""
+        return self.rejected is not None
+
     @property
     def failures(self) -> int:
         """Corrupt frames so far."""

@@ -112,7 +112,7 @@ def _web_page(connection: ServerConnection, request: Request) -> Response | None
     """Answer plain HTTP requests with the browser client; WebSocket requests go on."""
     if request.headers.get("Upgrade", "").lower() == "websocket":
         return None
-    status, headers, body = respond(request.path)
+    status, headers, body = respond(request.path, request.headers.get("Host", ""))
     return Response(status, HTTPStatus(status).phrase, Headers(headers), body)
 
 

@@ -1,0 +1,54 @@
+"""The transcriber's Prometheus metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from transcriber.scheduler import BatchReport
+
+_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class TranscriberMetrics:
+    """Counters and gauges of one transcriber; names start with ``stt_transcriber_``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"stt_transcriber_{name}", text, labels, registry=self.registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(
+                f"stt_transcriber_{name}",
+                text,
+                ["kind"],
+                registry=self.registry,
+                buckets=buckets,
+            )
+
+        self.frames = counter("frames", "Frames that arrived, by what became of them", "arrival")
+        self.unknown = counter("unknown_session_frames", "Frames of sessions that are not open")
+        self.fenced = counter("fenced_sessions", "Sessions fenced for corruption")
+        self.sentences = counter("sentences", "Recordings that were transcribed")
+        self.failed = counter("failed_sentences", "Recordings that could not be transcribed")
+        self.shed_events = counter("shed_events", "Events dropped while the gateway did not read")
+        self.bad_envelopes = counter("bad_envelopes", "Envelopes dropped as malformed", "link")
+        self.sessions = Gauge(
+            "stt_transcriber_sessions", "Sessions that are open", registry=self.registry
+        )
+        self.queue_delay = histogram(
+            "queue_delay_seconds", "Wait of requests for the engine", _SECONDS
+        )
+        self.inference = histogram("inference_seconds", "One call of the engine", _SECONDS)
+        self.batch_size = histogram("batch_size", "Requests of one call", (1, 2, 4, 8, 16, 32))
+        self.audio = counter("audio_seconds", "Seconds of audio transcribed", "kind")
+
+    def batch(self, report: BatchReport) -> None:
+        """Count one call of an engine."""
+        kind = report.kind.name.lower()
+        self.batch_size.labels(kind).observe(report.size)
+        self.inference.labels(kind).observe(report.inference_s)
+        self.audio.labels(kind).inc(report.audio_s)
+        for delay_s in report.queue_delays_s:
+            self.queue_delay.labels(kind).observe(delay_s)

@@ -1,0 +1,291 @@
+"""The sessions of one transcriber: opened and closed by gateways, fed by verifiers.
+
+Runs on the event loop's thread. Recorders are made and dropped on one worker thread, since that
+takes a while; their events come back to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common import envelope as ev
+from common.errors import CommandError
+from common.settings import TranscriberSettings
+from transcriber import recorder_events as re
+from transcriber.intake import Intake
+from transcriber.metrics import TranscriberMetrics
+from transcriber.recorder import RecorderSession
+from transcriber.recorder_options import RecorderOptions
+from transcriber.resequencer import Arrival
+from transcriber.results import ResultSender
+from transcriber.scheduler import Scheduler
+from transcriber.tap import Tap
+
+log = logging.getLogger(__name__)
+
+
+class OpenSession:
+    """A session that has its recorder."""
+
+    def __init__(self, opened: ev.Open, recorder: RecorderSession, tap: Tap | None) -> None:
+        self.gateway = opened.gateway
+        self.recorder = recorder
+        self.tap = tap
+        self.intake = Intake(opened, recorder, tap.write if tap else None)
+
+
+class Sessions:
+    """All sessions of this process, by id."""
+
+    def __init__(
+        self,
+        settings: TranscriberSettings,
+        options: RecorderOptions,
+        scheduler: Scheduler,
+        metrics: TranscriberMetrics,
+        instance: str,
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self._scheduler = scheduler
+        self._metrics = metrics
+        self._instance = instance
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[bytes, OpenSession] = {}
+        self._opening: dict[bytes, str] = {}
+        self._heard_s: dict[str, float] = {}
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="recorder-maker")
+        self._generation = 0
+        self.results: ResultSender | None = None
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def __len__(self) -> int:
+        return len(self._open) + len(self._opening)
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def open(self, opened: ev.Open, reply: Callable[[ev.Opened], None]) -> None:
+        """Make a session's recorder, then ``reply``; one that is open is answered at once."""
+        self._heard_s[opened.gateway] = time.monotonic()
+        key = opened.session
+        if key in self._open:
+            reply(ev.Opened(self._instance, key))
+            return
+        if key in self._opening:
+            return
+        if len(self) >= self._settings.transcriber_sessions:
+            reply(ev.Opened(self._instance, key, f"full: {len(self)} sessions"))
+            return
+        self._opening[key] = opened.gateway
+        self.empty.clear()
+        self._loop.create_task(self._make(opened, reply))
+
+    async def _make(self, opened: ev.Open, reply: Callable[[ev.Opened], None]) -> None:
+        key = opened.session
+        self._generation += 1
+        # A name of its own for each recorder: a session may be closed and opened here again.
+        name = f"{key.hex()[:8]}-{self._generation}"
+        try:
+            session = await self._loop.run_in_executor(self._maker, self._build, opened, name)
+        except Exception as error:
+            log.exception("a recorder could not be made")
+            self._opening.pop(key, None)
+            self._count()
+            reply(ev.Opened(self._instance, key, f"no recorder: {error}"))
+            return
+        if self._opening.pop(key, None) is None:  # closed while it was made
+            self._discard(session)
+            return
+        self._open[key] = session
+        self._count()
+        reply(ev.Opened(self._instance, key))
+
+    def _build(self, opened: ev.Open, name: str) -> OpenSession:
+        key = opened.session
+
+        def on_event(event: re.RecorderEvent) -> None:
+            self._loop.call_soon_threadsafe(self._on_event, key, event)
+
+        recorder = RecorderSession(
+            self._options, self._scheduler, name, on_event, opened.start.sample
+        )
+        for parameter, value in opened.parameters.items():
+            try:
+                recorder.set_parameter(parameter, value)
+            except CommandError as error:
+                log.warning("a parameter cannot be applied: %s", error)
+        tap = None
+        if self._settings.tap_dir:
+            tap = Tap(Path(self._settings.tap_dir), key, opened.start.sample)
+        return OpenSession(opened, recorder, tap)
+
+    def close(self, key: bytes) -> None:
+        """Drop a session; unknown ones are fine."""
+        self._opening.pop(key, None)
+        session = self._open.pop(key, None)
+        if session is not None:
+            self._discard(session)
+        self._count()
+
+    def finish(self, message: ev.Finish) -> None:
+        """No more frames will come for a session."""
+        session = self._open.get(message.session)
+        if session is not None:
+            session.intake.finish(message.end_seq)
+
+    def command(self, message: ev.SetParameter | ev.GetParameter | ev.CallMethod) -> ev.Reply:
+        """Carry a client's command out on its recorder."""
+        session = self._open.get(message.session)
+        if session is None:
+            return ev.Reply(message.request, False, None, "the session has no recorder")
+        recorder = session.recorder
+        value: ev.Parameter = None
+        try:
+            match message:
+                case ev.SetParameter():
+                    recorder.set_parameter(message.name, message.value)
+                case ev.GetParameter():
+                    value = recorder.get_parameter(message.name)
+                case ev.CallMethod():
+                    recorder.call_method(message.name, message.args, message.kwargs)
+                    self._pump(message.session, session)
+        except CommandError as error:
+            return ev.Reply(message.request, False, None, str(error))
+        return ev.Reply(message.request, True, value, "")
+
+    def ping(self, message: ev.Ping) -> None:
+        """A gateway lives; of its sessions those that it no longer lists are dropped."""
+        self._heard_s[message.gateway] = time.monotonic()
+        listed = set(message.sessions)
+        owned = [key for key, s in self._open.items() if s.gateway == message.gateway]
+        for key in owned:
+            if key not in listed:
+                self.close(key)
+
+    def drop_orphans(self) -> None:
+        """Close the sessions whose gateway was silent for longer than the grace period."""
+        now_s = time.monotonic()
+        for gateway, heard_s in list(self._heard_s.items()):
+            if now_s - heard_s <= self._settings.session_grace_s:
+                continue
+            del self._heard_s[gateway]
+            orphans = [key for key, s in self._open.items() if s.gateway == gateway]
+            if orphans:
+                log.warning("gateway %s fell silent; %d sessions dropped", gateway, len(orphans))
+            for key in orphans:
+                self.close(key)
+
+    # -- audio ---------------------------------------------------------------------------------
+
+    def accept(self, header: ev.Audio, pcm: bytes) -> None:
+        """Take in a frame that a verifier passed on."""
+        session = self._open.get(header.session)
+        if session is None:
+            self._metrics.unknown.inc()
+            return
+        arrival = session.intake.accept(header, pcm)
+        self._metrics.frames.labels(arrival.value).inc()
+        if arrival is Arrival.HELD:
+            self._pump(header.session, session)
+        self._acknowledge(header.session)
+
+    def ack_of(self, key: bytes) -> ev.Ack | None:
+        """The present acknowledgement of a session."""
+        session = self._open.get(key)
+        return session.intake.ack() if session else None
+
+    def acknowledge_all(self) -> None:
+        """Repeat every session's acknowledgement, in case one was lost."""
+        for key in self._open:
+            self._acknowledge(key)
+
+    def _pump(self, key: bytes, session: OpenSession) -> None:
+        was_fenced = session.intake.fenced
+        if session.intake.pump():
+            self._acknowledge(key)
+        if session.intake.fenced and not was_fenced:
+            self._metrics.fenced.inc()
+
+    def _acknowledge(self, key: bytes) -> None:
+        if self.results is not None:
+            self.results.acknowledge(key)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _on_event(self, key: bytes, event: re.RecorderEvent) -> None:
+        session = self._open.get(key)
+        results = self.results
+        if session is None or results is None:
+            return
+        instance = self._instance
+        match event:
+            case re.Notice():
+                results.send(
+                    ev.RecorderEvent(instance, key, event.type, event.at_sample), may_shed=True
+                )
+            case re.Realtime():
+                results.send(
+                    ev.RecorderEvent(instance, key, "realtime", event.at_sample, event.text),
+                    may_shed=True,
+                )
+            case re.TranscriptionStart():
+                results.send(
+                    ev.RecorderEvent(instance, key, "transcription_start", event.at_sample),
+                    event.pcm16,
+                    may_shed=True,
+                )
+            case re.Sentence():
+                self._on_sentence(key, session, event, results)
+            case re.SilenceCommit():
+                if session.intake.commit_to(event.sample):
+                    self._acknowledge(key)
+            case re.BacklogCleared():
+                self._pump(key, session)
+            case re.Drained():
+                session.intake.commit_to(event.at_sample)
+                self._acknowledge(key)
+                results.send(ev.Drained(instance, key))
+
+    def _on_sentence(
+        self, key: bytes, session: OpenSession, event: re.Sentence, results: ResultSender
+    ) -> None:
+        (self._metrics.failed if event.error else self._metrics.sentences).inc()
+        session.intake.commit_to(event.end_sample)
+        results.send(
+            ev.Sentence(
+                instance=self._instance,
+                session=key,
+                text=event.text,
+                start_sample=event.start_sample,
+                end_sample=event.end_sample,
+                commit=session.intake.commit,
+                error=event.error,
+            )
+        )
+
+    def _count(self) -> None:
+        self._metrics.sessions.set(len(self._open))
+        if not len(self):
+            self.empty.set()
+
+    def _discard(self, session: OpenSession) -> None:
+        self._loop.run_in_executor(self._maker, _drop, session)
+
+    def close_all(self) -> None:
+        """Drop every session and wait for it."""
+        for key in list(self._open):
+            self.close(key)
+        self._opening.clear()
+        self._maker.shutdown(wait=True)
+
+
+def _drop(session: OpenSession) -> None:
+    session.recorder.close()
+    if session.tap is not None:
+        session.tap.close()

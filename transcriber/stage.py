@@ -1,0 +1,203 @@
+"""The transcriber's process: warms the engine, opens links, beats, drains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import time
+
+import zmq
+
+from common import envelope as ev
+from common.errors import EnvelopeError, SettingsError
+from common.lifecycle import Lifecycle
+from common.links import End, Inbox, Links, Parts
+from common.logs import LogBudget
+from common.settings import TranscriberSettings, check_range
+from common.telemetry import Telemetry
+from transcriber.configuration import engine_options, recorder_options
+from transcriber.engines import EngineError, create_engines
+from transcriber.metrics import TranscriberMetrics
+from transcriber.recorder import preload
+from transcriber.results import ResultSender
+from transcriber.scheduler import Scheduler
+from transcriber.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
+    """Transcribe until a stop is asked for.
+
+    Raises:
+        SettingsError: an endpoint or the engine cannot be had, or an option is out of range.
+    """
+    check_range("--transcriber-sessions", settings.transcriber_sessions, 1, 10_000)
+    check_range("--heartbeat", settings.heartbeat_s, 0.01, 60)
+    metrics = TranscriberMetrics()
+    links = Links(settings)
+    telemetry = Telemetry(settings, lifecycle, metrics.registry)
+    scheduler: Scheduler | None = None
+    try:
+        scheduler = await _warm_up(settings, metrics)
+        stage = Stage(settings, lifecycle, links, metrics, scheduler)
+        lifecycle.ready()
+        await stage.live()
+    finally:
+        telemetry.close()
+        if scheduler is not None:
+            scheduler.close()
+        links.close_all()
+
+
+async def _warm_up(settings: TranscriberSettings, metrics: TranscriberMetrics) -> Scheduler:
+    """Load the engines while torch is imported, both off the loop so that a stop is heard."""
+    options = engine_options(settings)
+    loop = asyncio.get_running_loop()
+    engines = loop.run_in_executor(None, create_engines, options)
+    await loop.run_in_executor(None, preload)
+    try:
+        main, realtime = await engines
+    except EngineError as error:
+        raise SettingsError(str(error)) from None
+    return Scheduler(main, realtime, on_batch=metrics.batch)
+
+
+class Stage:
+    """One transcriber with its links open."""
+
+    def __init__(
+        self,
+        settings: TranscriberSettings,
+        lifecycle: Lifecycle,
+        links: Links,
+        metrics: TranscriberMetrics,
+        scheduler: Scheduler,
+    ) -> None:
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._audio = links.open(End.AUDIO_IN, self._endpoint("audio", settings.audio))
+        self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
+        self._engine_name = engine_options(settings).name
+        self.sessions = Sessions(
+            settings, recorder_options(settings), scheduler, metrics, self._instance
+        )
+        self._results = ResultSender(
+            links.open(End.RESULTS_OUT, settings.endpoint("results")),
+            self._instance,
+            self.sessions.ack_of,
+            metrics.shed_events.inc,
+        )
+        self.sessions.results = self._results
+        self._bad_envelopes = LogBudget(3, 0.1)
+        self._stopping = asyncio.Event()
+        lifecycle.on_drain(self._stopping.set)
+
+    async def live(self) -> None:
+        """Serve until a stop is asked for, then give the sessions time to end or to move."""
+        inboxes = [
+            Inbox(self._audio, self._on_audio),
+            Inbox(self._commands, self._on_commands),
+        ]
+        self._command_inbox = inboxes[1]
+        beats = asyncio.create_task(self._beat())
+        await self._stopping.wait()
+        self._hello()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_s):
+                await self.sessions.empty.wait()
+        beats.cancel()
+        for inbox in inboxes:
+            inbox.close()
+        await asyncio.get_running_loop().run_in_executor(None, self.sessions.close_all)
+        self._results.close()
+
+    def _endpoint(self, name: str, chosen: str) -> str:
+        return chosen or f"ipc://{self._settings.run_path}/{name}-{self._instance}.sock"
+
+    def _advertised(self, bound: zmq.Socket[bytes]) -> str:
+        """What peers connect to: the bound endpoint, with this machine's name in place of any."""
+        endpoint = bound.getsockopt_string(zmq.LAST_ENDPOINT)
+        if not endpoint.startswith("tcp://"):
+            return endpoint
+        address, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+        host = self._settings.advertise_host
+        if not host:
+            host = socket.gethostname() if address in ("0.0.0.0", "[::]") else address
+        return f"tcp://{host}:{port}"
+
+    # -- links ---------------------------------------------------------------------------------
+
+    def _on_audio(self, messages: list[Parts]) -> None:
+        for parts in messages:
+            try:
+                header = ev.expect(parts[0], ev.Audio)
+                if len(parts) != 2 or len(parts[1]) % 2:
+                    raise EnvelopeError("audio without an int16 part")
+            except EnvelopeError as error:
+                self._drop("audio", error)
+                continue
+            self.sessions.accept(header, parts[1])
+
+    def _on_commands(self, messages: list[Parts]) -> None:
+        for parts in messages:
+            try:
+                self._on_command(parts[0], ev.unpack(parts[-1]))
+            except EnvelopeError as error:
+                self._drop("commands", error)
+
+    def _on_command(self, peer: bytes, message: ev.Message) -> None:
+        match message:
+            case ev.Open():
+                self.sessions.open(message, lambda opened: self._reply(peer, opened))
+            case ev.Close():
+                self.sessions.close(message.session)
+            case ev.Finish():
+                self.sessions.finish(message)
+            case ev.Ping():
+                self.sessions.ping(message)
+            case ev.SetParameter() | ev.GetParameter() | ev.CallMethod():
+                self._reply(peer, self.sessions.command(message))
+            case _:
+                raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
+
+    def _reply(self, peer: bytes, message: ev.Message) -> None:
+        # A gateway that is gone (unroutable) or does not read (again) does without.
+        with contextlib.suppress(zmq.ZMQError):
+            self._commands.send_multipart((peer, ev.pack(message)), zmq.NOBLOCK)
+        self._command_inbox.poke()
+
+    def _drop(self, link: str, error: EnvelopeError) -> None:
+        self._metrics.bad_envelopes.labels(link).inc()
+        if self._bad_envelopes.allow(time.monotonic()):
+            log.error("dropped a message of the %s link: %s", link, error)
+
+    # -- time ----------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        while True:
+            self._hello()
+            self.sessions.acknowledge_all()
+            self.sessions.drop_orphans()
+            await asyncio.sleep(self._settings.heartbeat_s)
+
+    def _hello(self) -> None:
+        self._results.send(
+            ev.TranscriberHello(
+                instance=self._instance,
+                pid=os.getpid(),
+                audio_endpoint=self._advertised(self._audio),
+                commands_endpoint=self._advertised(self._commands),
+                engine=self._engine_name,
+                sessions=len(self.sessions),
+                max_sessions=self._settings.transcriber_sessions,
+                draining=self._lifecycle.draining,
+            ),
+            may_shed=True,
+        )
