@@ -4,35 +4,28 @@
 
     async with connect("ws://127.0.0.1:8012") as stream:
         await stream.send_file("speech.wav", pace=1.0)
-        report = await stream.finish()
+        await stream.finish()
         async for event in stream:
             if isinstance(event, FullSentence):
                 print(event.text)
 
-Frames are numbered from 0 by the client; every event's frame numbers are the client's, also after
+To see events as they come, read them in a task beside the one that sends, or pass ``on_event``.
+Frames are numbered from 0 by the client, and frame numbers in events are the client's, also after
 a reconnection. Needs no part of the server: importing this loads numpy, msgspec and websockets.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
-import logging
-import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
-
-from common.client_audio import AudioFile
-from common.client_buffer import ResendBuffer, backoff_s
-from common.client_connection import failure_of, open_connection, without_query
+from common.client_audio import AudioFile, AudioFileError
+from common.client_buffer import ResendBuffer
+from common.client_connection import without_query
 from common.client_errors import (
     ConnectionLostError,
     DisconnectedError,
@@ -44,33 +37,21 @@ from common.client_errors import (
 )
 from common.client_events import ClientEvent, EventQueue
 from common.client_frames import FrameBuilder, Pcm, flip_bit, pcm_bytes
+from common.client_line import Line, LineOptions
+from common.client_state import StreamState, VerdictCounts
 from common.control_client import ControlClient
-from common.events import (
-    END_OF_STREAM,
-    Acknowledged,
-    End,
-    Error,
-    FrameVerdict,
-    FullSentence,
-    Realtime,
-    Report,
-    SessionStarted,
-    from_json,
-)
+from common.events import Report
 from common.integrity import Algorithm
 from common.wire import BYTES_PER_SAMPLE
 
 __all__ = [
     "Algorithm",
+    "AudioFileError",
     "ClientEvent",
     "ConnectionLostError",
     "ControlClient",
     "DisconnectedError",
-    "FrameVerdict",
-    "FullSentence",
-    "Realtime",
     "RejectedError",
-    "Report",
     "ResultsOverflowError",
     "ServerBusyError",
     "Stream",
@@ -81,52 +62,17 @@ __all__ = [
     "flip_bit",
 ]
 
-log = logging.getLogger(__name__)
-
 DEFAULT_URL: Final = "ws://127.0.0.1:8012"
+MAX_CHUNK_SAMPLES: Final = 1 << 16
+"""Well below the least frame size that a server refuses."""
 MAX_UNSENT_FRAMES: Final = 16
 """Frames that wait for the socket before :meth:`Stream.send` waits too."""
 COMMIT_PATIENCE_S: Final = 5.0
 """How long a full buffer waits for the server to commit before frames it has are let go of."""
-STEADY_S: Final = 10.0
-"""A connection that lasted this long ends an outage."""
+HEADER_ALLOWANCE_BYTES: Final = 256
 
 OnEvent = Callable[[ClientEvent], None]
 Corruption = Callable[[bytes], bytes]
-
-
-@dataclasses.dataclass(slots=True)
-class VerdictCounts:
-    """The server's verdicts so far, each frame counted once."""
-
-    ok: int = 0
-    unverified: int = 0
-    corrupt: int = 0
-
-    @property
-    def total(self) -> int:
-        """Frames with a verdict."""
-        return self.ok + self.unverified + self.corrupt
-
-    def add(self, verdict: str) -> None:
-        """Count one verdict; a name that this client does not know is not counted."""
-        if verdict in ("ok", "unverified", "corrupt"):
-            setattr(self, verdict, getattr(self, verdict) + 1)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
-    """The arguments of :func:`connect`."""
-
-    sample_rate_hz: int
-    session: str | None
-    events: bool
-    on_event: OnEvent | None
-    chunk_samples: int
-    max_buffer_bytes: int
-    max_unread_events: int
-    connect_timeout_s: float
-    reconnect_s: float
 
 
 def connect(
@@ -158,62 +104,53 @@ def connect(
         max_buffer_bytes: bound on the frames kept for sending again.
         max_unread_events: bound on events that wait for ``async for``; at it, verdicts and
             acknowledgements are dropped (the counts stay right), sentences never: once they alone
-            reach it the stream ends with :class:`ResultsOverflowError`.
+            reach it the stream ends with :class:`ResultsOverflowError`, or, if ``async for`` was
+            never used, the oldest go.
         connect_timeout_s: for one attempt to connect.
         reconnect_s: how long to try again after a lost connection; 0: never.
+
+    Raises:
+        ValueError: an argument that cannot be used; the message says which.
     """
-    options = StreamOptions(
-        sample_rate_hz=sample_rate_hz,
-        session=session,
-        events=events,
+    if not 1 <= chunk_samples <= MAX_CHUNK_SAMPLES:
+        raise ValueError(f"chunk_samples is {chunk_samples}, allowed are 1 to {MAX_CHUNK_SAMPLES}")
+    return Stream(
+        LineOptions(
+            url=url, events=events, connect_timeout_s=connect_timeout_s, reconnect_s=reconnect_s
+        ),
+        StreamState(ResendBuffer(max_buffer_bytes, acknowledged=events), session),
+        FrameBuilder(algorithm, key),
+        EventQueue(max_unread_events),
         on_event=on_event,
+        sample_rate_hz=sample_rate_hz,
         chunk_samples=chunk_samples,
-        max_buffer_bytes=max_buffer_bytes,
-        max_unread_events=max_unread_events,
-        connect_timeout_s=connect_timeout_s,
-        reconnect_s=reconnect_s,
     )
-    return Stream(url, options, FrameBuilder(algorithm, key))
 
 
 class Stream:
-    """One stream of audio and its events; made by :func:`connect`.
+    """One stream of audio and its events; made by :func:`connect`."""
 
-    Attributes:
-        session: the id of the server's session: a capability, show it to nobody. None without
-            integrity events.
-        verifying: whether the server checks frames; None before it said so.
-        verdicts: counts of the verdicts so far.
-        report: the server's report, once the stream is finished.
-        reconnections: how often the connection was lost and opened again.
-        resent_frames: frames sent a second time.
-        lost_frames: frames whose audio is gone because the buffer no longer held them when a
-            server that had lost the session wanted them.
-    """
-
-    def __init__(self, url: str, options: StreamOptions, builder: FrameBuilder) -> None:
-        self.url = url
-        self.session: str | None = options.session
-        self.verifying: bool | None = None
-        self.verdicts = VerdictCounts()
-        self.report: Report | None = None
-        self.reconnections = 0
-        self.resent_frames = 0
-        self.lost_frames = 0
-        self._options = options
+    def __init__(
+        self,
+        options: LineOptions,
+        state: StreamState,
+        builder: FrameBuilder,
+        queue: EventQueue,
+        *,
+        on_event: OnEvent | None,
+        sample_rate_hz: int,
+        chunk_samples: int,
+    ) -> None:
+        self.url = options.url
+        self._state = state
+        self._buffer = state.buffer
         self._builder = builder
-        self._buffer = ResendBuffer(options.max_buffer_bytes, acknowledged=options.events)
-        self._queue = EventQueue(options.max_unread_events)
-        self._changed = asyncio.Event()  # pulsed when anything that a sender waits for moves
-        self._connection: ClientConnection | None = None
+        self._queue = queue
+        self._on_event = on_event
+        self._sample_rate_hz = sample_rate_hz
+        self._chunk_samples = chunk_samples
+        self._line = Line(options, state, self._deliver)
         self._task: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
-        self._last_error: Error | None = None
-        self._finishing = False
-        self._ended = False
-        self._judged = 0  # frames below have a verdict
-        self._heard_at_s = 0.0
-        self._progress_at_s = 0.0
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -225,8 +162,9 @@ class Stream:
             ServerBusyError: the server is at its limit of sessions.
             UnexpectedServerError: the server has no integrity events.
         """
-        connection = await self._open_connection()
-        self._task = asyncio.create_task(self._run(connection), name="stt-stream")
+        connection = await self._line.open()
+        self._task = asyncio.create_task(self._line.run(connection), name="stt-stream")
+        self._task.add_done_callback(lambda _: self._queue.close())
         return self
 
     async def close(self) -> None:
@@ -246,10 +184,33 @@ class Stream:
     ) -> None:
         await self.close()
 
+    # -- what is known -------------------------------------------------------------------------
+
+    @property
+    def session(self) -> str | None:
+        """Id of the server's session: whoever knows it can take the stream over, so show it to
+        nobody. None without integrity events."""
+        return self._state.session
+
+    @property
+    def verifying(self) -> bool | None:
+        """Whether the server checks frames; None if it does not say."""
+        return self._state.verifying
+
+    @property
+    def verdicts(self) -> VerdictCounts:
+        """Counts of the server's verdicts so far."""
+        return self._state.verdicts
+
+    @property
+    def report(self) -> Report | None:
+        """The server's report on the session, from when it sent one: at the end, or rejecting."""
+        return self._state.report
+
     @property
     def connected(self) -> bool:
         """Whether there is a connection at this moment."""
-        return self._connection is not None
+        return self._line.connected
 
     @property
     def frames(self) -> int:
@@ -257,8 +218,29 @@ class Stream:
         return self._buffer.next_number
 
     @property
+    def unacknowledged_bytes(self) -> int:
+        """Bytes of the frames that are held for sending again."""
+        return self._buffer.held_bytes
+
+    @property
+    def reconnections(self) -> int:
+        """How often the connection was lost and opened again."""
+        return self._line.reconnections
+
+    @property
+    def resent_frames(self) -> int:
+        """Frames that were sent a second time."""
+        return self._state.resent_frames
+
+    @property
+    def lost_frames(self) -> int:
+        """Frames whose audio is gone: a server that had lost the session wanted them when the
+        buffer no longer held them."""
+        return self._state.lost_frames
+
+    @property
     def dropped_events(self) -> int:
-        """Verdicts, acknowledgements and notices dropped because nobody read them."""
+        """Events dropped because nobody read them."""
         return self._queue.dropped
 
     # -- sending -------------------------------------------------------------------------------
@@ -288,18 +270,29 @@ class Stream:
         raw = pcm_bytes(pcm)
         if not raw:
             raise ValueError("no samples to send")
-        step = self._options.chunk_samples * BYTES_PER_SAMPLE
-        rate = sample_rate_hz or self._options.sample_rate_hz
+        step = self._chunk_samples * BYTES_PER_SAMPLE
         number = -1
         for start in range(0, len(raw), step):
-            number = await self._send_frame(raw[start : start + step], rate, corrupt)
+            frame = raw[start : start + step]
+            await self._wait_for_room(len(frame) + HEADER_ALLOWANCE_BYTES)
+            message = self._builder.build(
+                frame,
+                number=self._buffer.next_number,
+                sample_rate_hz=sample_rate_hz or self._sample_rate_hz,
+                timestamp_ms=time.time_ns() // 1_000_000,
+            )
+            number = self._buffer.append(corrupt(message) if corrupt else message)
+            self._line.changed.fire()
         return number
 
-    async def send_file(self, path: str | Path, *, pace: float | None = 1.0) -> int:
+    async def send_file(
+        self, path: str | Path, *, pace: float | None = 1.0, corrupt: Corruption | None = None
+    ) -> int:
         """Send an audio file of any rate, width and number of channels, at its own rate.
 
         Args:
             pace: times real time; None: as fast as the server takes it.
+            corrupt: as for :meth:`send`.
 
         Returns:
             The number of frames sent.
@@ -310,15 +303,15 @@ class Stream:
         """
         first = self.frames
         with AudioFile(path) as audio:
-            rate = audio.info.sample_rate_hz
+            rate_hz = audio.info.sample_rate_hz
             started_s = time.monotonic()
             samples = 0
-            for block in audio.blocks(self._options.chunk_samples):
+            for block in audio.blocks(self._chunk_samples):
                 samples += len(block) // BYTES_PER_SAMPLE
                 if pace:  # a frame is complete, as from a microphone, when its last sample is
-                    due_s = started_s + samples / rate / pace
+                    due_s = started_s + samples / rate_hz / pace
                     await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-                await self.send(block, sample_rate_hz=rate)
+                await self.send(block, sample_rate_hz=rate_hz, corrupt=corrupt)
         return self.frames - first
 
     async def finish(self, *, idle_timeout_s: float = 60.0) -> Report | None:
@@ -331,32 +324,23 @@ class Stream:
             TimeoutError: the server said nothing for ``idle_timeout_s``.
             StreamError: the stream ended another way.
         """
-        self._finishing = True
-        self._pulse()
-        self._heard_at_s = time.monotonic()
-        while self._task is not None and not self._task.done():
-            left_s = self._heard_at_s + idle_timeout_s - time.monotonic()
+        if self._task is None:
+            raise StreamError("the stream is not open: use it with `async with`")
+        line = self._line
+        line.finishing = True
+        line.changed.fire()
+        line.heard_at_s = time.monotonic()
+        while not self._task.done():
+            left_s = line.heard_at_s + idle_timeout_s - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError(
                     f"{without_query(self.url)} said nothing for {idle_timeout_s:g} s after the "
                     "end of the stream"
                 )
             await asyncio.wait([self._task], timeout=left_s)
-        if self._error is not None:
-            raise self._error
+        if line.error is not None:
+            raise line.error
         return self.report
-
-    async def _send_frame(self, pcm: bytes, rate_hz: int, corrupt: Corruption | None) -> int:
-        await self._wait_for_room(len(pcm))
-        message = self._builder.build(
-            pcm,
-            number=self._buffer.next_number,
-            sample_rate_hz=rate_hz,
-            timestamp_ms=time.time_ns() // 1_000_000,
-        )
-        number = self._buffer.append(corrupt(message) if corrupt else message)
-        self._pulse()
-        return number
 
     async def _wait_for_room(self, size: int) -> None:
         while True:
@@ -366,19 +350,19 @@ class Stream:
                 return
             try:
                 async with asyncio.timeout(COMMIT_PATIENCE_S):
-                    await self._changed.wait()
+                    await self._line.changed.wait()
             except TimeoutError:
                 if not has_room and self.connected:
                     self._buffer.evict_received(size)
 
     def _check_open(self) -> None:
-        if self._error is not None:
-            raise self._error
-        if self._finishing:
-            raise StreamError("the stream was finished: nothing can be sent any more")
+        if self._line.error is not None:
+            raise self._line.error
         if self._task is None:
             raise StreamError("the stream is not open: use it with `async with`")
-        if self._task.done() or self._ended:
+        if self._line.finishing:
+            raise StreamError("the stream was finished: nothing can be sent any more")
+        if self._task.done() or self._state.ended:
             raise DisconnectedError(1000, "the server ended the session")
 
     # -- events --------------------------------------------------------------------------------
@@ -387,7 +371,7 @@ class Stream:
         return self
 
     async def __anext__(self) -> ClientEvent:
-        """The next event; ends with the stream.
+        """The next event; the iteration ends with the stream.
 
         Raises:
             StreamError: the stream ended by a rejection, a lost connection, ...
@@ -395,178 +379,11 @@ class Stream:
         event = await self._queue.get()
         if event is not None:
             return event
-        if self._error is not None:
-            raise self._error
+        if self._line.error is not None:
+            raise self._line.error
         raise StopAsyncIteration
 
-    def _receive(self, text: str | bytes) -> None:
-        self._heard_at_s = time.monotonic()
-        try:
-            event = from_json(text)
-        except msgspec.DecodeError as error:
-            log.warning("ignored a message that is not an event: %s", error)
-            return
-        match event:
-            case FrameVerdict():
-                event = msgspec.structs.replace(
-                    event, sequence=self._buffer.number_of(event.sequence)
-                )
-                if event.sequence >= self._judged:
-                    self._judged = event.sequence + 1
-                    self.verdicts.add(event.verdict)
-            case Acknowledged(received=received, committed=committed):
-                if self._buffer.acknowledge(received, committed):
-                    self._progress_at_s = self._heard_at_s
-                    self._pulse()
-                event = Acknowledged(
-                    self._buffer.number_of(received), self._buffer.number_of(committed)
-                )
-            case Error():
-                self._last_error = event
-            case Report():
-                self.report = event
-            case End():
-                self._ended = True
-            case _:
-                pass
-        self._deliver(event)
-
     def _deliver(self, event: ClientEvent) -> None:
-        if self._options.on_event is not None:
-            self._options.on_event(event)
+        if self._on_event is not None:
+            self._on_event(event)
         self._queue.put(event)
-
-    # -- the connection ------------------------------------------------------------------------
-
-    async def _open_connection(self) -> ClientConnection:
-        opening = await open_connection(
-            self.url,
-            events=self._options.events,
-            session=self.session if self._options.events else None,
-            timeout_s=self._options.connect_timeout_s,
-        )
-        started = opening.started
-        if started is not None:
-            self._begin_session(started)
-        self._last_error = None
-        for event in opening.early:
-            self._deliver(event)
-        if started is not None:
-            self._deliver(started)
-        return opening.connection
-
-    def _begin_session(self, started: SessionStarted) -> None:
-        if self.session is not None and not started.resumed:
-            log.warning("the server does not know the session any more: a new one begins")
-        resumption = self._buffer.connected(
-            started.next_sequence, started.committed_sequence, resumed=started.resumed
-        )
-        if resumption.lost:
-            log.warning("%d frames are lost: no longer held for resending", resumption.lost)
-        self.session = started.session
-        self.verifying = started.verify
-        self.resent_frames += resumption.resent
-        self.lost_frames += resumption.lost
-
-    async def _run(self, connection: ClientConnection) -> None:
-        """Serve connections until the stream ends; its ending is left in ``_error``."""
-        try:
-            while True:
-                opened_at_s = self._heard_at_s = time.monotonic()
-                await self._serve(connection)
-                if self._is_over(connection):
-                    break
-                log.warning(
-                    "connection to %s lost (%s), trying again",
-                    without_query(self.url),
-                    connection.close_code,
-                )
-                connection = await self._reconnect(max(opened_at_s, self._progress_at_s))
-        except asyncio.CancelledError:
-            self._error = self._error or StreamError("the stream was closed")
-            raise
-        except Exception as error:
-            self._error = error
-        finally:
-            self._ended = True
-            self._queue.close()
-            self._pulse()
-
-    async def _serve(self, connection: ClientConnection) -> None:
-        """Read one connection until it closes or the stream ends, writing at the same time."""
-        self._connection = connection
-        self._pulse()
-        writer = asyncio.create_task(self._write(connection), name="stt-stream-writer")
-        try:
-            with contextlib.suppress(ConnectionClosed):
-                while not self._ended:
-                    self._receive(await connection.recv())
-        finally:
-            self._connection = None
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-            await connection.close()
-
-    async def _write(self, connection: ClientConnection) -> None:
-        with contextlib.suppress(ConnectionClosed):  # the reader deals with it
-            while True:
-                message = self._buffer.take()
-                if message is not None:
-                    self._pulse()
-                    await connection.send(message)
-                elif self._finishing:
-                    await connection.send(END_OF_STREAM)
-                    return
-                else:
-                    await self._changed.wait()
-
-    def _is_over(self, connection: ClientConnection) -> bool:
-        """Whether the stream ended well; raises if it ended badly; else the connection was lost."""
-        if self._ended:
-            return True
-        failure = failure_of(connection, self._last_error, failures=self.verdicts.corrupt)
-        if isinstance(failure, DisconnectedError) and failure.code == 1000:
-            return True  # servers without an end event just close, as after a `shutdown` command
-        if failure is not None and not isinstance(failure, ServerBusyError):
-            raise failure
-        return False
-
-    async def _reconnect(self, healthy_at_s: float) -> ClientConnection:
-        """Connect again, backing off.
-
-        Args:
-            healthy_at_s: when the stream last made progress: what the deadline counts from, so
-                that a server that dies of each connection is not tried for ever.
-        """
-        now_s = time.monotonic()
-        if now_s - healthy_at_s > STEADY_S:
-            healthy_at_s = now_s
-            self._attempt = 0
-        deadline_s = healthy_at_s + self._options.reconnect_s
-        last: StreamError | None = None
-        while True:
-            wait_s = backoff_s(self._attempt, random.random())
-            if time.monotonic() + wait_s > deadline_s:
-                raise (
-                    last
-                    if isinstance(last, ServerBusyError)
-                    else ConnectionLostError(
-                        f"lost the connection to {without_query(self.url)} and could not open it "
-                        f"again within {self._options.reconnect_s:g} s"
-                        + (f": {last}" if last else "")
-                    )
-                )
-            self._attempt += 1
-            await asyncio.sleep(wait_s)
-            try:
-                connection = await self._open_connection()
-            except (ConnectionLostError, ServerBusyError) as error:
-                last = error
-            else:
-                self.reconnections += 1
-                return connection
-
-    def _pulse(self) -> None:
-        """Wake every task that waits on ``_changed``; each looks again for itself."""
-        self._changed.set()
-        self._changed.clear()

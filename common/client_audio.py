@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from common.client_errors import StreamError
 
-FULL_SCALE = 32767.0
+FULL_SCALE: Final = 32768
 
 
 class AudioFileError(StreamError):
@@ -72,5 +72,5 @@ def _mono(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
         return flat
     mixed = block.mean(axis=1, dtype=np.float64)
     if block.dtype == np.float32:
-        mixed = np.clip(mixed * FULL_SCALE, -FULL_SCALE - 1, FULL_SCALE)
+        mixed = np.clip(mixed * FULL_SCALE, -FULL_SCALE, FULL_SCALE - 1)
     return np.rint(mixed).astype(np.int16)

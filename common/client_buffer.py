@@ -63,9 +63,9 @@ class ResendBuffer:
         return self.next_number - self._cursor
 
     @property
-    def committed(self) -> int:
-        """Frames with a lower number will never be needed again."""
-        return self._committed
+    def progress(self) -> tuple[int, int]:
+        """Frames that a recorder has, and that need no replay: grows as the server gets on."""
+        return self._received, self._committed
 
     def number_of(self, sequence: int) -> int:
         """The client's number of the frame that the server numbers ``sequence``."""
@@ -126,13 +126,11 @@ class ResendBuffer:
         self.acknowledge(next_sequence, committed_sequence)
         return Resumption(max(0, self._sent - self._cursor), lost)
 
-    def acknowledge(self, received: int, committed: int) -> bool:
-        """Note the server's progress, by its own numbers; whether it is any."""
-        before = self._received, self._committed
+    def acknowledge(self, received: int, committed: int) -> None:
+        """Note the server's progress, by its own numbers."""
         self._received = max(self._received, min(self._base + received, self._cursor))
         self._committed = max(self._committed, min(self._base + committed, self._cursor))
         self._forget_below(self._committed)
-        return before != (self._received, self._committed)
 
     def evict_received(self, size: int) -> int:
         """Let go of the oldest frames that a recorder has, to make room; returns how many."""

@@ -36,6 +36,7 @@ BUSY_RETRY_S: Final = 5.0
 PING_INTERVAL_S: Final = 20.0
 PING_TIMEOUT_S: Final = 120.0
 """Long: a server that applies back-pressure does not read, and so does not answer, pings."""
+CLOSE_TIMEOUT_S: Final = 2.0
 
 _WORTH_A_RETRY: Final = frozenset(
     {CloseCode.GOING_AWAY, CloseCode.INTERNAL_ERROR, 1005, 1006, 1012, 1014, 1015}
@@ -52,8 +53,11 @@ class Opening(NamedTuple):
     """What came before the session event, if anything."""
 
 
-def data_url(url: str, *, events: bool, session: str | None) -> str:
+def data_url(url: str, *, events: bool, session: str | None, sentences: int = 0) -> str:
     """``url`` with the query that asks for integrity events and for a session to resume.
+
+    Args:
+        sentences: final results of the session that arrived here; the server sends the others.
 
     Raises:
         ValueError: not a ws:// or wss:// URL.
@@ -65,7 +69,7 @@ def data_url(url: str, *, events: bool, session: str | None) -> str:
     if events:
         query["events"] = "integrity"
     if session:
-        query |= {"session": session, "resume": "1"}
+        query |= {"session": session, "resume": "1", "sentences": str(sentences)}
     path = parts.path or "/"
     return urllib.parse.urlunsplit(parts._replace(path=path, query=urllib.parse.urlencode(query)))
 
@@ -84,6 +88,7 @@ async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
             compression=None,
             max_size=MAX_EVENT_BYTES,
             open_timeout=timeout_s,
+            close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             proxy=None if _is_local(url) else True,
@@ -104,7 +109,7 @@ async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
 
 
 async def open_connection(
-    url: str, *, events: bool, session: str | None, timeout_s: float
+    url: str, *, events: bool, session: str | None, sentences: int, timeout_s: float
 ) -> Opening:
     """Connect and, with ``events``, wait for the server to say which frame it wants.
 
@@ -159,12 +164,12 @@ def failure_of(
         return RejectedError(final.message, failures)
     if code == CloseCode.TRY_AGAIN_LATER:
         return ServerBusyError(final.message if final else reason, BUSY_RETRY_S)
-    if final and "overflow" in final.error:
-        return ResultsOverflowError(final.message)
     if final:
         return DisconnectedError(code, final.message)
     if code in _WORTH_A_RETRY:
         return None
+    if code == CloseCode.POLICY_VIOLATION and "does not read" in reason:
+        return ResultsOverflowError(f"server closed the connection: {reason}")
     return DisconnectedError(code, reason)
 
 

@@ -1,0 +1,134 @@
+"""What a client knows about its stream: where the session stands and what became of frames.
+
+No I/O: fed the server's events, it keeps the counts, moves the resend buffer, and turns the
+server's frame numbers into the client's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import msgspec
+
+from common.client_buffer import ResendBuffer
+from common.client_events import ClientEvent
+from common.events import (
+    Acknowledged,
+    End,
+    Error,
+    Failure,
+    FrameVerdict,
+    FullSentence,
+    Report,
+    SessionStarted,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(slots=True)
+class VerdictCounts:
+    """The server's verdicts so far, each frame counted once.
+
+    A server sheds verdicts of good frames to a client that reads slowly, so the counts may fall
+    short of the frames sent; the report does not.
+    """
+
+    ok: int = 0
+    unverified: int = 0
+    corrupt: int = 0
+
+    @property
+    def total(self) -> int:
+        """Frames with a verdict."""
+        return self.ok + self.unverified + self.corrupt
+
+    def add(self, verdict: str) -> None:
+        """Count one verdict; a name that this client does not know is not counted."""
+        match verdict:
+            case "ok":
+                self.ok += 1
+            case "unverified":
+                self.unverified += 1
+            case "corrupt":
+                self.corrupt += 1
+
+
+class StreamState:
+    """One stream's bookkeeping.
+
+    Attributes:
+        session: the server's id of the session to resume.
+        sentences: final results received in this session.
+        last_error: the last error event of this connection.
+        failures: corrupt frames by the server's own count.
+        ended: the server said that all is transcribed.
+    """
+
+    def __init__(self, buffer: ResendBuffer, session: str | None) -> None:
+        self.buffer = buffer
+        self.session = session
+        self.verifying: bool | None = None
+        self.verdicts = VerdictCounts()
+        self.report: Report | None = None
+        self.sentences = 0
+        self.last_error: Error | None = None
+        self.failures = 0
+        self.ended = False
+        self.resent_frames = 0
+        self.lost_frames = 0
+        self._judged = 0  # frames below have a verdict
+
+    def begin(self, started: SessionStarted) -> None:
+        """A connection's session event: the next frame sent is the one that the server wants.
+
+        Raises:
+            UnexpectedServerError: it wants a frame that this stream never had.
+        """
+        if not started.resumed:
+            self.sentences = 0
+            if self.session is not None:
+                log.warning("the server does not know the session any more: a new one begins")
+        resumption = self.buffer.connected(
+            started.next_sequence, started.committed_sequence, resumed=started.resumed
+        )
+        if resumption.lost:
+            log.warning("%d frames are lost: no longer held for resending", resumption.lost)
+        self.session = started.session
+        self.verifying = started.verify
+        self.resent_frames += resumption.resent
+        self.lost_frames += resumption.lost
+
+    def receive(self, event: ClientEvent) -> ClientEvent:
+        """Take in an event; returns it with the client's frame numbers."""
+        match event:
+            case FrameVerdict():
+                event = msgspec.structs.replace(
+                    event, sequence=self.buffer.number_of(event.sequence)
+                )
+                self.failures = event.failures
+                if event.sequence >= self._judged:
+                    self._judged = event.sequence + 1
+                    self.verdicts.add(event.verdict)
+            case Acknowledged(received=received, committed=committed):
+                self.buffer.acknowledge(received, committed)
+                event = Acknowledged(
+                    self.buffer.number_of(received), self.buffer.number_of(committed)
+                )
+            case Report():
+                event = self.report = msgspec.structs.replace(
+                    event, failures=[self._renumbered(failure) for failure in event.failures]
+                )
+            case FullSentence():
+                self.sentences += 1
+            case Error():
+                self.last_error = event
+            case End():
+                self.ended = True
+            case _:
+                pass
+        return event
+
+    def _renumbered(self, failure: Failure) -> Failure:
+        return msgspec.structs.replace(failure, sequence=self.buffer.number_of(failure.sequence))
