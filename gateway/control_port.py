@@ -155,7 +155,7 @@ class ControlPort:
             line.early[parameter] = checked
             return done
         session.parameters[parameter] = checked
-        channel = self._hub.channel_of(session)
+        channel = self._hub.placement.channel_of(session)
         if channel is None:  # applied when the recorder opens
             return done
         reply = await channel.request(
@@ -166,7 +166,7 @@ class ControlPort:
 
     async def _get(self, line: ControlLine, name: str) -> dict[str, Any]:
         session = await line.wait()
-        channel = self._hub.channel_of(session)
+        channel = self._hub.placement.channel_of(session)
         if channel is None:
             if name not in session.parameters:
                 raise CommandError(f"Parameter {name} is not known: no transcriber is ready yet")
@@ -186,7 +186,7 @@ class ControlPort:
             assert self.sessions is not None
             self.sessions.end_session(session)
             return done
-        channel = self._hub.channel_of(session)
+        channel = self._hub.placement.channel_of(session)
         if channel is None:
             raise CommandError(f"Method {name} cannot be called: no transcriber is ready yet")
         reply = await channel.request(

@@ -15,7 +15,7 @@ from typing import Final
 import zmq
 
 from common import envelope as ev
-from common.errors import EnvelopeError, SettingsError
+from common.errors import EnvelopeError
 from common.events import (
     STOCK_EVENT_TYPES,
     End,
@@ -23,19 +23,17 @@ from common.events import (
     Notice,
     Realtime,
     RetentionLimited,
-    TranscriberChanged,
     TranscriptionStart,
 )
 from common.links import End as LinkEnd
 from common.links import Inbox, Links, Outlet, Parts
 from common.logs import LogBudget
 from common.settings import GatewaySettings
-from gateway.commands import CommandChannel
 from gateway.dispatch import FairQueue
 from gateway.metrics import GatewayMetrics
+from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.session import Link, Session
-from gateway.transcribers import Transcriber, TranscriberRegistry
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +49,6 @@ class Hub:
         self.policy = RejectionPolicy.of(settings)
         self.metrics = metrics
         self.sessions: dict[bytes, Session] = {}
-        self.transcribers = TranscriberRegistry(settings.peer_timeout_s)
         self.verifiers: dict[str, float] = {}
         self.on_progress: dict[bytes, Callable[[], None]] = {}
         self.on_end: dict[bytes, Callable[[], None]] = {}
@@ -66,8 +63,9 @@ class Hub:
             Inbox(verdicts, self._on_verdict_messages),
             Inbox(results, self._on_result_messages),
         ]
-        self._channels: dict[str, CommandChannel] = {}
-        self._opened_at_s: dict[bytes, float] = {}
+        self.placement = Placement(
+            self.id, settings, links, metrics, self.sessions, self.policy.limit, self._on_open
+        )
         self._retained_bytes = 0
         self._bad_envelopes = LogBudget(3, 0.1)
         self._retention_log = LogBudget(5, 0.1)
@@ -78,7 +76,7 @@ class Hub:
         """Take in a new session and find it a transcriber."""
         self.sessions[session.id] = session
         self.metrics.sessions.set(len(self.sessions))
-        self._assign(session)
+        self.placement.assign(session)
 
     def remove(self, session: Session) -> None:
         """Forget a session; its recorder is dropped."""
@@ -88,24 +86,18 @@ class Hub:
         self._queue.remove(session.id)
         self.on_progress.pop(session.id, None)
         self.on_end.pop(session.id, None)
-        self._opened_at_s.pop(session.id, None)
-        channel = self._channels.get(session.transcriber or "")
-        if channel is not None:
-            channel.send(ev.Close(session.id))
-        self.transcribers.release(session.id, session.transcriber)
         self.metrics.sessions.set(len(self.sessions))
-        self._retry_waiting()
-
-    def channel_of(self, session: Session) -> CommandChannel | None:
-        """The command link to a session's transcriber while the session is open there."""
-        return self._channels.get(session.transcriber or "") if session.link is Link.OPEN else None
+        self.placement.remove(session)
 
     @property
     def not_ready(self) -> str:
         """What the pipeline lacks; "" when it can transcribe."""
         missing = [
             name
-            for name, there in (("verifier", self.verifiers), ("transcriber", self.transcribers))
+            for name, there in (
+                ("verifier", self.verifiers),
+                ("transcriber", self.placement.registry),
+            )
             if not there
         ]
         return f"no {' and no '.join(missing)} yet" if missing else ""
@@ -135,8 +127,15 @@ class Hub:
         session.finishing = True
         self._send_finish(session)
 
+    def _on_open(self, session: Session) -> None:
+        """A session has a (new) recorder: send it what it needs."""
+        self._queue.add(session.id)
+        self._queue.pump()
+        if session.finishing:
+            self._send_finish(session)
+
     def _send_finish(self, session: Session) -> None:
-        channel = self.channel_of(session)
+        channel = self.placement.channel_of(session)
         if channel is not None:
             channel.send(ev.Finish(session.id, session.window.next_seq))
 
@@ -144,7 +143,7 @@ class Hub:
         session = self.sessions.get(key)
         if session is None or session.link is not Link.OPEN or session.is_rejected():
             return None
-        transcriber = self.transcribers.get(session.transcriber)
+        transcriber = self.placement.registry.get(session.transcriber)
         seq = session.window.to_send()
         if seq is None or transcriber is None:
             return None
@@ -262,7 +261,7 @@ class Hub:
     def _on_result(self, message: ev.Message, extra: Parts, now_s: float) -> None:
         match message:
             case ev.TranscriberHello():
-                self._hear_transcriber(message, now_s)
+                self.placement.hear(message, now_s)
             case ev.AckBatch():
                 for ack in message.acks:
                     self._on_ack(message.instance, ack)
@@ -338,131 +337,17 @@ class Hub:
         if callback is not None:
             callback()
 
-    # -- transcribers --------------------------------------------------------------------------
-
-    def _hear_transcriber(self, hello: ev.TranscriberHello, now_s: float) -> None:
-        heard = self.transcribers.hear(hello, now_s)
-        if heard.is_new:
-            log.info(
-                "transcriber %s joined (engine %s, up to %d sessions)",
-                hello.instance,
-                hello.engine,
-                hello.max_sessions,
-            )
-            try:
-                self._channels[hello.instance] = CommandChannel(
-                    self._links, hello.commands_endpoint, self._on_opened
-                )
-            except SettingsError as error:
-                log.error("transcriber %s cannot be used: %s", hello.instance, error)
-                self.transcribers.forget(hello.instance)
-                return
-            self._retry_waiting()
-        elif heard.starts_draining:
-            self._move_all(self.transcribers.get(hello.instance), "drains")
-        self.metrics.transcribers.set(len(self.transcribers))
-
-    def _assign(self, session: Session) -> None:
-        transcriber = self.transcribers.choose(session.id)
-        if transcriber is None:
-            session.link = Link.WAITING
-            session.transcriber = None
-            if session.wants_events:
-                session.deliver(TranscriberChanged("waiting"))
-            return
-        session.transcriber = transcriber.hello.instance
-        session.link = Link.OPENING
-        self._send_open(session)
-
-    def _send_open(self, session: Session) -> None:
-        self._opened_at_s[session.id] = time.monotonic()
-        channel = self._channels[session.transcriber or ""]
-        channel.send(
-            ev.Open(
-                gateway=self.id,
-                session=session.id,
-                start=session.window.replay_start,
-                window_frames=session.window.limit,
-                parameters=session.parameters,
-                tolerated=self.policy.limit,
-                failures=session.failures_before_replay,
-            )
-        )
-
-    def _on_opened(self, opened: ev.Opened) -> None:
-        session = self.sessions.get(opened.session)
-        if (
-            session is None
-            or session.transcriber != opened.instance
-            or session.link is not Link.OPENING
-        ):
-            return
-        if opened.error:
-            log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
-            self.transcribers.release(session.id, session.transcriber)
-            session.link, session.transcriber = Link.WAITING, None
-            return
-        self._opened_at_s.pop(session.id, None)
-        session.link = Link.OPEN
-        replayed = session.window.reopen()
-        if session.was_open:
-            session.replays += 1
-            self.metrics.replays.inc()
-            self.metrics.replayed_frames.inc(replayed)
-            log.info("client %s: session re-opened, %d frames replayed", session.peer, replayed)
-        if session.wants_events:
-            session.deliver(TranscriberChanged("open", replayed))
-        session.was_open = True
-        self._queue.add(session.id)
-        self._queue.pump()
-        if session.finishing:
-            self._send_finish(session)
-
-    def _move_all(self, transcriber: Transcriber | None, why: str) -> None:
-        """Take the sessions of an instance to others, where there are any."""
-        if transcriber is None:
-            return
-        instance = transcriber.hello.instance
-        movable = [self.sessions[key] for key in transcriber.assigned if key in self.sessions]
-        log.warning("transcriber %s %s; %d sessions move", instance, why, len(movable))
-        for session in movable:
-            if transcriber.hello.draining and not self.transcribers.has_room:
-                continue  # it finishes what it can; the rest is replayed when it is gone
-            self.transcribers.release(session.id, instance)
-            self._queue.remove(session.id)
-            channel = self._channels.get(instance)
-            if channel is not None:
-                channel.send(ev.Close(session.id))
-            self._assign(session)
-
-    def _retry_waiting(self) -> None:
-        for session in self.sessions.values():
-            if session.link is Link.WAITING and not session.is_rejected():
-                if not self.transcribers.has_room:
-                    return
-                self._assign(session)
-
     # -- time ----------------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Every heartbeat: tell transcribers which sessions live, give up the silent ones."""
+        """Every heartbeat: give up the silent, repeat what may have been lost."""
         now_s = time.monotonic()
-        for dead in self.transcribers.expire(now_s):
-            channel = self._channels.pop(dead.hello.instance, None)
-            self._move_all(dead, "fell silent")
-            if channel is not None:
-                channel.close()
+        self.placement.beat(now_s)
         self._expire_verifiers(now_s)
-        self._retry_opening(now_s)
-        self._retry_waiting()
         for session in self.sessions.values():
             if session.finishing and not session.drained:
                 self._send_finish(session)
-        for transcriber in self.transcribers.all():
-            channel = self._channels[transcriber.hello.instance]
-            channel.send(ev.Ping(self.id, list(transcriber.assigned)))
         self.metrics.retained.set(self._retained_bytes)
-        self.metrics.transcribers.set(len(self.transcribers))
 
     def expire(self) -> None:
         """Several times a second: queue frames that made no progress for sending again."""
@@ -485,13 +370,6 @@ class Hub:
                 log.warning("verifier %s fell silent", name)
         self.metrics.verifiers.set(len(self.verifiers))
 
-    def _retry_opening(self, now_s: float) -> None:
-        for session in self.sessions.values():
-            if session.link is Link.OPENING:
-                asked_s = self._opened_at_s.get(session.id, 0.0)
-                if now_s - asked_s > self.settings.peer_timeout_s:
-                    self._send_open(session)
-
     # -- shared --------------------------------------------------------------------------------
 
     def _progress(self, session: Session) -> None:
@@ -508,6 +386,5 @@ class Hub:
         """Stop reading and sending; the links are closed by their owner."""
         for inbox in self._inboxes:
             inbox.close()
-        for channel in self._channels.values():
-            channel.close()
+        self.placement.close()
         self._outlet.close()

@@ -1,0 +1,185 @@
+"""Which transcriber serves which session: assigning, opening, moving, and hearing who lives."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from common import envelope as ev
+from common.errors import SettingsError
+from common.events import TranscriberChanged
+from common.links import Links
+from common.settings import GatewaySettings
+from gateway.commands import CommandChannel
+from gateway.metrics import GatewayMetrics
+from gateway.session import Link, Session
+from gateway.transcribers import Transcriber, TranscriberRegistry
+
+log = logging.getLogger(__name__)
+
+
+class Placement:
+    """Keeps every session with a live transcriber, as far as there is room.
+
+    Args:
+        sessions: all sessions of the gateway, by id; only read.
+        tolerated: failures at which a recorder stops listening; -1: none.
+        on_open: called when a session has a recorder that waits for frames.
+    """
+
+    def __init__(
+        self,
+        gateway_id: str,
+        settings: GatewaySettings,
+        links: Links,
+        metrics: GatewayMetrics,
+        sessions: Mapping[bytes, Session],
+        tolerated: int,
+        on_open: Callable[[Session], None],
+    ) -> None:
+        self.registry = TranscriberRegistry(settings.peer_timeout_s)
+        self._gateway_id = gateway_id
+        self._settings = settings
+        self._links = links
+        self._metrics = metrics
+        self._sessions = sessions
+        self._tolerated = tolerated
+        self._on_open = on_open
+        self._channels: dict[str, CommandChannel] = {}
+        self._asked_s: dict[bytes, float] = {}
+
+    def channel_of(self, session: Session) -> CommandChannel | None:
+        """The command link to a session's transcriber while the session is open there."""
+        return self._channels.get(session.transcriber or "") if session.link is Link.OPEN else None
+
+    def hear(self, hello: ev.TranscriberHello, now_s: float) -> None:
+        """A transcriber's heartbeat: a new one takes what waits, a draining one gives away."""
+        heard = self.registry.hear(hello, now_s)
+        if heard.is_new:
+            self._welcome(hello)
+        elif heard.starts_draining:
+            transcriber = self.registry.get(hello.instance)
+            assert transcriber is not None
+            self._move_all(transcriber, "drains")
+        self._metrics.transcribers.set(len(self.registry))
+
+    def _welcome(self, hello: ev.TranscriberHello) -> None:
+        try:
+            channel = CommandChannel(self._links, hello.commands_endpoint, self._on_opened)
+        except SettingsError as error:
+            log.error("transcriber %s cannot be used: %s", hello.instance, error)
+            self.registry.forget(hello.instance)
+            return
+        self._channels[hello.instance] = channel
+        log.info(
+            "transcriber %s joined (engine %s, up to %d sessions)",
+            hello.instance,
+            hello.engine,
+            hello.max_sessions,
+        )
+        self._retry_waiting()
+
+    def assign(self, session: Session) -> None:
+        """Find a session a transcriber; without one it waits, its frames retained."""
+        transcriber = self.registry.choose(session.id)
+        if transcriber is None:
+            session.link = Link.WAITING
+            session.transcriber = None
+            if session.wants_events:
+                session.deliver(TranscriberChanged("waiting"))
+            return
+        session.transcriber = transcriber.hello.instance
+        session.link = Link.OPENING
+        self._send_open(session)
+
+    def remove(self, session: Session) -> None:
+        """A session is gone: its recorder is dropped, and its place given to one that waits."""
+        self._leave(session)
+        self._retry_waiting()
+
+    def beat(self, now_s: float) -> None:
+        """Every heartbeat: give up the silent, ask again, and tell which sessions live."""
+        for dead in self.registry.expire(now_s):
+            channel = self._channels.pop(dead.hello.instance)
+            self._move_all(dead, "fell silent")
+            channel.close()
+        for session in self._sessions.values():
+            asked_s = self._asked_s.get(session.id, now_s)
+            if session.link is Link.OPENING and now_s - asked_s > self._settings.peer_timeout_s:
+                self._send_open(session)
+        self._retry_waiting()
+        for transcriber in self.registry.all():
+            ping = ev.Ping(self._gateway_id, list(transcriber.assigned))
+            self._channels[transcriber.hello.instance].send(ping)
+        self._metrics.transcribers.set(len(self.registry))
+
+    def close(self) -> None:
+        """Close all command links."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def _send_open(self, session: Session) -> None:
+        self._asked_s[session.id] = time.monotonic()
+        self._channels[session.transcriber or ""].send(
+            ev.Open(
+                gateway=self._gateway_id,
+                session=session.id,
+                start=session.window.replay_start,
+                window_frames=session.window.limit,
+                parameters=session.parameters,
+                tolerated=self._tolerated,
+                failures=session.failures_before_replay,
+            )
+        )
+
+    def _on_opened(self, opened: ev.Opened) -> None:
+        session = self._sessions.get(opened.session)
+        if (
+            session is None
+            or session.transcriber != opened.instance
+            or session.link is not Link.OPENING
+        ):
+            return
+        if opened.error:
+            log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
+            self._leave(session)
+            session.link, session.transcriber = Link.WAITING, None
+            return
+        self._asked_s.pop(session.id, None)
+        session.link = Link.OPEN
+        replayed = session.window.reopen()
+        if session.was_open:
+            session.replays += 1
+            self._metrics.replays.inc()
+            self._metrics.replayed_frames.inc(replayed)
+            log.info("client %s: session re-opened, %d frames replayed", session.peer, replayed)
+        session.was_open = True
+        if session.wants_events:
+            session.deliver(TranscriberChanged("open", replayed))
+        self._on_open(session)
+
+    def _move_all(self, transcriber: Transcriber, why: str) -> None:
+        """Take the sessions of an instance to others, where there are any."""
+        instance = transcriber.hello.instance
+        movable = [self._sessions[key] for key in transcriber.assigned if key in self._sessions]
+        log.warning("transcriber %s %s; it has %d sessions", instance, why, len(movable))
+        for session in movable:
+            if transcriber.hello.draining and not self.registry.has_room:
+                return  # it finishes what it can; the rest is replayed when it is gone
+            self._leave(session)
+            self.assign(session)
+
+    def _leave(self, session: Session) -> None:
+        self._asked_s.pop(session.id, None)
+        channel = self._channels.get(session.transcriber or "")
+        if channel is not None:
+            channel.send(ev.Close(session.id))
+        self.registry.release(session.id, session.transcriber)
+
+    def _retry_waiting(self) -> None:
+        if not self.registry.has_room:
+            return
+        for session in self._sessions.values():
+            if session.link is Link.WAITING and not session.is_rejected():
+                self.assign(session)
