@@ -62,6 +62,7 @@ export class FrameBuffer {
   resume(nextSequence, committedSequence) {
     this.received = Math.min(this.received, nextSequence);
     while (this.frames.length && this.firstSequence < committedSequence) this.#shift();
+    if (!this.frames.length) this.firstSequence = nextSequence;
     const missing = Math.max(0, this.firstSequence - nextSequence);
     if (missing) this.firstSequence = nextSequence; // the server numbers what comes
     this.sent = Math.min(this.frames.length, nextSequence - this.firstSequence);

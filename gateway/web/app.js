@@ -1,0 +1,319 @@
+// The page: input → connection → text and verdicts.
+
+import { FileInput, InputError, listMicrophones, MicrophoneInput } from './audio-input.js';
+import { closedPanel, waitingPanel } from './close-reasons.js';
+import { Connection } from './connection.js';
+import { Corruption } from './corruption.js';
+import { LevelMeter } from './level-meter.js';
+import { Panel } from './panel.js';
+import { Report } from './report.js';
+import { duration, percentiles, Statistics } from './statistics.js';
+import { observe } from './subtitles.js';
+import { Transcript } from './transcript.js';
+import { VerdictStrip } from './verdict-strip.js';
+
+const $ = (id) => document.getElementById(id);
+
+const panel = new Panel({
+  panel: $('panel'), title: $('panel-title'), reason: $('panel-reason'),
+  hints: $('panel-hints'), actions: $('panel-actions'),
+});
+const transcript = new Transcript({
+  container: $('transcript'), list: $('sentences'), partial: $('partial'), empty: $('empty'),
+});
+const strip = new VerdictStrip({
+  strip: $('strip'), detail: $('frame-detail'), failures: $('failures'),
+});
+const meter = new LevelMeter({ meter: $('meter'), bar: $('meter-bar'), peak: $('meter-peak') });
+const report = new Report({
+  card: $('report'), title: $('report-title'), numbers: $('report-numbers'),
+  failures: $('report-failures'), save: $('report-save'),
+});
+const corruption = new Corruption();
+
+let connection = null;
+let input = null;
+let statistics = new Statistics();
+let wakeLock = null;
+let rejection = ''; // the server's words before it disconnects
+let countdown = null;
+let renderDue = false;
+
+// ---- starting and stopping -------------------------------------------------------------------
+
+async function start(file = null) {
+  if (connection) return;
+  panel.hide();
+  report.hide();
+  transcript.clear();
+  strip.clear();
+  toast('');
+  statistics = new Statistics();
+  rejection = '';
+  connection = new Connection({ pageUrl: location.href, handlers });
+  connection.algorithm = $('algorithm').value;
+  const mine = connection;
+  const options = {
+    onSamples: (samples, rate) => {
+      meter.show(samples);
+      mine.send(samples, rate);
+    },
+    onEnd: (reason) => { toast(reason); stop(); },
+    congested: () => mine.congested,
+  };
+  input = file
+    ? new FileInput({ file, fast: $('file-fast').checked, ...options })
+    : new MicrophoneInput({ deviceId: $('microphone').value, ...options });
+  setState('starting', file ? `Reading ${file.name}…` : 'Allow the microphone…');
+  try {
+    await input.start();
+  } catch (error) {
+    mine.abort();
+    showInputError(error);
+    return;
+  }
+  if (mine !== connection) return; // stopped while the question was open
+  mine.open();
+  refreshMicrophones(); // labels are known from now on
+  wakeLock = await navigator.wakeLock?.request('screen').catch(() => null);
+}
+
+async function stop() {
+  if (!connection) return;
+  if (document.body.dataset.state === 'ending' || !input) {
+    connection.abort();
+    return;
+  }
+  const ended = input;
+  input = null;
+  setState('ending', 'Finishing…');
+  await ended.stop();
+  meter.rest();
+  connection?.finish();
+}
+
+function leave() {
+  input?.stop();
+  input = null;
+  connection = null;
+  clearInterval(countdown);
+  meter.rest();
+  wakeLock?.release();
+  wakeLock = null;
+}
+
+function showInputError(error) {
+  const known = error instanceof InputError
+    ? error : new InputError('The audio cannot be read', `${error.name}: ${error.message}`);
+  panel.show({ kind: 'error', title: known.title, reason: known.message, hints: known.hints });
+  setState('idle', 'Ready');
+}
+
+// ---- what the connection says ----------------------------------------------------------------
+
+const handlers = {
+  tamper: (samples) => corruption.apply(samples),
+
+  onState(state) {
+    clearInterval(countdown);
+    switch (state.name) {
+      case 'connecting': setState('connecting', 'Connecting…'); break;
+      case 'open': panel.hide(); setState('open', 'Listening'); break;
+      case 'ending': setState('ending', 'Finishing…'); break;
+      case 'waiting': showWaiting(state); break;
+      case 'closed': showClosed(state); break;
+    }
+  },
+
+  onSession({ session, verify, renewed, resumed, missing }) {
+    $('share').href = `/#observe=${encodeURIComponent(session)}`;
+    $('share').hidden = false;
+    if (resumed) toast(missing ? `Reconnected; ${missing} frames were lost.` : 'Reconnected.');
+    if (renewed) toast('The server had restarted: what it did not finish was sent again.');
+    if (!verify) {
+      panel.show({
+        kind: 'info', title: 'This server does not verify audio',
+        reason: 'Frames are transcribed, but their checksums are not compared.',
+        hints: ['Start it with --verify-data-integrity.'],
+      });
+    }
+  },
+
+  onSent(sent) {
+    statistics.frameSent(sent, performance.now());
+    strip.sent(sent);
+    render();
+  },
+
+  onDropped(total) {
+    toast(`The server is away for too long: ${total} frames were dropped.`);
+    render();
+  },
+
+  onEvent(event) {
+    switch (event.type) {
+      case 'realtime': transcript.showPartial(event.text); break;
+      case 'fullSentence': transcript.addSentence(event.text); $('copy').disabled = false; break;
+      case 'verdict':
+        statistics.verdict(event, connection.epoch, performance.now());
+        strip.verdict(event, connection.epoch);
+        break;
+      case 'error':
+        if (event.action === 'disconnect') rejection = event.message;
+        else toast(event.message);
+        break;
+      case 'retention': toast(event.message); break;
+      case 'sequence': toast(`The server missed audio: expected frame ${event.expected}, got ${
+        event.got} (${event.kind}).`); break;
+      case 'transcriber': showTranscriber(event); break;
+      case 'report': report.show(event); break;
+    }
+    render();
+  },
+};
+
+function showTranscriber({ state, replayed = 0 }) {
+  if (/wait/.test(state)) setState('open', 'The transcriber is restarting; your words will come');
+  else {
+    setState('open', 'Listening');
+    if (replayed) toast(`The transcriber was replaced; ${replayed} frames were played to it again.`);
+  }
+}
+
+function showWaiting(state) {
+  setState('waiting', state.busy ? 'Waiting for a place' : 'Reconnecting…');
+  const until = performance.now() + state.retryInMs;
+  panel.show({
+    ...waitingPanel(state),
+    actions: [
+      ['Try now', () => connection?.retryNow()],
+      ['Give up', () => connection?.abort()],
+    ],
+  });
+  const tick = () => {
+    const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
+    panel.setReason(`${waitingPanel(state).reason} Next try in ${seconds} s.`);
+  };
+  tick();
+  countdown = setInterval(tick, 1000);
+}
+
+function showClosed(state) {
+  leave();
+  if (state.finished || (state.code === 1000 && !rejection)) {
+    panel.hide();
+    transcript.showPartial('');
+    setState('idle', state.finished ? 'Finished' : 'Ready');
+  } else {
+    setState('failed', 'Disconnected');
+    panel.show({
+      ...closedPanel(state, rejection),
+      actions: [['Start a new session', () => start()]],
+    });
+  }
+  render();
+}
+
+// ---- showing ---------------------------------------------------------------------------------
+
+const LABELS = { idle: 'Start', failed: 'Start', ending: 'Stop now' };
+
+function setState(state, text) {
+  if (input === null && state === 'open') return; // still finishing
+  document.body.dataset.state = state;
+  $('status-dot').dataset.state = state;
+  $('status-text').textContent = text;
+  const streaming = !['idle', 'failed'].includes(state);
+  $('record').dataset.state = streaming ? 'on' : 'idle';
+  $('record-label').textContent = LABELS[state] ?? 'Stop';
+  for (const id of ['microphone', 'file', 'file-fast', 'algorithm']) $(id).disabled = streaming;
+  $('corrupt-next').disabled = !streaming;
+}
+
+function toast(text) {
+  $('toast').textContent = text;
+}
+
+function render() {
+  if (renderDue) return;
+  renderDue = true;
+  requestAnimationFrame(() => {
+    renderDue = false;
+    for (const [verdict, count] of Object.entries(statistics.counts)) {
+      $(`count-${verdict}`).textContent = count;
+    }
+    $('count-sent').textContent = statistics.sent;
+    const buffer = connection?.buffer;
+    if (buffer) {
+      $('count-held').textContent = buffer.held;
+      $('count-resent').textContent = buffer.resent;
+      $('count-dropped').textContent = buffer.dropped;
+    }
+    showLatency('verdict-latency', statistics.verdictMs);
+    showLatency('round-trip', statistics.roundTripMs);
+    const seconds = Math.floor(statistics.seconds);
+    $('clock').textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  });
+}
+
+function showLatency(id, values) {
+  const found = percentiles(values);
+  $(id).textContent = found ? duration(found.p50) : '–';
+  $(id).title = found ? `median; 95 % within ${duration(found.p95)}` : '';
+}
+
+async function refreshMicrophones() {
+  const select = $('microphone');
+  const chosen = select.value;
+  const microphones = await listMicrophones();
+  const known = microphones.filter(({ id }) => id);
+  select.replaceChildren(new Option('Default microphone', ''), ...known.map(({ id, label }, i) =>
+    new Option(label || `Microphone ${i + 1}`, id)));
+  select.value = known.some(({ id }) => id === chosen) ? chosen : '';
+}
+
+async function copyText() {
+  try {
+    await navigator.clipboard.writeText(transcript.text);
+    toast('Copied.');
+  } catch {
+    getSelection().selectAllChildren($('sentences'));
+    toast('Selected: press Ctrl+C to copy.');
+  }
+}
+
+// ---- controls --------------------------------------------------------------------------------
+
+function connectControls() {
+  $('record').addEventListener('click', () => (connection ? stop() : start()));
+  $('file').addEventListener('change', () => {
+    const [file] = $('file').files;
+    if (file) start(file);
+    $('file').value = '';
+  });
+  $('copy').addEventListener('click', copyText);
+  $('corrupt-next').addEventListener('click', () => corruption.next());
+  const every = () => corruption.every(
+    $('corrupt-every').checked ? $('corrupt-interval').valueAsNumber : 0);
+  $('corrupt-every').addEventListener('change', every);
+  $('corrupt-interval').addEventListener('change', every);
+
+  for (const name of ['dragover', 'dragleave', 'drop']) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      document.body.classList.toggle('dropping', name === 'dragover');
+      const file = name === 'drop' && event.dataTransfer.files[0];
+      if (file) start(file);
+    });
+  }
+  navigator.mediaDevices?.addEventListener('devicechange', refreshMicrophones);
+  addEventListener('online', () => connection?.retryNow());
+  refreshMicrophones();
+  $('record').focus({ preventScroll: true });
+}
+
+const observed = new URLSearchParams(location.hash.slice(1)).get('observe')
+  ?? new URLSearchParams(location.search).get('observe');
+setState('idle', 'Ready');
+if (observed) observe(observed, { panel, transcript, setState, toast });
+else connectControls();

@@ -1,0 +1,78 @@
+// The server's account of a session, shown when it ends.
+
+import { duration } from './statistics.js';
+import { element } from './panel.js';
+
+export class Report {
+  #event = null;
+
+  constructor({ card, title, numbers, failures, save }) {
+    Object.assign(this, { card, title, numbers, failures });
+    save.addEventListener('click', () => this.#save());
+  }
+
+  hide() {
+    this.card.hidden = true;
+  }
+
+  show(event) {
+    this.#event = event;
+    this.numbers.replaceChildren(...rows(event).map(([name, value, wide]) => {
+      const pair = element('div', null, wide ? { class: 'wide' } : {});
+      pair.append(element('dt', name), element('dd', value));
+      return pair;
+    }));
+    this.failures.replaceChildren(...(event.failures.length ? [table(event.failures)] : []));
+    this.card.hidden = false;
+  }
+
+  #save() {
+    const blob = new Blob([JSON.stringify(this.#event, null, 2)], { type: 'application/json' });
+    const url = URL.createObjectURL(blob);
+    const link = element('a', '', { href: url, download: 'session-report.json' });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  }
+}
+
+function rows(event) {
+  const latency = Object.entries(event.verdict_latency_ms ?? {})
+    .map(([name, ms]) => `${name} ${duration(ms)}`).join(' · ');
+  const shown = [
+    ['Frames', `${event.frames}`],
+    ['Audio', `${event.audio_seconds.toFixed(1)} s`],
+    ['Sentences', `${event.sentences}`],
+    ['Verified', `${event.ok}`],
+    ['Unverified', `${event.unverified}`],
+    ['Corrupt', `${event.corrupt}`],
+    ['Lost · repeated · reordered', `${event.lost} · ${event.repeated} · ${event.reordered}`],
+    ['Retransmissions', `${event.retransmissions}`],
+    ['Replays', `${event.replays}`],
+  ];
+  if (latency) shown.push(['Verdict after', latency, true]);
+  return shown;
+}
+
+function table(failures) {
+  const made = element('table', null);
+  made.append(element('caption', 'Corrupt frames'));
+  const head = made.createTHead().insertRow();
+  for (const name of ['Frame', 'Expected', 'Got', 'Diagnosis']) {
+    head.append(element('th', name, { scope: 'col' }));
+  }
+  const body = made.createTBody();
+  for (const failure of failures) {
+    const row = body.insertRow();
+    row.append(element('th', `${failure.sequence}`, { scope: 'row' }));
+    for (const text of [
+      pair(failure.expected_length, failure.expected_checksum),
+      pair(failure.actual_length, failure.actual_checksum),
+      failure.diagnosis || '–',
+    ]) row.insertCell().textContent = text;
+  }
+  return made;
+}
+
+function pair(length, checksum) {
+  return `${length ?? '–'} samples, ${checksum ?? '–'}`;
+}

@@ -1,0 +1,163 @@
+// A bar for each of the latest frames, coloured by its verdict; one of them is explained below.
+
+const PITCH_PX = 7; // width and gap, as in style.css
+const REMEMBERED = 400; // bars, whether or not there is room to show them
+const FAILURES_SHOWN = 6;
+
+/**
+ * New bars come in at the right and push the others on; while somebody points at one, or has
+ * chosen one with the keyboard or a tap, the strip stands still and catches up afterwards.
+ */
+export class VerdictStrip {
+  #cells = new Map(); // key → {element, frame}, oldest first
+  #visible = 1; // bars that there is room for
+  #pinned = null; // key of the chosen bar
+  #pointed = false;
+  #hint;
+
+  constructor({ strip, detail, failures }) {
+    this.strip = strip;
+    this.detail = detail;
+    this.failures = failures;
+    this.#hint = detail.textContent;
+    new ResizeObserver(([entry]) => {
+      this.#visible = Math.max(1, Math.floor(entry.contentRect.width / PITCH_PX));
+    }).observe(strip);
+    strip.addEventListener('pointerenter', () => { this.#pointed = true; });
+    strip.addEventListener('pointerover', (event) => this.#show(event.target.dataset.key));
+    strip.addEventListener('pointerleave', () => {
+      this.#pointed = false;
+      this.#show(this.#pinned);
+      this.#catchUp();
+    });
+    strip.addEventListener('click', (event) => {
+      const { key } = event.target.dataset;
+      this.#pin(key === this.#pinned ? null : key);
+    });
+    strip.addEventListener('keydown', (event) => this.#key(event));
+    strip.addEventListener('blur', () => this.#pin(null));
+  }
+
+  clear() {
+    this.#cells.clear();
+    this.strip.replaceChildren();
+    this.failures.replaceChildren();
+    this.#pin(null);
+  }
+
+  sent({ epoch, sequence }) {
+    this.#cell(`${epoch}:${sequence}`, { sequence, verdict: 'pending' });
+  }
+
+  verdict(event, epoch) {
+    this.#cell(`${epoch}:${event.sequence}`, event);
+    if (event.verdict === 'corrupt') this.#addFailure(event);
+  }
+
+  #cell(key, frame) {
+    let cell = this.#cells.get(key);
+    if (!cell) {
+      const element = document.createElement('span');
+      element.id = `frame-${key.replace(':', '-')}`;
+      element.dataset.key = key;
+      element.setAttribute('role', 'option');
+      element.setAttribute('aria-selected', 'false');
+      cell = { element };
+      this.#cells.set(key, cell);
+      this.#forgetOldest();
+      this.#catchUp();
+    }
+    cell.frame = frame;
+    cell.element.dataset.verdict = frame.verdict;
+    cell.element.setAttribute('aria-label', explain(frame));
+    if (this.#pinned === key) this.#show(key);
+  }
+
+  #forgetOldest() {
+    if (this.#cells.size <= REMEMBERED) return;
+    const [key, cell] = this.#cells.entries().next().value;
+    this.#cells.delete(key);
+    cell.element.remove();
+    if (key === this.#pinned) this.#pin(null);
+  }
+
+  /** Puts the bars that came while the strip stood still, unless it still stands. */
+  #catchUp() {
+    if (this.#pointed || this.#pinned !== null) return;
+    const waiting = [];
+    for (const { element } of [...this.#cells.values()].reverse()) {
+      if (element.isConnected) break;
+      waiting.unshift(element);
+    }
+    this.strip.append(...waiting);
+  }
+
+  #key(event) {
+    const shown = [...this.strip.children].slice(-this.#visible).map((bar) => bar.dataset.key);
+    const here = this.#pinned === null ? shown.length : shown.indexOf(this.#pinned);
+    const target = {
+      ArrowLeft: Math.max(0, here - 1),
+      ArrowRight: Math.min(shown.length - 1, here + 1),
+      Home: 0,
+      End: shown.length - 1,
+    }[event.key];
+    if (event.key === 'Escape') this.#pin(null);
+    else if (target !== undefined && shown.length) this.#pin(shown[target]);
+    else return;
+    event.preventDefault();
+  }
+
+  #pin(key) {
+    this.#cells.get(this.#pinned)?.element.setAttribute('aria-selected', 'false');
+    this.#pinned = this.#cells.has(key) ? key : null;
+    const cell = this.#cells.get(this.#pinned);
+    cell?.element.setAttribute('aria-selected', 'true');
+    if (cell) this.strip.setAttribute('aria-activedescendant', cell.element.id);
+    else this.strip.removeAttribute('aria-activedescendant');
+    this.#show(this.#pinned);
+    this.#catchUp();
+  }
+
+  #show(key) {
+    const frame = this.#cells.get(key ?? this.#pinned)?.frame;
+    this.detail.textContent = frame ? explain(frame) : this.#hint;
+    this.detail.dataset.verdict = frame?.verdict ?? '';
+  }
+
+  #addFailure(event) {
+    const item = document.createElement('li');
+    item.textContent = explain(event);
+    this.failures.prepend(item);
+    while (this.failures.children.length > FAILURES_SHOWN) this.failures.lastChild.remove();
+  }
+}
+
+/** One frame's verdict in a sentence. */
+export function explain(frame) {
+  const name = `Frame ${frame.sequence}`;
+  switch (frame.verdict) {
+    case 'pending': return `${name}: sent, no verdict yet.`;
+    case 'ok':
+      return `${name}: verified — ${frame.actual_length} samples, checksum ${frame.actual_checksum}.`;
+    case 'unverified':
+      return `${name}: not verified${frame.diagnosis ? ` — ${frame.diagnosis}` : ''}.`;
+    default: return `${name}: corrupt — ${differences(frame)}${tally(frame)}`;
+  }
+}
+
+function differences(frame) {
+  const parts = [];
+  const compare = (what, expected, got) => {
+    if (expected === null || expected === undefined || expected === got) return;
+    parts.push(`${what}: expected ${expected}, got ${got ?? 'none'}`);
+  };
+  compare('length', frame.expected_length, frame.actual_length);
+  compare('checksum', frame.expected_checksum, frame.actual_checksum);
+  if (frame.diagnosis) parts.push(frame.diagnosis);
+  return `${parts.join('; ') || 'it could not be read'}.`;
+}
+
+function tally({ failures, tolerated }) {
+  if (!failures) return '';
+  return tolerated ? ` Failure ${failures}; ${tolerated} are tolerated.` : ` Failure ${failures}.`;
+}
