@@ -51,7 +51,7 @@ class ResultSender:
 
     def send(self, message: ev.Message, *extra: bytes, may_shed: bool = False) -> None:
         """Send an envelope, after the acknowledgements that came before it."""
-        if may_shed and (self._waiting or self._outlet.blocked):
+        if may_shed and self._outlet.blocked:
             self._on_shed()
             return
         self._take_acks()
