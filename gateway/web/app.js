@@ -16,7 +16,7 @@ const $ = (id) => document.getElementById(id);
 
 const panel = new Panel({
   panel: $('panel'), title: $('panel-title'), reason: $('panel-reason'),
-  hints: $('panel-hints'), actions: $('panel-actions'),
+  hints: $('panel-hints'), progress: $('panel-progress'), actions: $('panel-actions'),
 });
 const transcript = new Transcript({
   container: $('transcript'), list: $('sentences'), partial: $('partial'), empty: $('empty'),
@@ -35,7 +35,7 @@ let connection = null;
 let input = null;
 let statistics = new Statistics();
 let wakeLock = null;
-let rejection = ''; // the server's words before it disconnects
+let lastError = null; // the event before the server disconnects
 let countdown = null;
 let renderDue = false;
 
@@ -49,12 +49,13 @@ async function start(file = null) {
   strip.clear();
   toast('');
   statistics = new Statistics();
-  rejection = '';
+  lastError = null;
   connection = new Connection({ pageUrl: location.href, handlers });
   connection.algorithm = $('algorithm').value;
   const mine = connection;
   const options = {
     onSamples: (samples, rate) => {
+      if (mine !== connection) return; // the end of an input that was given up
       meter.show(samples);
       mine.send(samples, rate);
     },
@@ -117,7 +118,7 @@ const handlers = {
   onState(state) {
     clearInterval(countdown);
     switch (state.name) {
-      case 'connecting': setState('connecting', 'Connecting…'); break;
+      case 'connecting': lastError = null; setState('connecting', 'Connecting…'); break;
       case 'open': panel.hide(); setState('open', 'Listening'); break;
       case 'ending': setState('ending', 'Finishing…'); break;
       case 'waiting': showWaiting(state); break;
@@ -159,7 +160,7 @@ const handlers = {
         strip.verdict(event, connection.epoch);
         break;
       case 'error':
-        if (event.action === 'disconnect') rejection = event.message;
+        if (event.action === 'disconnect') lastError = event;
         else toast(event.message);
         break;
       case 'retention': toast(event.message); break;
@@ -173,15 +174,17 @@ const handlers = {
 };
 
 function showTranscriber({ state, replayed = 0 }) {
-  if (/wait/.test(state)) setState('open', 'The transcriber is restarting; your words will come');
-  else {
+  if (state === 'waiting') {
+    setState('open', 'Waiting for a transcriber; your words will come');
+  } else {
     setState('open', 'Listening');
-    if (replayed) toast(`The transcriber was replaced; ${replayed} frames were played to it again.`);
+    if (replayed) toast(`The transcriber was replaced and heard ${replayed} frames again.`);
   }
 }
 
 function showWaiting(state) {
   setState('waiting', state.busy ? 'Waiting for a place' : 'Reconnecting…');
+  if (state.everOpened && state.attempt === 1 && !state.busy) return; // perhaps it is over at once
   const until = performance.now() + state.retryInMs;
   panel.show({
     ...waitingPanel(state),
@@ -192,7 +195,7 @@ function showWaiting(state) {
   });
   const tick = () => {
     const seconds = Math.max(0, Math.ceil((until - performance.now()) / 1000));
-    panel.setReason(`${waitingPanel(state).reason} Next try in ${seconds} s.`);
+    panel.showProgress(`Next try in ${seconds} s.`);
   };
   tick();
   countdown = setInterval(tick, 1000);
@@ -200,14 +203,14 @@ function showWaiting(state) {
 
 function showClosed(state) {
   leave();
-  if (state.finished || (state.code === 1000 && !rejection)) {
+  if (state.finished || (state.code === 1000 && !lastError)) {
     panel.hide();
     transcript.showPartial('');
     setState('idle', state.finished ? 'Finished' : 'Ready');
   } else {
     setState('failed', 'Disconnected');
     panel.show({
-      ...closedPanel(state, rejection),
+      ...closedPanel(state, lastError),
       actions: [['Start a new session', () => start()]],
     });
   }

@@ -134,8 +134,7 @@ async function decode(file) {
   for (let channel = 1; channel < audio.numberOfChannels; channel++) {
     audio.getChannelData(channel).forEach((value, i) => { mixed[i] += value; });
   }
-  if (audio.numberOfChannels > 1) mixed.forEach((v, i) => { mixed[i] = v / audio.numberOfChannels; });
-  return toInt16(mixed);
+  return toInt16(mixed.map((sum) => sum / audio.numberOfChannels));
 }
 
 function requireSecureContext() {

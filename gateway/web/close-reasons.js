@@ -31,13 +31,20 @@ export function waitingPanel({ code, reason, everOpened }) {
   };
 }
 
-/** For a connection that is over: `{kind, title, reason, hints}`. `message`: the error event's. */
-export function closedPanel({ code, reason }, message) {
-  if (code === CloseCode.POLICY_VIOLATION && message) {
+/** For a connection that is over: `{kind, title, reason, hints}`. `error`: the last error event. */
+export function closedPanel({ code, reason }, error) {
+  if (error?.error === 'unknown_session') {
+    return {
+      kind: 'error', title: 'This session is over',
+      reason: 'The server knows no session with this address.',
+      hints: ['Ask the person who speaks for a new link.'],
+    };
+  }
+  if (error?.error === 'data_corruption') {
     return {
       kind: 'error',
       title: 'Rejected: the audio arrived damaged',
-      reason: message,
+      reason: error.message,
       hints: [
         'Nothing after the damaged frame was transcribed.',
         'Turn off “Corrupt every” below, if it was you.',
@@ -63,7 +70,7 @@ export function closedPanel({ code, reason }, message) {
   return {
     kind: 'error',
     title: 'The session was ended',
-    reason: sentence(message || reason || `Close code ${code}`),
+    reason: sentence(error?.message || reason || `Close code ${code}`),
     hints: [],
   };
 }

@@ -51,6 +51,7 @@ export function dataUrl(pageUrl, parameters = {}) {
 export class Connection {
   #socket = null;
   #session = null;
+  #sentences = 0; // received in this session: a resumed one repeats those that were missed
   #sessionOpen = false;
   #observing;
   #everOpened = false;
@@ -85,7 +86,11 @@ export class Connection {
     this.#emit('onState', { name: 'connecting', attempt: this.#attempt });
     const parameters = {};
     if (this.#observing) parameters.observe = this.#observing;
-    else if (this.#session) Object.assign(parameters, { session: this.#session, resume: '1' });
+    else if (this.#session) {
+      Object.assign(parameters, {
+        session: this.#session, resume: '1', sentences: this.#sentences,
+      });
+    }
     const socket = new this.WebSocketClass(dataUrl(this.pageUrl, parameters));
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
@@ -93,7 +98,7 @@ export class Connection {
     const mine = (handle) => (event) => { if (socket === this.#socket) handle(event); };
     socket.onmessage = mine((message) => this.#receive(message.data));
     socket.onclose = mine((close) => this.#lost(close.code, close.reason));
-    socket.onopen = mine(() => this.#watchSilence());
+    socket.onopen = mine(() => this.#opened());
   }
 
   /** Connects at once instead of at the end of the back-off. */
@@ -130,6 +135,14 @@ export class Connection {
     this.#close(code, reason);
   }
 
+  #opened() {
+    this.#watchSilence();
+    if (!this.#observing) return; // a session begins with the server's word
+    this.#attempt = 0;
+    this.#everOpened = true;
+    this.#emit('onState', { name: 'open' });
+  }
+
   #receive(text) {
     this.#watchSilence();
     let event;
@@ -144,6 +157,7 @@ export class Connection {
         this.buffer.acknowledge(event.received, event.committed);
         this.#pump();
         break;
+      case 'fullSentence': this.#sentences += 1; break;
       case 'end': this.#ended = true; break;
     }
     this.#emit('onEvent', event);
@@ -160,6 +174,7 @@ export class Connection {
     if (continued) {
       missing = this.buffer.resume(event.next_sequence, event.committed_sequence);
     } else {
+      this.#sentences = 0;
       this.buffer.restart();
       this.epoch += 1;
     }

@@ -1,15 +1,20 @@
 // One message that needs attention: what happened, why, what to try.
 
 export class Panel {
-  constructor({ panel, title, reason, hints, actions }) {
-    Object.assign(this, { panel, title, reason, hints, actions });
+  constructor({ panel, title, reason, hints, progress, actions }) {
+    Object.assign(this, { panel, title, reason, hints, progress, actions });
   }
 
   /** kind: error, warning or info; actions: `[[label, callback]]`. */
   show({ kind, title, reason = '', hints = [], actions = [] }) {
+    if (!this.panel.hidden && this.title.textContent === title) {
+      this.reason.textContent = reason; // still the same: a button may have the focus
+      return;
+    }
     this.panel.dataset.kind = kind;
     this.title.textContent = title;
-    this.setReason(reason);
+    this.reason.textContent = reason;
+    this.showProgress('');
     this.hints.replaceChildren(...hints.map((hint) => element('li', hint)));
     this.actions.replaceChildren(...actions.map(([label, callback]) => {
       const button = element('button', label);
@@ -20,9 +25,9 @@ export class Panel {
     this.panel.hidden = false;
   }
 
-  setReason(reason) {
-    this.reason.textContent = reason;
-    this.reason.hidden = !reason;
+  /** What changes every second; not read out. */
+  showProgress(text) {
+    this.progress.textContent = text;
   }
 
   hide() {

@@ -6,7 +6,7 @@ import { Connection } from './connection.js';
 export function observe(session, { panel, transcript, setState, toast }) {
   document.body.dataset.mode = 'observer';
   document.getElementById('empty').textContent = 'Waiting for somebody to speak…';
-  let message = '';
+  let lastError = null;
   const connection = new Connection({
     pageUrl: location.href,
     observe: session,
@@ -24,7 +24,7 @@ export function observe(session, { panel, transcript, setState, toast }) {
             if (state.finished || state.code === 1000) setState('idle', 'The session has ended');
             else {
               setState('failed', 'Disconnected');
-              panel.show(closedPanel(state, message));
+              panel.show(closedPanel(state, lastError));
             }
             break;
         }
@@ -32,7 +32,7 @@ export function observe(session, { panel, transcript, setState, toast }) {
       onEvent(event) {
         if (event.type === 'realtime') transcript.showPartial(event.text);
         else if (event.type === 'fullSentence') transcript.addSentence(event.text);
-        else if (event.type === 'error' && event.action === 'disconnect') message = event.message;
+        else if (event.type === 'error' && event.action === 'disconnect') lastError = event;
         else if (event.type === 'error') toast(event.message);
       },
     },

@@ -138,7 +138,8 @@ export function explain(frame) {
   switch (frame.verdict) {
     case 'pending': return `${name}: sent, no verdict yet.`;
     case 'ok':
-      return `${name}: verified — ${frame.actual_length} samples, checksum ${frame.actual_checksum}.`;
+      return `${name}: verified — ${frame.actual_length} samples, checksum ${
+        frame.actual_checksum}.`;
     case 'unverified':
       return `${name}: not verified${frame.diagnosis ? ` — ${frame.diagnosis}` : ''}.`;
     default: return `${name}: corrupt — ${differences(frame)}${tally(frame)}`;

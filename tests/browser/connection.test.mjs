@@ -74,11 +74,12 @@ test('after a lost connection the session is resumed where the server wants', ()
   const connection = connect();
   latest().serverSays(hello());
   for (let i = 0; i < 4; i++) connection.send(SAMPLES, 16000);
+  latest().serverSays({ type: 'fullSentence', text: 'One.' });
   latest().serverCloses(1006);
   assert.equal(states.at(-1).name, 'waiting');
   connection.send(SAMPLES, 16000);
   mock.timers.tick(1000);
-  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity&session=abc&resume=1');
+  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity&session=abc&resume=1&sentences=1');
   latest().serverSays(hello({ resumed: true, next_sequence: 2 }));
   assert.deepEqual(latest().numbers, [2, 3, 4]);
   assert.equal(sessions.at(-1).resumed, true);
@@ -213,7 +214,8 @@ test('an abandoned socket has no say', () => {
 test('an observer sends nothing and asks for the session again', () => {
   const connection = connect({ observe: 'abc' });
   assert.equal(latest().url, 'ws://localhost:8012/?events=integrity&observe=abc');
-  latest().serverSays(hello());
+  latest().onopen();
+  assert.equal(states.at(-1).name, 'open');
   connection.send(SAMPLES, 16000);
   assert.deepEqual(latest().sent, []);
   latest().serverCloses(1001);
