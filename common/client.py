@@ -169,9 +169,15 @@ class Stream:
 
     async def close(self) -> None:
         """Drop the connection; :meth:`finish` first, to get the rest of the results."""
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            await self._line.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the stream ended, well or badly; raises nothing about it."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def __aenter__(self) -> Self:
         return await self.open()

@@ -73,4 +73,5 @@ def _mono(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     mixed = block.mean(axis=1, dtype=np.float64)
     if block.dtype == np.float32:
         mixed = np.clip(mixed * FULL_SCALE, -FULL_SCALE, FULL_SCALE - 1)
-    return np.rint(mixed).astype(np.int16)
+    rounded: npt.NDArray[np.int16] = np.rint(mixed).astype(np.int16)
+    return rounded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import urllib.parse
 from typing import Final, NamedTuple
 
@@ -103,8 +104,9 @@ async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
     except TimeoutError:
         raise ConnectionLostError(f"{where} did not answer within {timeout_s:g} s") from None
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise ConnectionLostError(
-            f"cannot connect to {where}: {error.strerror or error} (is the server running?)"
+            f"cannot connect to {where}: {reason} (is the server running?)"
         ) from None
 
 
@@ -175,7 +177,7 @@ def failure_of(
 
 def without_query(url: str) -> str:
     """``url`` without its query, which may hold a session id: for messages and logs."""
-    return url.partition("?")[0]
+    return url.partition("?")[0].rstrip("/")
 
 
 def _is_local(url: str) -> bool:

@@ -87,6 +87,7 @@ class Line:
         self.connected = False
         self.reconnections = 0
         self.heard_at_s = 0.0
+        self._connection: ClientConnection | None = None
         self._progress_at_s = 0.0
         self._outage_at_s = 0.0
         self._attempt = 0
@@ -116,6 +117,7 @@ class Line:
             await opening.connection.close()
             raise
         self.heard_at_s = time.monotonic()
+        self._connection = opening.connection
         return opening.connection
 
     async def run(self, connection: ClientConnection) -> None:
@@ -131,13 +133,16 @@ class Line:
                 )
                 self._note_outage(opened_at_s, time.monotonic())
                 connection = await self._reconnect()
-        except asyncio.CancelledError:
-            self.error = StreamError("the stream was closed")
-            raise
         except Exception as error:
             self.error = error
         finally:
             self.changed.fire()
+
+    async def close(self) -> None:
+        """The task of :meth:`run` was cancelled, or never began: leave no connection behind."""
+        self.error = self.error or StreamError("the stream was closed")
+        if self._connection is not None:
+            await self._connection.close()
 
     async def _serve(self, connection: ClientConnection) -> None:
         """Read one connection until it closes or the stream ends, writing at the same time."""

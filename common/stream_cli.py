@@ -1,0 +1,276 @@
+"""``stt-stream``: stream an audio file, or raw PCM on standard input, and show what comes back."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from common.client import (
+    DEFAULT_URL,
+    AudioFileError,
+    RejectedError,
+    Stream,
+    StreamError,
+    connect,
+    flip_bit,
+)
+from common.client_audio import AudioFile
+from common.control_client import DEFAULT_CONTROL_URL, ControlClient
+from common.envelope import Parameter
+from common.errors import CommandError
+from common.integrity import Algorithm
+from common.stream_view import JsonView, LiveView, PlainView, View
+from common.wire import BYTES_PER_SAMPLE, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+
+EXIT_OK: Final = 0
+EXIT_USAGE: Final = 2
+EXIT_REJECTED: Final = 3
+EXIT_NO_SERVER: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+EPILOG: Final = """\
+exit status: 0 all was transcribed; 2 wrong usage; 3 the server rejected the stream for corruption;
+4 no server, or the connection was lost for good; 130 interrupted twice.
+
+examples:
+  stt-stream speech.wav
+  stt-stream --fast --json speech.flac
+  arecord -t raw -f S16_LE -r 16000 -c 1 | stt-stream -
+  stt-stream --corrupt 10 speech.wav     # damage every tenth frame and see it caught
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    result = argparse.ArgumentParser(
+        prog="stt-stream",
+        description=(__doc__ or "").partition(": ")[2],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = result.add_argument
+    add("file", metavar="FILE|-", help="audio file, or - for raw int16 mono PCM on standard input")
+    add("--url", default=DEFAULT_URL, help="data port of the server [%(default)s]")
+    speed = result.add_mutually_exclusive_group()
+    speed.add_argument(
+        "--pace", type=_positive, default=1.0, help="times real time, for files [%(default)s]"
+    )
+    speed.add_argument("--fast", action="store_true", help="as fast as the server takes it")
+    add(
+        "--rate",
+        type=_sample_rate,
+        default=16_000,
+        help="sample rate of raw PCM, in Hz [%(default)s]",
+    )
+    add(
+        "--chunk",
+        type=_samples,
+        default=2048,
+        metavar="SAMPLES",
+        help="samples per frame [%(default)s]",
+    )
+    add(
+        "--algorithm",
+        type=Algorithm,
+        choices=list(Algorithm),
+        default=Algorithm.ADDITIVE,
+        help="checksum algorithm [%(default)s]",
+    )
+    add("--key-file", type=Path, help="file with the key of hmac-sha256")
+    add("--corrupt", type=_samples, metavar="N", help="damage every Nth frame")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the recorder first",
+    )
+    add("--control-url", default=DEFAULT_CONTROL_URL, help="control port, for --set [%(default)s]")
+    output = result.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print events as JSON lines")
+    output.add_argument("--plain", action="store_true", help="print lines even on a terminal")
+    add("--quiet", action="store_true", help="no lines for good frames")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; the exit status is described in the help text."""
+    options = parser().parse_args(argv)
+    logging.basicConfig(format="stt-stream: %(message)s", level=logging.WARNING)
+    logging.getLogger("websockets").setLevel(logging.ERROR)
+    try:
+        return asyncio.run(_run(options))
+    except InterruptedError as error:
+        return _complain(error, EXIT_INTERRUPTED)
+    except (OSError, ValueError, AudioFileError, CommandError) as error:
+        return _complain(error, EXIT_USAGE)
+    except KeyboardInterrupt:  # before there was a stream to end
+        return EXIT_INTERRUPTED
+
+
+async def _run(options: argparse.Namespace) -> int:
+    if options.file != "-":
+        with AudioFile(options.file):
+            pass  # a wrong file name should not first connect
+    key = options.key_file.read_bytes().strip() if options.key_file else b""
+    settings = dict(_setting(text) for text in options.set)
+    view = _view(options)
+    stream = connect(
+        options.url,
+        sample_rate_hz=options.rate,
+        algorithm=options.algorithm,
+        key=key,
+        chunk_samples=options.chunk,
+        on_event=view.show,
+    )
+    try:
+        async with stream:
+            view.attach(stream)
+            try:
+                await _converse(stream, options, settings)
+            finally:
+                view.close()
+        status = EXIT_OK
+    except RejectedError as error:
+        status = _complain(error, EXIT_REJECTED)
+    except (AudioFileError, CommandError):
+        raise
+    except (StreamError, TimeoutError) as error:
+        status = _complain(error, EXIT_NO_SERVER)
+    view.report(stream.report)
+    return status
+
+
+async def _converse(
+    stream: Stream, options: argparse.Namespace, settings: dict[str, Parameter]
+) -> None:
+    if settings:
+        async with ControlClient(options.control_url, session=stream.session) as control:
+            for name, value in settings.items():
+                await control.set_parameter(name, value)
+    sender = asyncio.create_task(_send(stream, options), name="sender")
+    closed = asyncio.create_task(stream.wait_closed(), name="closed")
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    assert me is not None
+
+    def interrupt() -> None:  # once: end the stream properly; twice: leave
+        if not sender.cancel():
+            me.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        await asyncio.wait([sender, closed], return_when=asyncio.FIRST_COMPLETED)
+        if sender.done() and not sender.cancelled():
+            sender.result()
+        await stream.finish()
+    except asyncio.CancelledError:
+        raise InterruptedError("interrupted") from None
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        for task in (sender, closed):
+            task.cancel()
+        await asyncio.gather(sender, closed, return_exceptions=True)
+
+
+async def _send(stream: Stream, options: argparse.Namespace) -> None:
+    corrupt = every_nth(options.corrupt) if options.corrupt else None
+    if options.file != "-":
+        pace = None if options.fast else options.pace
+        await stream.send_file(options.file, pace=pace, corrupt=corrupt)
+        return
+    async for pcm in standard_input(options.chunk * BYTES_PER_SAMPLE):
+        await stream.send(pcm, corrupt=corrupt)
+
+
+def every_nth(n: int) -> Callable[[bytes], bytes]:
+    """A corruption that flips a bit in every ``n``-th message."""
+    count = 0
+
+    def corrupt(message: bytes) -> bytes:
+        nonlocal count
+        count += 1
+        return message if count % n else flip_bit(message, 3)
+
+    return corrupt
+
+
+async def standard_input(block_bytes: int) -> AsyncIterator[bytes]:
+    """Whole samples from standard input as they come, ``block_bytes`` at a time."""
+    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
+        while block := sys.stdin.buffer.read(block_bytes):
+            yield block[: len(block) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE]
+        return
+    reader = asyncio.StreamReader(limit=1 << 20)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+    )
+    try:
+        while not reader.at_eof():
+            try:
+                block = await reader.readexactly(block_bytes)
+            except asyncio.IncompleteReadError as end:
+                block = end.partial[: len(end.partial) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE]
+            if block:
+                yield block
+    finally:
+        transport.close()
+
+
+def _view(options: argparse.Namespace) -> View:
+    if options.json:
+        return JsonView()
+    if options.plain or not sys.stdout.isatty():
+        return PlainView(quiet=options.quiet)
+    return LiveView()
+
+
+def _setting(text: str) -> tuple[str, Parameter]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set expects NAME=VALUE, got {text!r}")
+    try:
+        parsed: Parameter = json.loads(value)
+    except ValueError:
+        parsed = value  # a bare word is a string
+    return name, parsed
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(f"stt-stream: {error}", file=sys.stderr)
+    return status
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _samples(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _sample_rate(text: str) -> int:
+    value = int(text)
+    if not MIN_SAMPLE_RATE_HZ <= value <= MAX_SAMPLE_RATE_HZ:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
+        )
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

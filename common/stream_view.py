@@ -1,0 +1,236 @@
+"""How ``stt-stream`` shows a stream: a live view, plain lines, or JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import Final, Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from common.client import ClientEvent, Stream
+from common.events import (
+    Error,
+    FramesLost,
+    FrameVerdict,
+    FullSentence,
+    Realtime,
+    Report,
+    RetentionLimited,
+    SessionStarted,
+    TranscriberChanged,
+    to_json,
+)
+
+COLOURS: Final = {"ok": "green", "unverified": "yellow", "corrupt": "red"}
+MOST_FAILURES_SHOWN: Final = 20
+
+
+class View(Protocol):
+    """Shows one stream."""
+
+    def attach(self, stream: Stream) -> None:
+        """The stream is about to be opened."""
+
+    def show(self, event: ClientEvent) -> None:
+        """An event arrived."""
+
+    def close(self) -> None:
+        """No more events come."""
+
+    def report(self, report: Report | None) -> None:
+        """The stream has ended."""
+
+
+def verdict_line(event: FrameVerdict) -> str:
+    """One line on one frame, in the words of the server's log."""
+    frame = f"frame {event.sequence}"
+    if event.verdict == "ok":
+        return (
+            f"[OK] {frame}: length {event.actual_length}, checksum {event.actual_checksum} "
+            f"({event.latency_ms:.1f} ms)"
+        )
+    if event.verdict != "corrupt":
+        return f"[--] {frame}: {event.verdict}"
+    facts = []
+    if event.expected_length != event.actual_length:
+        facts.append(f"length expected {event.expected_length}, got {event.actual_length}")
+    if event.expected_checksum != event.actual_checksum:
+        facts.append(f"checksum expected {event.expected_checksum}, got {event.actual_checksum}")
+    if event.diagnosis:
+        facts.append(event.diagnosis)
+    return f"[FAIL] {frame}: {'; '.join(facts) or 'corrupt'} (failure {event.failures})"
+
+
+def notice_line(event: ClientEvent) -> str:
+    """One line on an event that is neither a verdict nor text; "" for those not worth one."""
+    match event:
+        case SessionStarted(resumed=True, next_sequence=sequence):
+            return f"[NOTE] session resumed at frame {sequence} of it"
+        case SessionStarted(verify=False):
+            return "[NOTE] the server does not verify (start it with --verify-data-integrity)"
+        case FramesLost(kind=kind, expected=expected, got=got):
+            return f"[WARNING] frames {kind}: expected frame {expected}, got {got}"
+        case RetentionLimited(message=message):
+            return f"[WARNING] {message}"
+        case TranscriberChanged(state=state, replayed=replayed):
+            again = f", {replayed} frames replayed" if replayed else ""
+            return f"[NOTE] transcriber: {state}{again}"
+        case Error(error=error, message=message):
+            return f"[ERROR] {error}: {message}"
+    return ""
+
+
+def report_tables(report: Report) -> list[Table]:
+    """The session report as one or two tables."""
+    summary = Table(title="Session report", show_header=False, title_justify="left")
+    summary.add_column(style="bold")
+    summary.add_column(justify="right")
+    rows: list[tuple[str, object]] = [
+        ("frames", report.frames),
+        ("audio", f"{report.audio_seconds:.1f} s"),
+        ("ok", report.ok),
+        ("unverified", report.unverified),
+        ("corrupt", report.corrupt),
+        ("lost / repeated / reordered", f"{report.lost} / {report.repeated} / {report.reordered}"),
+        ("retransmissions", report.retransmissions),
+        ("replays", report.replays),
+        ("sentences", report.sentences),
+    ]
+    for name, value in rows:
+        summary.add_row(name, str(value))
+    if report.verdict_latency_ms:
+        values = ", ".join(f"{k} {v:.1f}" for k, v in report.verdict_latency_ms.items())
+        summary.add_row("verdict latency", f"{values} ms")
+    tables = [summary]
+    if report.failures:
+        title = f"Corrupt frames ({len(report.failures)})"
+        failures = Table("frame", "length", "checksum", "diagnosis", title=title)
+        for failure in report.failures[:MOST_FAILURES_SHOWN]:
+            failures.add_row(
+                str(failure.sequence),
+                f"{failure.expected_length} → {failure.actual_length}",
+                f"{failure.expected_checksum} → {failure.actual_checksum}",
+                failure.diagnosis,
+            )
+        tables.append(failures)
+    return tables
+
+
+class JsonView:
+    """Each event as one line of JSON, the report among them."""
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+
+    def attach(self, stream: Stream) -> None:
+        """Nothing to show."""
+
+    def show(self, event: ClientEvent) -> None:
+        """Print the event as it came, with the client's frame numbers."""
+        print(to_json(event), file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Nothing to show."""
+
+    def report(self, report: Report | None) -> None:
+        """It was printed as an event."""
+
+
+class PlainView:
+    """Lines for a log file or a pipe: each verdict, each sentence.
+
+    Args:
+        quiet: leave out the verdicts of good frames.
+    """
+
+    def __init__(self, out: TextIO = sys.stdout, *, quiet: bool = False) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._console = Console(file=out, width=100 if not out.isatty() else None)
+
+    def attach(self, stream: Stream) -> None:
+        """Nothing to show."""
+
+    def show(self, event: ClientEvent) -> None:
+        """Print a line, if the event is worth one."""
+        if isinstance(event, FullSentence):
+            line = f"[TEXT] {event.text}"
+        elif isinstance(event, FrameVerdict):
+            line = "" if self._quiet and event.verdict == "ok" else verdict_line(event)
+        else:
+            line = notice_line(event)
+        if line:
+            print(line, file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Nothing to show."""
+
+    def report(self, report: Report | None) -> None:
+        """Print the tables."""
+        if report is not None:
+            self._console.print(*report_tables(report))
+
+
+class LiveView:
+    """A strip of verdicts and the partial text, kept at the bottom; sentences scroll above it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._stream: Stream | None = None
+        self._strip: deque[str] = deque(maxlen=max(20, self._console.width - 2))
+        self._partial = ""
+        self._latency_ms = 0.0
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=10)
+
+    def attach(self, stream: Stream) -> None:
+        """Start the live view."""
+        self._stream = stream
+        self._live.start()
+
+    def show(self, event: ClientEvent) -> None:
+        """Take an event into the view."""
+        match event:
+            case FrameVerdict():
+                self._strip.append(event.verdict)
+                self._latency_ms += (event.latency_ms - self._latency_ms) / 8
+                if event.verdict == "corrupt":
+                    self._console.print(Text(verdict_line(event), style="red"))
+            case Realtime(text=text):
+                self._partial = text
+            case FullSentence(text=text):
+                self._partial = ""
+                self._console.print(Text(text, style="bold"))
+            case _ if line := notice_line(event):
+                self._console.print(Text(line, style="red" if "[ERROR]" in line else "yellow"))
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._live.stop()
+
+    def report(self, report: Report | None) -> None:
+        """Print the tables below it."""
+        if report is not None:
+            self._console.print(*report_tables(report))
+
+    def _render(self) -> RenderableType:
+        stream = self._stream
+        if stream is None:
+            return Text("")
+        strip = Text(no_wrap=True, overflow="crop")
+        for verdict in self._strip:
+            strip.append("█", style=COLOURS.get(verdict, "white"))
+        counts = Text(no_wrap=True, overflow="ellipsis")
+        for name, count in (
+            ("ok", stream.verdicts.ok),
+            ("unverified", stream.verdicts.unverified),
+            ("corrupt", stream.verdicts.corrupt),
+        ):
+            counts.append(f"{name} {count}  ", style=COLOURS[name] if count else "dim")
+        counts.append(f"of {stream.frames} frames  {self._latency_ms:.1f} ms", style="dim")
+        if not stream.connected:
+            counts.append("  not connected", style="bold red")
+        return Group(strip, counts, Text(self._partial or " ", style="italic dim"))
