@@ -21,12 +21,22 @@ class CommandChannel:
 
     Args:
         on_opened: called with each answer to :class:`common.envelope.Open`.
+        on_gone: called once the peer's end of the link is closed, as its death closes it.
     """
 
-    def __init__(self, links: Links, endpoint: str, on_opened: Callable[[ev.Opened], None]) -> None:
+    def __init__(
+        self,
+        links: Links,
+        endpoint: str,
+        on_opened: Callable[[ev.Opened], None],
+        on_gone: Callable[[], None],
+    ) -> None:
         self._links = links
         self._socket = links.open(End.COMMANDS_OUT, endpoint)
         self._inbox = Inbox(self._socket, self._on_messages)
+        self._monitor = Inbox(
+            self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED), lambda _: on_gone()
+        )
         self._on_opened = on_opened
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[ev.Reply]] = {}
@@ -63,6 +73,8 @@ class CommandChannel:
     def close(self) -> None:
         """Fail what waits, and close the socket."""
         self._inbox.close()
+        self._monitor.close()
+        self._socket.disable_monitor()
         self._links.close(self._socket)
         for future in self._pending.values():
             if not future.done():

@@ -221,9 +221,12 @@ class DataPort:
                 connection.end(CloseCode.POLICY_VIOLATION, session.rejected[:120])
 
         def must_wait() -> bool:
-            replaced = attachment.connection is not connection
-            return window.full and not session.is_rejected() and not replaced
+            gone = closed.done() or attachment.connection is not connection
+            return window.full and not session.is_rejected() and not gone
 
+        # A reader that waits for room must hear that its connection was closed meanwhile.
+        closed = asyncio.create_task(connection.websocket.wait_closed())
+        closed.add_done_callback(lambda _: room.set())
         hub.on_progress[session.id] = progress
         async for message in connection.websocket:
             if attachment.connection is not connection or session.is_rejected():

@@ -66,7 +66,12 @@ class Placement:
 
     def _welcome(self, hello: ev.TranscriberHello) -> None:
         try:
-            channel = CommandChannel(self._links, hello.commands_endpoint, self._on_opened)
+            channel = CommandChannel(
+                self._links,
+                hello.commands_endpoint,
+                self._on_opened,
+                lambda: self._lose(hello.instance, "is gone"),
+            )
         except SettingsError as error:
             log.error("transcriber %s cannot be used: %s", hello.instance, error)
             self.registry.forget(hello.instance)
@@ -100,10 +105,8 @@ class Placement:
 
     def beat(self, now_s: float) -> None:
         """Every heartbeat: give up the silent, ask again, and tell which sessions live."""
-        for dead in self.registry.expire(now_s):
-            channel = self._channels.pop(dead.hello.instance)
-            self._move_all(dead, "fell silent")
-            channel.close()
+        for silent in self.registry.silent(now_s):
+            self._lose(silent.hello.instance, "fell silent")
         for session in self._sessions.values():
             asked_s = self._asked_s.get(session.id, now_s)
             if session.link is Link.OPENING and now_s - asked_s > self._settings.peer_timeout_s:
@@ -159,13 +162,24 @@ class Placement:
             session.deliver(TranscriberChanged("open", replayed))
         self._on_open(session)
 
+    def _lose(self, instance: str, why: str) -> None:
+        """An instance is dead, or as good as; if it speaks again it counts as a new one."""
+        dead = self.registry.forget(instance)
+        channel = self._channels.pop(instance, None)
+        if dead is not None:
+            self._move_all(dead, why)
+        if channel is not None:
+            channel.close()
+        self._metrics.transcribers.set(len(self.registry))
+
     def _move_all(self, transcriber: Transcriber, why: str) -> None:
         """Take the sessions of an instance to others, where there are any."""
         instance = transcriber.hello.instance
         movable = [self._sessions[key] for key in transcriber.assigned if key in self._sessions]
         log.warning("transcriber %s %s; it has %d sessions", instance, why, len(movable))
         for session in movable:
-            if transcriber.hello.draining and not self.registry.has_room:
+            still_works = self.registry.get(instance) is not None
+            if still_works and not self.registry.has_room:
                 return  # it finishes what it can; the rest is replayed when it is gone
             self._leave(session)
             self.assign(session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -42,31 +43,29 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
     stopping = asyncio.Event()
     lifecycle.on_drain(stopping.set)
     metrics = GatewayMetrics()
-    links = Links(settings)
-    try:
+    # Closed in reverse order: the loop must have let go of a socket before it is closed.
+    async with contextlib.AsyncExitStack() as stack:
+        links = Links(settings)
+        stack.callback(links.close_all)
         hub = Hub(settings, links, metrics)
+        stack.callback(hub.close)
         pairing: Pairing[ControlLine, bytes] = Pairing()
         data_port, control_port = DataPort(hub, pairing), ControlPort(hub, pairing)
         control_port.sessions = data_port
         telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
-        beats = [
-            asyncio.create_task(_every(settings.heartbeat_s, hub.beat)),
-            asyncio.create_task(_every(EXPIRY_INTERVAL_S, hub.expire)),
-        ]
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(await _listen_control(settings, control_port))
-            await stack.enter_async_context(await _listen_data(settings, data_port))
-            log.info("data    ws://%s:%d", settings.host, settings.data_port)
-            log.info("control ws://%s:%d", settings.host, settings.control_port)
-            lifecycle.ready()
-            await stopping.wait()
-            await data_port.drain(settings.drain_s)
-        for task in beats:
-            task.cancel()
-        telemetry.close()
-        hub.close()
-    finally:
-        links.close_all()
+        stack.callback(telemetry.close)
+        for interval_s, action in (
+            (settings.heartbeat_s, hub.beat),
+            (EXPIRY_INTERVAL_S, hub.expire),
+        ):
+            stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
+        await stack.enter_async_context(await _listen_control(settings, control_port))
+        await stack.enter_async_context(await _listen_data(settings, data_port))
+        log.info("data    ws://%s:%d", settings.host, settings.data_port)
+        log.info("control ws://%s:%d", settings.host, settings.control_port)
+        lifecycle.ready()
+        await stopping.wait()
+        await data_port.drain(settings.drain_s)
 
 
 def _check(settings: GatewaySettings) -> None:
@@ -116,9 +115,8 @@ def _web_page(connection: ServerConnection, request: Request) -> Response | None
     return Response(status, HTTPStatus(status).phrase, Headers(headers), body)
 
 
-async def _every(interval_s: float, action: object) -> None:
+async def _every(interval_s: float, action: Callable[[], None]) -> None:
     """Call ``action`` again and again; a fault of one call is logged and ends nothing else."""
-    assert callable(action)
     while True:
         await asyncio.sleep(interval_s)
         try:

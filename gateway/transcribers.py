@@ -58,12 +58,9 @@ class TranscriberRegistry:
         known.last_heard_s = now_s
         return Heard(is_new=False, starts_draining=starts_draining)
 
-    def expire(self, now_s: float) -> list[Transcriber]:
-        """Give up the instances that fell silent; they are returned and forgotten."""
-        dead = [t for t in self._live.values() if now_s - t.last_heard_s > self._timeout_s]
-        for transcriber in dead:
-            del self._live[transcriber.hello.instance]
-        return dead
+    def silent(self, now_s: float) -> list[Transcriber]:
+        """The instances that were not heard of for too long."""
+        return [t for t in self._live.values() if now_s - t.last_heard_s > self._timeout_s]
 
     def forget(self, instance: str) -> Transcriber | None:
         """Give up one instance at once."""

@@ -39,19 +39,17 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
     check_range("--transcriber-sessions", settings.transcriber_sessions, 1, 10_000)
     check_range("--heartbeat", settings.heartbeat_s, 0.01, 60)
     metrics = TranscriberMetrics()
-    links = Links(settings)
-    telemetry = Telemetry(settings, lifecycle, metrics.registry)
-    scheduler: Scheduler | None = None
-    try:
+    # Closed in reverse order: the loop must have let go of a socket before it is closed.
+    with contextlib.ExitStack() as stack:
+        links = Links(settings)
+        stack.callback(links.close_all)
+        telemetry = Telemetry(settings, lifecycle, metrics.registry)
+        stack.callback(telemetry.close)
         scheduler = await _warm_up(settings, metrics)
+        stack.callback(scheduler.close)
         stage = Stage(settings, lifecycle, links, metrics, scheduler)
         lifecycle.ready()
         await stage.live()
-    finally:
-        telemetry.close()
-        if scheduler is not None:
-            scheduler.close()
-        links.close_all()
 
 
 async def _warm_up(settings: TranscriberSettings, metrics: TranscriberMetrics) -> Scheduler:
