@@ -137,15 +137,20 @@ class Schedule(Generic[P]):
             del self._partials[job.session]
         return expired
 
-    def take(self, now: float) -> Batch[P] | None:
-        """The jobs to run now, or None. Each batch is given back to :meth:`finish`."""
+    def take(self, now: float, partials: bool = True) -> Batch[P] | None:
+        """The jobs to run now, or None. Each batch is given back to :meth:`finish`.
+
+        Args:
+            partials: whether they may run at all.
+        """
         if sum(self._running.values()) >= self._limits.concurrency:
             return None
         if self._finals:
             jobs = self._take_finals()
             kind = Kind.FINAL
         elif (
-            self._partials
+            partials
+            and self._partials
             and now >= self._partials_from_s
             and self._running[Kind.REALTIME] < self._realtime_slots
         ):

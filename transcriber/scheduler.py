@@ -49,7 +49,11 @@ class _Payload(NamedTuple):
 
 
 class _Lane:
-    """One engine, its queue and its threads."""
+    """One engine, its queue and its threads.
+
+    Args:
+        finals: the lane of another engine on the same hardware, whose waiting finals go first.
+    """
 
     def __init__(
         self,
@@ -57,8 +61,10 @@ class _Lane:
         realtime_deadline_s: float,
         counters: Counters,
         on_batch: Callable[[BatchReport], None] | None,
+        finals: _Lane | None = None,
     ) -> None:
         self.engine = engine
+        self._other_finals = finals
         self._counters = counters
         self._on_batch = on_batch
         self._schedule: Schedule[_Payload] = Schedule(
@@ -143,10 +149,11 @@ class _Lane:
 
     def _next_batch(self) -> Batch[_Payload] | None:
         while True:
+            partials = self._other_finals is None or not self._other_finals.waiting()[0]
             with self._changed:
                 now = time.monotonic()
                 expired = self._schedule.expire(now)
-                batch = None if self._closed else self._schedule.take(now)
+                batch = None if self._closed else self._schedule.take(now, partials)
                 if batch is not None:
                     self._running.update(batch.jobs)
                 elif self._closed:
@@ -278,7 +285,9 @@ class Scheduler:
         self._finals = _Lane(engine, realtime_deadline_s, self.counters, on_batch)
         self._partials = self._finals
         if realtime_engine is not None and realtime_engine is not engine:
-            self._partials = _Lane(realtime_engine, realtime_deadline_s, self.counters, on_batch)
+            self._partials = _Lane(
+                realtime_engine, realtime_deadline_s, self.counters, on_batch, self._finals
+            )
 
     def final_executor(self, session: str) -> FinalExecutor:
         """For ``AudioToTextRecorder(transcription_executor=...)``."""

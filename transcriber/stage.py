@@ -15,7 +15,7 @@ import zmq
 from common import envelope as ev
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
-from common.links import End, Inbox, Links, Parts
+from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
 from common.logs import LogBudget
 from common.settings import TranscriberSettings, check_range
 from common.telemetry import Telemetry
@@ -80,6 +80,7 @@ class Stage:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        sweep_dead_sockets(settings.run_path)
         self._audio = links.open(End.AUDIO_IN, self._endpoint("audio", settings.audio))
         self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
         self._engine_name = engine_options(settings).name
