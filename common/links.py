@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import enum
 import os
+import socket as socket_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -92,8 +93,9 @@ class Links:
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        if end.pattern == "PUSH":
-            socket.setsockopt(zmq.IMMEDIATE, 1)  # queue nothing for a peer that is not there
+        if end.pattern in ("PUSH", "XPUB"):
+            # Queue nothing for a peer that is not there; an XPUB also forgets its subscriptions.
+            socket.setsockopt(zmq.IMMEDIATE, 1)
         if end.pattern == "ROUTER":
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         if endpoint.startswith("tcp://"):
@@ -150,6 +152,18 @@ class Links:
             self._authenticator = ThreadAuthenticator(self._context)
             self._authenticator.start()
             self._authenticator.configure_curve(location=self._security.folder)
+
+
+def sweep_dead_sockets(folder: Path) -> None:
+    """Remove the ipc files that killed processes of this machine left in ``folder``.
+
+    Only files named ``LINK-HOST-PID-TOKEN.sock``, as those of instances are, with a dead PID.
+    """
+    host = socket_module.gethostname()
+    for path in folder.glob(f"*-{host}-*-*.sock"):
+        pid = path.stem.rsplit("-", 2)[1]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)
 
 
 KEY_NAME: Final = "stt"

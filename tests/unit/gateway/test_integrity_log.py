@@ -1,0 +1,130 @@
+"""The wording of the log lines on integrity."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from common.envelope import Code, OnCorruption, Verdict
+from common.wire import Metadata, build_message
+from gateway.integrity_log import IntegrityLog
+from gateway.rejection import RejectionPolicy
+
+PEER = "192.168.1.100:54321"
+MESSAGE = build_message(Metadata(sample_rate=16_000, data_length=4096), bytes(8192))
+
+
+def log(*, reject: bool = True, verify: bool = True, extended: bool = False) -> IntegrityLog:
+    policy = RejectionPolicy(verify, reject, 2, OnCorruption.SILENCE)
+    return IntegrityLog(PEER, policy, extended=extended, summary_s=10.0)
+
+
+def verdict(code: Code, **fields: object) -> Verdict:
+    base = Verdict(b"s" * 16, 0, code, 4096, 4096, 4294965588, 4294965588)
+    return base._replace(**fields)  # type: ignore[arg-type]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    text = "\n".join(record.getMessage() for record in caplog.records)
+    caplog.clear()
+    return [re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", line) for line in text.split("\n")]
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+
+def test_good_frame(caplog: pytest.LogCaptureFixture) -> None:
+    log().passed(MESSAGE, verdict(Code.OK), 0.0)
+    assert lines(caplog) == [
+        f"Server received audio chunk of length {len(MESSAGE)} bytes, "
+        'metadata: {"sampleRate":16000,"dataLength":4096}',
+        "  [TIME] [OK] Data integrity verified (length: 4096, checksum: 4294965588)",
+    ]
+
+
+def test_good_frames_are_summarised(caplog: pytest.LogCaptureFixture) -> None:
+    quiet = log()
+    for tenth in range(101):
+        quiet.passed(MESSAGE, verdict(Code.OK), tenth / 10)
+    assert [line for line in lines(caplog) if "[OK]" in line] == [
+        "  [TIME] [OK] Data integrity verified (length: 4096, checksum: 4294965588)",
+        f"  [TIME] [OK] Data integrity verified for 100 more frames of {PEER} in the last 10 s",
+    ]
+
+
+def test_every_good_frame_with_extended_logging(caplog: pytest.LogCaptureFixture) -> None:
+    loud = log(extended=True)
+    for tenth in range(200):
+        loud.passed(MESSAGE, verdict(Code.OK), tenth / 10)
+    assert sum("[OK]" in line for line in lines(caplog)) == 200
+
+
+def test_failure_within_the_threshold(caplog: pytest.LogCaptureFixture) -> None:
+    corrupt = verdict(Code.CORRUPT, actual_length=4090, actual_checksum=4294965600)
+    log().failed(MESSAGE, corrupt, 2, False, 0.0)
+    assert lines(caplog)[1:] == [
+        "  [TIME] [FAIL] Data integrity check failed!",
+        "    Length: expected 4096, got 4090 (FAIL)",
+        "    Checksum: expected 4294965588, got 4294965600 (FAIL)",
+        "    Checksum mismatch indicates audio data corruption during transmission",
+        f"    [WARNING] Client {PEER} corruption count: 2/3",
+    ]
+
+
+def test_rejection(caplog: pytest.LogCaptureFixture) -> None:
+    log().failed(MESSAGE, verdict(Code.CORRUPT, actual_checksum=1), 3, True, 0.0)
+    assert lines(caplog)[-2:] == [
+        f"    [REJECT] Client {PEER} exceeded corruption threshold (3 failures)",
+        f"    [DISCONNECT] Closing connection to {PEER} due to data corruption",
+    ]
+
+
+def test_signed_checksum_is_shown_unsigned(caplog: pytest.LogCaptureFixture) -> None:
+    corrupt = verdict(Code.CORRUPT, expected_checksum=-1708, actual_checksum=5)
+    log().failed(MESSAGE, corrupt, 1, False, 0.0)
+    assert "    Checksum: expected 4294965588, got 5 (FAIL)" in lines(caplog)
+
+
+def test_diagnosis_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    corrupt = verdict(Code.CORRUPT, actual_length=4090, diagnosis="truncated by 6 samples")
+    log().failed(MESSAGE, corrupt, 1, False, 0.0)
+    assert "    Diagnosis: truncated by 6 samples" in lines(caplog)
+
+
+def test_flood_of_failures_is_bounded_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    noisy = log(reject=False)
+    for number in range(1000):
+        noisy.failed(MESSAGE, verdict(Code.CORRUPT), number, False, number / 1000)
+    logged = lines(caplog)
+    assert sum("[FAIL]" in line for line in logged) < 40
+    noisy.failed(MESSAGE, verdict(Code.CORRUPT), 1001, False, 60.0)
+    assert any("more failures" in line for line in lines(caplog) + logged)
+
+
+def test_rejection_is_logged_even_when_the_budget_is_spent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    noisy = log()
+    for _ in range(100):
+        noisy.failed(MESSAGE, verdict(Code.CORRUPT), 1, False, 0.0)
+    caplog.clear()
+    noisy.failed(MESSAGE, verdict(Code.CORRUPT), 3, True, 0.0)
+    assert any("[REJECT]" in line for line in lines(caplog))
+
+
+def test_checksums_without_verification_are_mentioned_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    off = log(verify=False, reject=False)
+    for _ in range(5):
+        off.unverified(MESSAGE, verdict(Code.UNVERIFIED, asks_verification=True), 0.0)
+    assert sum("verification is off" in line for line in lines(caplog)) == 1
+
+
+def test_hostile_metadata_is_printed_safely(caplog: pytest.LogCaptureFixture) -> None:
+    message = build_message(Metadata(sample_rate=1), b"")[:4] + b"\x1b[31m\nx" + bytes(10)
+    log().failed(message, verdict(Code.CORRUPT, malformed="not_json"), 1, False, 0.0)
+    assert "\x1b" not in "\n".join(lines(caplog))

@@ -1,0 +1,66 @@
+"""The policy on corrupt frames, as settings make it."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.envelope import Code, OnCorruption, Policy, Verdict
+from common.settings import GatewaySettings
+from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
+
+
+def policy(**settings: object) -> RejectionPolicy:
+    return RejectionPolicy.of(GatewaySettings(**settings))  # type: ignore[arg-type]
+
+
+def test_logging_forwards_and_rejecting_puts_silence() -> None:
+    assert policy(verify_data_integrity=True).on_corruption is OnCorruption.FORWARD
+    assert policy(reject_corrupted_data=True).on_corruption is OnCorruption.SILENCE
+
+
+def test_rejecting_implies_verifying() -> None:
+    assert policy(reject_corrupted_data=True).verify
+
+
+@pytest.mark.parametrize(
+    "chosen, bits",
+    [
+        ("forward", Policy.VERIFY | Policy.FORWARD_CORRUPT),
+        ("silence", Policy.VERIFY | Policy.SILENCE_CORRUPT),
+        ("drop", Policy.VERIFY),
+    ],
+)
+def test_override_reaches_the_verifiers(chosen: str, bits: Policy) -> None:
+    assert policy(reject_corrupted_data=True, on_corruption=chosen).bits == bits
+
+
+def test_recorder_has_no_limit_without_rejection() -> None:
+    assert policy(verify_data_integrity=True, corruption_threshold=3).limit == -1
+    assert policy(reject_corrupted_data=True, corruption_threshold=3).limit == 3
+
+
+def test_count_rejects_one_past_the_tolerated() -> None:
+    count = FailureCount(policy(reject_corrupted_data=True, corruption_threshold=2))
+    assert [count.add() for _ in range(3)] == [False, False, True]
+
+
+def verdict(**fields: object) -> Verdict:
+    base = Verdict(b"s" * 16, 0, Code.CORRUPT, 4096, 4096, 12345678, 87654321)
+    return base._replace(**fields)  # type: ignore[arg-type]
+
+
+def test_message_names_what_differs() -> None:
+    assert mismatch_message(verdict()) == "Checksum mismatch: expected 12345678, got 87654321"
+    assert mismatch_message(verdict(actual_length=4090)) == (
+        "Length mismatch: expected 4096, got 4090"
+    )
+    assert mismatch_message(verdict(malformed="not_json", diagnosis="no JSON")) == (
+        "Malformed frame: no JSON"
+    )
+
+
+def test_silent_frames_are_never_called_stale() -> None:
+    stale = StaleFrames()
+    silent = verdict(actual_checksum=0, expected_checksum=1)
+    assert stale.diagnose(silent, corrupt=True) == ""
+    assert stale.diagnose(silent, corrupt=True) == ""

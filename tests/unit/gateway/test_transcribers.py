@@ -1,0 +1,60 @@
+"""Which transcriber a session goes to."""
+
+from __future__ import annotations
+
+from common.envelope import TranscriberHello
+from gateway.transcribers import TranscriberRegistry
+
+
+def hello(instance: str, *, room: int = 10, draining: bool = False) -> TranscriberHello:
+    return TranscriberHello(
+        instance=instance,
+        pid=1,
+        audio_endpoint=f"ipc://audio-{instance}",
+        commands_endpoint=f"ipc://commands-{instance}",
+        engine="null",
+        sessions=0,
+        max_sessions=room,
+        draining=draining,
+    )
+
+
+def chosen(registry: TranscriberRegistry, session: bytes) -> str | None:
+    transcriber = registry.choose(session)
+    return transcriber.hello.instance if transcriber else None
+
+
+def test_sessions_spread_by_load() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(hello("big", room=4), 0.0)
+    registry.hear(hello("small", room=2), 0.0)
+    names = [chosen(registry, bytes([n]) * 16) for n in range(6)]
+    assert names.count("big") == 4
+    assert names.count("small") == 2
+    assert chosen(registry, b"x" * 16) is None
+    assert not registry.has_room
+
+
+def test_a_draining_transcriber_gets_no_sessions() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(hello("a"), 0.0)
+    heard = registry.hear(hello("a", draining=True), 0.5)
+    assert heard.starts_draining
+    assert not registry.hear(hello("a", draining=True), 1.0).starts_draining
+    assert chosen(registry, b"x" * 16) is None
+
+
+def test_silence_is_noticed_after_the_timeout() -> None:
+    registry = TranscriberRegistry(3.0)
+    assert registry.hear(hello("a"), 0.0).is_new
+    assert registry.silent(3.0) == []
+    assert [t.hello.instance for t in registry.silent(3.1)] == ["a"]
+
+
+def test_a_session_that_left_makes_room() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(hello("a", room=1), 0.0)
+    assert chosen(registry, b"x" * 16) == "a"
+    assert chosen(registry, b"y" * 16) is None
+    registry.release(b"x" * 16, "a")
+    assert chosen(registry, b"y" * 16) == "a"

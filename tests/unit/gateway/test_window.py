@@ -1,0 +1,157 @@
+"""The gateway's window: what is in flight, what is due again, what is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.envelope import Ack, Code, Commit, Verdict
+from gateway.window import RetransmissionTimer, Window
+
+SESSION = b"s" * 16
+
+
+def window(limit: int = 4) -> Window:
+    return Window(limit, RetransmissionTimer(0.25, 4.0))
+
+
+def verdict(seq: int) -> Verdict:
+    return Verdict(SESSION, seq, Code.OK, 100, 100, 0, 0, sample_rate_hz=16_000)
+
+
+def ack(
+    received: int, held_below: int = 0, gaps: tuple[int, ...] = (), commit: Commit | None = None
+) -> Ack:
+    return Ack(SESSION, received, max(held_below, received), list(gaps), commit or Commit(0, 0, 0))
+
+
+def send_all(win: Window, now_s: float = 0.0) -> list[int]:
+    sent = []
+    while (seq := win.to_send()) is not None:
+        win.sent(seq, now_s)
+        sent.append(seq)
+    return sent
+
+
+def filled(count: int, limit: int = 4) -> Window:
+    win = window(limit)
+    for number in range(count):
+        win.accept(bytes([number]) * 10, 0.0, 0)
+    return win
+
+
+def test_window_is_full_at_its_limit_and_opens_with_the_ack() -> None:
+    win = filled(4)
+    assert win.full
+    win.acknowledge(ack(1))
+    assert not win.full
+
+
+def test_frame_without_progress_is_sent_again_after_its_timeout() -> None:
+    win = filled(2)
+    assert send_all(win) == [0, 1]
+    assert not win.expire(0.2)
+    assert win.expire(0.3)
+    assert send_all(win, 0.3) == [0, 1]
+    assert win.retransmissions == 2
+
+
+def test_timeout_doubles_with_each_attempt_up_to_its_bound() -> None:
+    timer = RetransmissionTimer(0.25, 4.0)
+    assert [timer.timeout_s(n) for n in (1, 2, 3, 10, 1000)] == [0.25, 0.5, 1.0, 4.0, 4.0]
+
+
+def test_timeout_grows_with_measured_latency() -> None:
+    timer = RetransmissionTimer(0.25, 4.0)
+    timer.measured(0.5)
+    assert timer.timeout_s(1) > 1.0
+
+
+def test_frame_that_the_transcriber_holds_is_not_sent_again() -> None:
+    win = filled(3)
+    send_all(win)
+    for seq in range(3):
+        list(win.judge(verdict(seq), 0.0))
+    win.acknowledge(ack(0, held_below=3, gaps=(0,)))
+    win.expire(1.0)
+    assert send_all(win, 1.0) == [0]
+
+
+def test_frame_whose_verdict_is_missing_is_sent_again_though_it_was_fed() -> None:
+    win = filled(2)
+    send_all(win)
+    list(win.judge(verdict(0), 0.0))
+    win.acknowledge(ack(2, commit=Commit(2, 0, 200)))
+    win.expire(1.0)
+    assert send_all(win, 1.0) == [1]
+    assert [v.seq for _, v in win.judge(verdict(1), 1.0)] == [1]
+    assert win.quiet
+    assert win.retained_bytes == 0
+
+
+def test_verdicts_are_taken_in_order_of_frames() -> None:
+    win = filled(3)
+    send_all(win)
+    assert list(win.judge(verdict(2), 0.0)) == []
+    assert list(win.judge(verdict(1), 0.0)) == []
+    assert [v.seq for _, v in win.judge(verdict(0), 0.0)] == [0, 1, 2]
+
+
+def test_repeated_verdict_counts_once() -> None:
+    win = filled(1)
+    send_all(win)
+    assert len(list(win.judge(verdict(0), 0.0))) == 1
+    assert list(win.judge(verdict(0), 0.0)) == []
+
+
+@pytest.mark.parametrize("seq", [1, 99])
+def test_verdict_for_a_frame_that_was_not_sent_is_ignored(seq: int) -> None:
+    win = filled(2)
+    win.sent(0, 0.0)
+    assert list(win.judge(verdict(seq), 0.0)) == []
+
+
+def test_ack_beyond_what_was_accepted_is_ignored() -> None:
+    win = filled(2)
+    send_all(win)
+    assert not win.acknowledge(ack(50))
+    assert win.received == 0
+
+
+def test_reopen_replays_from_the_commit() -> None:
+    win = filled(4, limit=8)
+    send_all(win)
+    for seq in range(4):
+        list(win.judge(verdict(seq), 0.0))
+    win.acknowledge(ack(4, commit=Commit(2, 30, 230)))
+    assert win.reopen() == 2
+    assert win.replay_start == Commit(2, 30, 230)
+    assert send_all(win) == [2, 3]
+
+
+def test_replay_sends_no_more_than_a_window_ahead() -> None:
+    win = window(2)
+    for number in range(6):
+        win.accept(b"x", 0.0, 0)
+        send_all(win)
+        win.acknowledge(ack(number + 1))
+    win.reopen()
+    assert send_all(win) == [0, 1]
+    win.acknowledge(ack(1))
+    assert send_all(win) == [2]
+
+
+def test_giving_up_the_oldest_moves_the_start_of_a_replay() -> None:
+    win = filled(4, limit=8)
+    send_all(win)
+    for seq in range(4):
+        list(win.judge(verdict(seq), 0.0))
+    win.acknowledge(ack(4))
+    assert win.give_up_oldest(20) == 2
+    assert win.retained_bytes == 20
+    assert win.replay_start == Commit(2, 0, 200)
+
+
+def test_frames_on_their_way_are_never_given_up() -> None:
+    win = filled(4, limit=8)
+    send_all(win)
+    assert win.give_up_oldest(0) == 0
