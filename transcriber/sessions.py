@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from common import envelope as ev
 from common.errors import CommandError
@@ -27,6 +28,21 @@ from transcriber.scheduler import Scheduler
 from transcriber.tap import Tap
 
 log = logging.getLogger(__name__)
+
+
+class RecorderFactory(Protocol):
+    """Makes a session's recorder; :class:`transcriber.recorder.RecorderSession` is one."""
+
+    def __call__(
+        self,
+        options: RecorderOptions,
+        scheduler: Scheduler,
+        session: str,
+        on_event: Callable[[re.RecorderEvent], None],
+        start_sample: int = 0,
+    ) -> RecorderSession:
+        """A recorder that waits for audio."""
+        ...
 
 
 class OpenSession:
@@ -49,12 +65,14 @@ class Sessions:
         scheduler: Scheduler,
         metrics: TranscriberMetrics,
         instance: str,
+        make_recorder: RecorderFactory = RecorderSession,
     ) -> None:
         self._settings = settings
         self._options = options
         self._scheduler = scheduler
         self._metrics = metrics
         self._instance = instance
+        self._make_recorder = make_recorder
         self._loop = asyncio.get_running_loop()
         self._open: dict[bytes, OpenSession] = {}
         self._opening: dict[bytes, str] = {}
@@ -112,7 +130,7 @@ class Sessions:
         def on_event(event: re.RecorderEvent) -> None:
             self._loop.call_soon_threadsafe(self._on_event, key, event)
 
-        recorder = RecorderSession(
+        recorder = self._make_recorder(
             self._options, self._scheduler, name, on_event, opened.start.sample
         )
         for parameter, value in opened.parameters.items():

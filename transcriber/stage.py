@@ -22,10 +22,10 @@ from common.telemetry import Telemetry
 from transcriber.configuration import engine_options, recorder_options
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import preload
+from transcriber.recorder import RecorderSession, preload
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
-from transcriber.sessions import Sessions
+from transcriber.sessions import RecorderFactory, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Stage:
         links: Links,
         metrics: TranscriberMetrics,
         scheduler: Scheduler,
+        make_recorder: RecorderFactory = RecorderSession,
     ) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
@@ -85,7 +86,7 @@ class Stage:
         self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
         self._engine_name = engine_options(settings).name
         self.sessions = Sessions(
-            settings, recorder_options(settings), scheduler, metrics, self._instance
+            settings, recorder_options(settings), scheduler, metrics, self._instance, make_recorder
         )
         self._results = ResultSender(
             links.open(End.RESULTS_OUT, settings.endpoint("results")),
