@@ -34,9 +34,8 @@ class CommandChannel:
         self._links = links
         self._socket = links.open(End.COMMANDS_OUT, endpoint)
         self._inbox = Inbox(self._socket, self._on_messages)
-        self._monitor = Inbox(
-            self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED), lambda _: on_gone()
-        )
+        self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = Inbox(self._monitored, lambda _: on_gone())
         self._on_opened = on_opened
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[ev.Reply]] = {}
@@ -75,6 +74,7 @@ class CommandChannel:
         self._inbox.close()
         self._monitor.close()
         self._socket.disable_monitor()
+        self._monitored.close(linger=0)  # while it is open the context cannot be ended
         self._links.close(self._socket)
         for future in self._pending.values():
             if not future.done():
