@@ -1,0 +1,1 @@
+"""Starting, supervising and steering the stages of one system."""

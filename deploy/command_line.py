@@ -1,0 +1,165 @@
+"""``deploy/stt-server``: the options that start a system, and the subcommands that steer one."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import configargparse
+
+from common.errors import SettingsError
+from common.settings import (
+    ENVIRONMENT_PREFIX,
+    GatewaySettings,
+    TranscriberSettings,
+    VerifierSettings,
+    add_options,
+    check_range,
+    default_run_dir,
+    option,
+    to_environment,
+)
+from deploy import plan as plans
+from deploy.plan import GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
+from deploy.run_dir import RunDir
+from deploy.stock_options import add_stock_options
+
+PROG: Final = "stt-server"
+STAGE_SETTINGS: Final = (GatewaySettings, VerifierSettings, TranscriberSettings)
+DEFAULT_METRICS_PORT: Final = 8013
+MOST_STAGES: Final = 64
+USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys ..."
+EPILOG: Final = """\
+A running system is steered by (each takes --run-dir):
+  stt-server status               what runs, with its sessions
+  stt-server scale verifiers N    add or take away verifiers (or transcribers)
+  stt-server stop                 drain and stop
+  stt-server keys DIR             make the CURVE keys that tcp:// links need
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SystemSettings:
+    """Options of the system as a whole; the stages' own are declared with them."""
+
+    verifiers: int = option(2, "--verifiers", help="verifier processes")
+    transcribers: int = option(1, "--transcribers", help="transcriber processes")
+    metrics_port: int = option(
+        DEFAULT_METRICS_PORT,
+        "--metrics-port",
+        help="port of the gateway's /metrics, /healthz and /readyz; the other stages take the "
+        "next free ones; 0 picks any [8013, or the next free one]",
+    )
+
+
+def start_parser() -> argparse.ArgumentParser:
+    """The parser of the options that start a system."""
+    parser: argparse.ArgumentParser = configargparse.ArgumentParser(
+        prog=PROG,
+        usage=USAGE,
+        description="Starts the gateway, a pool of verifiers and the transcriber, and keeps them "
+        "running until Ctrl-C.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_options(parser, SystemSettings, *STAGE_SETTINGS)
+    add_stock_options(parser)
+    return parser
+
+
+def make_plan(arguments: argparse.Namespace) -> Plan:
+    """The system that the options ask for.
+
+    Raises:
+        SettingsError: options that do not go together.
+    """
+    check_range("--verifiers", arguments.verifiers, 0, MOST_STAGES)
+    check_range("--transcribers", arguments.transcribers, 0, MOST_STAGES)
+    if arguments.transcribers > 1 and (arguments.audio or arguments.commands):
+        raise SettingsError(
+            "--audio and --commands name one endpoint: start further transcribers by hand"
+        )
+    host, wanted = arguments.metrics_host, arguments.metrics_port
+    if wanted <= 0:
+        find = plans.any_free_port(host)
+    else:
+        find = plans.next_free_port(host, (arguments.control_port, arguments.data_port))
+    port = wanted if wanted > 0 and wanted != DEFAULT_METRICS_PORT else find(wanted)
+    plan = Plan(
+        run_dir=str(Path(arguments.run_dir or default_run_dir()).absolute()),
+        server_pid=os.getpid(),
+        host=arguments.host,
+        control_port=arguments.control_port,
+        data_port=arguments.data_port,
+        metrics_host=host,
+        drain_s=arguments.drain_s,
+        stages=(Stage(GATEWAY, GATEWAY, port),),
+    )
+    plan = plan.scaled(TRANSCRIBER, arguments.transcribers, find)
+    return plan.scaled(VERIFIER, arguments.verifiers, find)
+
+
+def stage_environment(
+    arguments: argparse.Namespace, plan: Plan, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment that all stages share: ``inherited``, and the options as variables."""
+    kept = {k: v for k, v in inherited.items() if not k.startswith(ENVIRONMENT_PREFIX)}
+    options = to_environment(arguments, *STAGE_SETTINGS)
+    options.pop(f"{ENVIRONMENT_PREFIX}METRICS_PORT", None)  # every stage has its own
+    options[f"{ENVIRONMENT_PREFIX}RUN_DIR"] = plan.run_dir
+    return kept | options | {"PYTHONUNBUFFERED": "1"}
+
+
+def start(argv: Sequence[str]) -> int:
+    """Run a system until it is stopped; the exit status.
+
+    Raises:
+        SettingsError: it cannot be started.
+    """
+    from deploy.console import Console
+    from deploy.supervise import Supervision
+
+    arguments = start_parser().parse_args(argv)
+    plan = make_plan(arguments)
+    console = Console(sys.stdout.fileno(), arguments.log_format)
+    for warning in arguments.warnings:
+        console.say(f"warning: {warning}")
+    with RunDir(plan.folder):
+        plans.save(plan)
+        environment = stage_environment(arguments, plan, os.environ)
+        os.environ.clear()
+        os.environ.update(environment)  # supervisord's children inherit it
+        names = ", ".join(stage.name for stage in plan.stages)
+        console.say(f"starting {names}; run dir {plan.run_dir}")
+        return Supervision(plan, console).run_system()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``deploy/stt-server``."""
+    from deploy import steer
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "status": steer.status,
+        "scale": steer.scale,
+        "stop": steer.stop,
+        "keys": steer.keys,
+    }
+    command = commands.get(arguments[0]) if arguments else None
+    try:
+        return command(arguments[1:]) if command else start(arguments)
+    except SettingsError as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Ties a stage to its supervisor: ``python tether.py SUPERVISOR_PID COMMAND…`` becomes COMMAND.
+
+Should the supervisor be killed outright, the kernel sends the stage a SIGTERM, on which it drains
+and stops as usual; nothing is orphaned. Only Linux can do this; elsewhere COMMAND just runs.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>; the setting survives execve(2)
+
+
+def main() -> None:
+    """Tie this process to its parent, then become the stage."""
+    supervisor_pid, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != int(supervisor_pid):  # it died before the line above took effect
+            sys.exit("the supervisor is gone")
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()
