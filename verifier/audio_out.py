@@ -1,6 +1,6 @@
 """Audio on its way to the transcribers, of which one that is stuck must not hold up the others.
 
-A frame that a transcriber has no room for waits up to ``stall_s``, among at most
+A frame that a transcriber has no room for waits up to ``stall_s``, among about
 :data:`WAITING_FRAMES`; then the transcriber counts as stalled, and what is meant for it is
 dropped at once until it reads again. Nothing is lost by that: the gateway sends frames without
 an acknowledgement once more.
@@ -17,7 +17,7 @@ from typing import Final
 import zmq
 
 WAITING_FRAMES: Final = 64
-"""Frames that wait for one transcriber; at that, no more frames are taken until it has room."""
+"""At as many waiting for one transcriber, no more batches are taken until it has room."""
 MAX_ENDPOINTS: Final = 64
 """Transcribers connected at once; the one unused longest makes room for another."""
 IDLE_S: Final = 60.0
@@ -138,6 +138,8 @@ class AudioOut:
     def close_unused(self, now_s: float) -> None:
         """Disconnect transcribers unused for long, and those whose ipc file is gone."""
         for endpoint, transcriber in list(self._transcribers.items()):
+            if transcriber.waiting:
+                continue  # flush() decides; a transcriber's file may be about to appear
             unused_s = now_s - transcriber.used_s
             if unused_s >= self._idle_s or (unused_s > 0 and _vanished(endpoint)):
                 self._disconnect(endpoint)
