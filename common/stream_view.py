@@ -56,9 +56,13 @@ def verdict_line(event: FrameVerdict) -> str:
     if event.verdict != "corrupt":
         return f"[--] {frame}: {event.verdict}"
     facts = []
-    if event.expected_length != event.actual_length:
+    if event.expected_length is not None and event.expected_length != event.actual_length:
         facts.append(f"length expected {event.expected_length}, got {event.actual_length}")
-    if event.expected_checksum != event.actual_checksum:
+    if (
+        event.expected_checksum is not None
+        and event.actual_checksum is not None
+        and event.expected_checksum != event.actual_checksum
+    ):
         facts.append(f"checksum expected {event.expected_checksum}, got {event.actual_checksum}")
     if event.diagnosis:
         facts.append(event.diagnosis)
