@@ -25,6 +25,7 @@ from common.settings import StageSettings
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 """A peer that sends a longer part is disconnected by ZeroMQ."""
+MORE_NOBLOCK: Final = int(zmq.SNDMORE | zmq.NOBLOCK)
 RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 1_000
 
@@ -259,12 +260,16 @@ class Outlet:
         """Whether the last send found the queue full (or no peer) and none has read since."""
         return self._waiting
 
-    def send(self, parts: Sequence[bytes | memoryview], *, copy: bool = True) -> bool:
+    def send(self, parts: Sequence[bytes | memoryview]) -> bool:
         """Queue one message for the next peer that has room; False when none has."""
         if self._waiting:
             return False
+        send = self._socket.send
         try:
-            self._socket.send_multipart(parts, zmq.NOBLOCK, copy=copy)
+            # Only the first part can find the queue full: ZeroMQ takes a message as a whole.
+            for part in parts[:-1]:
+                send(part, MORE_NOBLOCK)
+            send(parts[-1], zmq.NOBLOCK)
         except zmq.Again:
             self._waiting = True
             self._loop.add_reader(self._fd, self._check)

@@ -173,6 +173,7 @@ class DataPort:
                 extended=settings.use_extended_logging,
                 summary_s=settings.ok_summary_s,
             ),
+            tally=self._hub.metrics.tally,
             deliver=deliver,
         )
         attachment = Attachment(session)

@@ -66,6 +66,8 @@ class Hub:
         self.placement = Placement(
             self.id, settings, links, metrics, self.sessions, self.policy.limit, self._on_open
         )
+        self._policy_bits = self.policy.bits
+        self._tally = metrics.tally
         self._retained_bytes = 0
         self._bad_envelopes = LogBudget(3, 0.1)
         self._retention_log = LogBudget(5, 0.1)
@@ -110,8 +112,8 @@ class Hub:
         window.accept(message, time.monotonic(), time.time_ns())
         size = len(message)
         self._retained_bytes += size
-        self.metrics.frames.inc()
-        self.metrics.bytes.inc(size)
+        self._tally.frames += 1
+        self._tally.bytes += size
         if session.link is Link.OPEN:
             self._queue.add(session.id)
             if not self._outlet.blocked:
@@ -156,7 +158,7 @@ class Hub:
                 seq=seq,
                 received_ns=frame.received_ns,
                 audio_endpoint=transcriber.hello.audio_endpoint,
-                policy=self.policy.bits,
+                policy=self._policy_bits,
             )
         )
         if not self._outlet.send((header, frame.message)):
@@ -233,10 +235,6 @@ class Hub:
             if session is None or session.is_rejected():
                 continue
             before = session.window.judged
-            held = session.window.frame(verdict.seq)
-            if held is not None and not held.judged:
-                self.metrics.verdicts.labels(ev.Code(verdict.code).name.lower()).inc()
-                self.metrics.verdict_latency.observe(now_s - held.received_s)
             retained = session.window.retained_bytes
             session.judge(verdict, now_s)
             self._retained_bytes -= retained - session.window.retained_bytes

@@ -16,11 +16,13 @@ class LatencyHistogram:
     def __init__(self) -> None:
         self._counts = [0] * (len(_BOUNDS_MS) + 1)
         self._total = 0
+        self._sum_s = 0.0
 
     def add(self, latency_s: float) -> None:
         """Count one latency."""
         self._counts[bisect.bisect_left(_BOUNDS_MS, latency_s * 1000)] += 1
         self._total += 1
+        self._sum_s += latency_s
 
     def percentile_ms(self, fraction: float) -> float:
         """Upper bound of the bucket that holds this fraction (0 to 1), in ms; 0 when empty."""
@@ -35,3 +37,13 @@ class LatencyHistogram:
     def summary(self) -> dict[str, float]:
         """p50, p95 and p99 in ms."""
         return {f"p{p}": self.percentile_ms(p / 100) for p in (50, 95, 99)}
+
+    def buckets(self) -> tuple[list[tuple[str, float]], float]:
+        """Cumulative counts by upper bound in seconds, as Prometheus has them, and the sum in s."""
+        cumulative = 0
+        found: list[tuple[str, float]] = []
+        for index, bound_ms in enumerate(_BOUNDS_MS):
+            cumulative += self._counts[index]
+            if index % 4 == 3:
+                found.append((f"{bound_ms / 1000:.6g}", float(cumulative)))
+        return [*found, ("+Inf", float(self._total))], self._sum_s

@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from common.envelope import Code
+from gateway.latency import LatencyHistogram
+
+
+class Tally(Collector):
+    """What is counted once a frame, as plain numbers that are read when metrics are scraped.
+
+    A labelled Prometheus counter would cost more than all else that is done with a frame.
+
+    Attributes:
+        verdicts: frames by :class:`common.envelope.Code`.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.bytes = 0
+        self.verdicts = [0] * len(Code)
+        self.latency = LatencyHistogram()
+
+    def judged(self, code: int, latency_s: float) -> None:
+        """Count one verdict."""
+        self.verdicts[code] += 1
+        self.latency.add(latency_s)
+
+    def collect(self) -> Iterator[Metric]:
+        """The numbers as Prometheus metrics."""
+        yield CounterMetricFamily(
+            "stt_gateway_frames", "Frames accepted from clients", value=self.frames
+        )
+        yield CounterMetricFamily(
+            "stt_gateway_received_bytes", "Bytes of frames accepted", value=self.bytes
+        )
+        verdicts = CounterMetricFamily(
+            "stt_gateway_verdicts", "Frames by verdict", labels=["verdict"]
+        )
+        for code in Code:
+            verdicts.add_metric([code.name.lower()], self.verdicts[code])
+        yield verdicts
+        buckets, sum_s = self.latency.buckets()
+        yield HistogramMetricFamily(
+            "stt_gateway_verdict_latency_seconds",
+            "From a frame's arrival to its verdict",
+            buckets=buckets,
+            sum_value=sum_s,
+        )
 
 
 class GatewayMetrics:
@@ -10,6 +60,8 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.tally = Tally()
+        self.registry.register(self.tally)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"stt_gateway_{name}", text, labels, registry=self.registry)
@@ -17,10 +69,7 @@ class GatewayMetrics:
         def gauge(name: str, text: str) -> Gauge:
             return Gauge(f"stt_gateway_{name}", text, registry=self.registry)
 
-        self.frames = counter("frames", "Frames accepted from clients")
-        self.bytes = counter("received_bytes", "Bytes of frames accepted from clients")
         self.refused = counter("frames_refused", "Messages that were not accepted", "reason")
-        self.verdicts = counter("verdicts", "Frames by verdict", "verdict")
         self.retransmissions = counter("retransmissions", "Frames sent again to the verifiers")
         self.window_stalls = counter("window_stalls", "Times a client's socket was paused")
         self.gaps = counter("gaps", "Gaps that transcribers reported in a session's frames")
@@ -41,9 +90,3 @@ class GatewayMetrics:
         self.retained = gauge("retained_bytes", "Uncommitted audio kept for replay")
         self.transcribers = gauge("transcribers", "Transcribers that are alive")
         self.verifiers = gauge("verifiers", "Verifiers that are alive")
-        self.verdict_latency = Histogram(
-            "stt_gateway_verdict_latency_seconds",
-            "From a frame's arrival to its verdict",
-            registry=self.registry,
-            buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        )

@@ -27,6 +27,7 @@ from common.events import (
 )
 from gateway.integrity_log import IntegrityLog
 from gateway.latency import LatencyHistogram
+from gateway.metrics import Tally
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
 from gateway.sequence import SequenceTracker
 from gateway.window import HeldFrame, RetransmissionTimer, Window
@@ -58,6 +59,7 @@ class Session:
     Args:
         peer: the client's address as log lines name it.
         wants_events: the client asked for integrity events.
+        tally: the gateway's totals.
         deliver: called with each event for the client.
 
     Attributes:
@@ -72,6 +74,7 @@ class Session:
         policy: RejectionPolicy,
         limits: Limits,
         log: IntegrityLog,
+        tally: Tally,
         deliver: Callable[[ServerEvent | Notice], None],
     ) -> None:
         self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
@@ -79,6 +82,7 @@ class Session:
         self.wants_events = wants_events
         self.policy = policy
         self.log = log
+        self._tally = tally
         self.deliver = deliver
         self.window = Window(
             limits.window_frames,
@@ -93,7 +97,7 @@ class Session:
         self.rejected: str | None = None
         self.replays = 0
         self.retention_exceeded = False
-        self.counts: dict[Code, int] = dict.fromkeys(Code, 0)
+        self.counts = [0] * len(Code)
         self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)
         self.sentence_count = 0
         self._failures = FailureCount(policy)
@@ -146,11 +150,12 @@ class Session:
                 self._act_on(frame, in_turn, now_s)
 
     def _act_on(self, frame: HeldFrame, verdict: Verdict, now_s: float) -> None:
-        code = Code(verdict.code)
-        corrupt = code is Code.CORRUPT
+        code = verdict.code
+        corrupt = code == Code.CORRUPT
         self.counts[code] += 1
         latency_s = now_s - frame.received_s
         self._latency.add(latency_s)
+        self._tally.judged(code, latency_s)
         if verdict.sample_rate_hz:
             self._samples_s += verdict.actual_length / verdict.sample_rate_hz
         stale = self._stale.diagnose(verdict, corrupt)
@@ -162,13 +167,13 @@ class Session:
             self._remember(verdict)
             if self.policy.reject:  # at most one more than is tolerated
                 self._corrupt_seqs.append(verdict.seq)
-        elif code is Code.OK:
+        elif code == Code.OK:
             self.log.passed(frame.message, verdict, now_s)
         else:
             self.log.unverified(frame.message, verdict, now_s)
         self._follow_sequence(verdict, now_s)
         if self.wants_events:
-            self.deliver(self._verdict_event(verdict, code, latency_s))
+            self.deliver(self._verdict_event(verdict, latency_s))
         if verdict.malformed and not rejects:
             self.deliver(Error(verdict.malformed, mismatch_message(verdict), "continue"))
         if rejects:
@@ -182,10 +187,10 @@ class Session:
         if self.wants_events:
             self.deliver(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
 
-    def _verdict_event(self, verdict: Verdict, code: Code, latency_s: float) -> FrameVerdict:
+    def _verdict_event(self, verdict: Verdict, latency_s: float) -> FrameVerdict:
         return FrameVerdict(
             sequence=verdict.seq,
-            verdict=code.name.lower(),
+            verdict=Code(verdict.code).name.lower(),
             latency_ms=round(latency_s * 1000, 3),
             expected_length=verdict.expected_length,
             actual_length=verdict.actual_length,

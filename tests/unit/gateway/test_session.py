@@ -16,6 +16,7 @@ from common.events import (
     ServerEvent,
 )
 from gateway.integrity_log import IntegrityLog
+from gateway.metrics import Tally
 from gateway.rejection import RejectionPolicy
 from gateway.session import Limits, Session
 
@@ -36,6 +37,7 @@ class Client:
             policy=policy,
             limits=Limits(64, 0.25, 4.0),
             log=IntegrityLog(PEER, policy, extended=False, summary_s=10),
+            tally=Tally(),
             deliver=self.events.append,
         )
 
