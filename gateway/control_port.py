@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
+import time
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,206 +15,283 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common import envelope as ev
-from common.envelope import Parameter
 from common.errors import CommandError
-from common.parameters import check_method, check_readable, validated
+from common.logs import LogBudget
+from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
+from gateway.commands import CommandChannel
 from gateway.connection import peer_of
+from gateway.control_line import ControlLine
 from gateway.hub import Hub
-from gateway.pairing import Pairing
+from gateway.pairing import FRESH_S, ArrivalOrder, NamedSessions
 from gateway.session import Session
 
 log = logging.getLogger(__name__)
 
-SESSION_WAIT_S: Final = 3.0
-"""How long a command waits for its session; below the 5 s that stock clients wait for a reply."""
+PATIENCE_S: Final = 4.0
+"""How long a command waits for its session and recorder, and for its answer; below the 5 s that
+stock clients wait for a reply."""
 REPLY_WAIT_S: Final = 1.5
-MAX_ARGUMENTS: Final = 16
+
+Request = Callable[[int, bytes], ev.Message]
+"""Makes a numbered command for a session."""
 
 
 class Sessions(Protocol):
     """What the control port needs of the data port."""
 
     def find(self, key: str) -> Session | None:
-        """The session with this id."""
+        """The session with this id or name."""
 
     def adopt_control(self, session_id: bytes, control: ControlLine) -> None:
         """Let a control connection command a session."""
+
+    def drop_control(self, control: ControlLine) -> None:
+        """A control connection commands nothing any more."""
 
     def end_session(self, session: Session) -> None:
         """Shut a session down."""
 
 
-class ControlLine:
-    """One control connection: which session it commands, and what was set before there was one."""
+class RefusedError(CommandError):
+    """The recorder refuses a command."""
 
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self.early: dict[str, Parameter] = {}
-        self._attached = asyncio.Event()
 
-    def attach(self, session: Session) -> None:
-        """The session is there: what was set early becomes its parameters."""
-        self.session = session
-        session.parameters.update(self.early)
-        self._attached.set()
-
-    def detach(self) -> None:
-        """The session ended."""
-        self.session = None
-        self._attached.clear()
-
-    async def wait(self) -> Session:
-        """The session, once there is one.
-
-        Raises:
-            CommandError: none within a few seconds.
-        """
-        try:
-            async with asyncio.timeout(SESSION_WAIT_S):
-                await self._attached.wait()
-        except TimeoutError:
-            pass
-        if self.session is None:
-            raise CommandError("there is no data connection to command")
-        return self.session
+class NoRecorderError(CommandError):
+    """There was no answer in time, for want of a session, a transcriber or its reply."""
 
 
 class ControlPort:
     """Serves the control port's WebSocket connections."""
 
-    def __init__(self, hub: Hub, pairing: Pairing[ControlLine, bytes]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        arrivals: ArrivalOrder[ControlLine, bytes],
+        names: NamedSessions[ControlLine, bytes],
+    ) -> None:
         self._hub = hub
-        self._pairing = pairing
+        self._arrivals = arrivals
+        self._names = names
         self.sessions: Sessions | None = None
+
+    # -- connections ---------------------------------------------------------------------------
 
     async def serve(self, websocket: ServerConnection) -> None:
         """Handle one connection from its handshake to its end."""
         address, peer = peer_of(websocket)
         line = ControlLine()
+        budget = LogBudget(5, 0.2)
         path = websocket.request.path if websocket.request else "/"
         key = parse_qs(urlsplit(path).query, max_num_fields=20).get("session", [""])[-1]
-        if not self._connect(line, address, key):
-            await websocket.send(_error("there is no such session"))
+        known = self._connect(line, address, key)
         try:
+            if not known:
+                await websocket.send(_error("there is no such session"))
             async for message in websocket:
-                await websocket.send(await self._answer(line, message, peer))
+                reply, fault = await self._answer(line, message)
+                if fault and budget.allow(time.monotonic()):
+                    log.info("client %s: %s", peer, _printable(fault))
+                await websocket.send(reply)
         except ConnectionClosed:
             pass
         finally:
-            self._pairing.remove_control(address, line)
+            self._disconnect(line, address, key)
 
     def _connect(self, line: ControlLine, address: str, key: str) -> bool:
-        """Find the line's session by id or by order of arrival; whether a given id is known."""
+        """Find the line's session by name or by order of arrival; whether a given name is one."""
         assert self.sessions is not None
-        if key:
-            session = self.sessions.find(key)
-            if session is None:
-                return False
-            self._pairing.remove_data(address, session.id)
-            self.sessions.adopt_control(session.id, line)
+        if not key:
+            session_id = self._arrivals.add_control(address, line, time.monotonic())
+            if session_id is not None:
+                self.sessions.adopt_control(session_id, line)
+            else:
+                asyncio.get_running_loop().call_later(FRESH_S, self._claim, line, address)
             return True
-        session_id = self._pairing.add_control(address, line)
-        if session_id is not None:
-            self.sessions.adopt_control(session_id, line)
+        if not self._names.is_name(key):
+            return False
+        self._names.add_control(key, line)
+        session = self.sessions.find(key)
+        if session is not None:
+            self.sessions.adopt_control(session.id, line)
         return True
 
-    async def _answer(self, line: ControlLine, message: str | bytes, peer: str) -> str:
-        """The reply to one message; any fault becomes an error reply."""
+    def _claim(self, line: ControlLine, address: str) -> None:
+        """No data connection followed this control connection: is there one without any?"""
+        assert self.sessions is not None
+        session_id = self._arrivals.claim(address, line)
+        if session_id is not None:
+            self.sessions.adopt_control(session_id, line)
+
+    def _disconnect(self, line: ControlLine, address: str, key: str) -> None:
+        assert self.sessions is not None
+        self.sessions.drop_control(line)
+        if key:
+            self._names.remove_control(key, line)
+            return
+        freed = self._arrivals.remove_control(address, line, time.monotonic())
+        if freed is not None:
+            heir, session_id = freed
+            self.sessions.adopt_control(session_id, heir)
+
+    # -- commands ------------------------------------------------------------------------------
+
+    async def _answer(self, line: ControlLine, message: str | bytes) -> tuple[str, str]:
+        """The reply to one message, and the fault in it, if any."""
         if isinstance(message, bytes):
-            return _error("Received unknown message type on control connection")
+            fault = "Received unknown message type on control connection"
+            return _error(fault), fault
         try:
             command: Any = json.loads(message)
         except (ValueError, RecursionError):
-            return _error("Invalid JSON command")
+            command = None
         if not isinstance(command, dict):
-            return _error("Invalid JSON command")
-        request_id = command.get("request_id")
+            fault = "Invalid JSON command"
+            return _error(fault), fault
+        request_id = _echoed(command.get("request_id"))
         try:
             reply = await self._carry_out(line, command)
         except CommandError as error:
-            log.info("client %s: %s", peer, error)
-            return _error(str(error), request_id)
+            return _error(str(error), request_id), str(error)
         if request_id is not None:
             reply["request_id"] = request_id
-        return json.dumps(reply)
+        return json.dumps(reply), ""
 
     async def _carry_out(self, line: ControlLine, command: dict[str, Any]) -> dict[str, Any]:
         match command.get("command"):
             case "set_parameter":
                 return await self._set(line, command.get("parameter"), command.get("value"))
             case "get_parameter":
-                return await self._get(line, check_readable(command.get("parameter")))
+                return await self._get(line, readable_name(command.get("parameter")))
             case "call_method":
                 return await self._call(line, command)
             case unknown:
-                raise CommandError(f"Unknown command {unknown}")
+                raise CommandError(f"Unknown command {quoted(unknown)}")
 
-    async def _set(self, line: ControlLine, name: object, value: Any) -> dict[str, Any]:
-        checked = validated(name, value)
+    async def _set(self, line: ControlLine, name: object, value: object) -> dict[str, Any]:
+        checked = checked_value(name, value)
         parameter = str(name)
         done = {"status": "success", "message": f"Parameter {parameter} set to {value}"}
-        session = line.session
-        if session is None:
+
+        def request(number: int, session: bytes) -> ev.Message:
+            return ev.SetParameter(number, session, parameter, checked)
+
+        if parameter in TIMES:  # a state of the recorder: nothing to keep for later
+            await self._request(line, request)
+            return done
+        if line.session is None and not line.over:
             line.early[parameter] = checked
             return done
+        session = line.require()
+        missing = object()
+        before: Any = session.parameters.get(parameter, missing)
         session.parameters[parameter] = checked
-        channel = self._hub.placement.channel_of(session)
-        if channel is None:  # applied when the recorder opens
-            return done
-        reply = await channel.request(
-            lambda number: ev.SetParameter(number, session.id, parameter, checked), REPLY_WAIT_S
-        )
-        _check(reply)
+        if self._hub.placement.channel_of(session) is None:
+            return done  # applied when there is a recorder
+        try:
+            await self._request(line, request)
+        except NoRecorderError:
+            pass  # likewise
+        except RefusedError:
+            if before is missing:
+                session.parameters.pop(parameter, None)
+            else:
+                session.parameters[parameter] = before
+            raise
         return done
 
     async def _get(self, line: ControlLine, name: str) -> dict[str, Any]:
-        session = await line.wait()
-        channel = self._hub.placement.channel_of(session)
-        if channel is None:
-            if name not in session.parameters:
-                raise CommandError(f"Parameter {name} is not known: no transcriber is ready yet")
-            return {"status": "success", "parameter": name, "value": session.parameters[name]}
-        reply = await channel.request(
-            lambda number: ev.GetParameter(number, session.id, name), REPLY_WAIT_S
-        )
-        _check(reply)
-        return {"status": "success", "parameter": name, "value": reply.value}
+        try:
+            reply = await self._request(line, lambda n, session: ev.GetParameter(n, session, name))
+            value = reply.value
+        except NoRecorderError:
+            if line.session is None or name not in line.session.parameters:
+                raise
+            value = line.session.parameters[name]
+        return {"status": "success", "parameter": name, "value": value}
 
     async def _call(self, line: ControlLine, command: dict[str, Any]) -> dict[str, Any]:
-        name = check_method(command.get("method"))
-        args, kwargs = _arguments(command)
+        name = command.get("method")
+        arguments = checked_call(name, command.get("args", []), command.get("kwargs", {}))
         done = {"status": "success", "message": f"Method {name} called"}
-        session = await line.wait()
         if name == "shutdown":
             assert self.sessions is not None
-            self.sessions.end_session(session)
-            return done
-        channel = self._hub.placement.channel_of(session)
-        if channel is None:
-            raise CommandError(f"Method {name} cannot be called: no transcriber is ready yet")
-        reply = await channel.request(
-            lambda number: ev.CallMethod(number, session.id, name, args, kwargs), REPLY_WAIT_S
-        )
-        _check(reply)
+            self.sessions.end_session(await self._session_of(line))
+        else:
+            await self._request(
+                line,
+                lambda n, session: ev.CallMethod(n, session, str(name), [], arguments),
+                once=True,
+            )
         return done
 
+    # -- the session's recorder ----------------------------------------------------------------
 
-def _arguments(command: dict[str, Any]) -> tuple[list[Parameter], dict[str, Parameter]]:
-    args, kwargs = command.get("args", []), command.get("kwargs", {})
-    if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise CommandError("args must be a list and kwargs an object")
-    if len(args) + len(kwargs) > MAX_ARGUMENTS:
-        raise CommandError(f"more than {MAX_ARGUMENTS} arguments")
-    return args, kwargs
+    async def _request(self, line: ControlLine, make: Request, *, once: bool = False) -> ev.Reply:
+        """Have the line's recorder carry out a command, waiting until there is one.
+
+        Args:
+            once: do not repeat it for the next recorder when one dies over it.
+
+        Raises:
+            NoRecorderError: not within :data:`PATIENCE_S`.
+            RefusedError: the recorder refuses.
+        """
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            session, channel = await self._recorder_of(line, deadline_s)
+            left_s = deadline_s - time.monotonic()
+            session_id = session.id
+            try:
+                reply = await channel.request(
+                    lambda number: make(number, session_id),  # noqa: B023 - used at once
+                    max(0.0, min(left_s, REPLY_WAIT_S)),
+                )
+            except CommandError as error:
+                if once or left_s <= REPLY_WAIT_S:
+                    raise NoRecorderError(str(error)) from None
+                continue
+            if not reply.ok:
+                raise RefusedError(reply.message)
+            return reply
+
+    async def _recorder_of(
+        self, line: ControlLine, deadline_s: float
+    ) -> tuple[Session, CommandChannel]:
+        session = await self._session_of(line, deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s - time.monotonic()):
+                while (channel := self._hub.placement.channel_of(session)) is None:
+                    await line.next_change()
+                    session = line.require()
+        except TimeoutError:
+            raise NoRecorderError("no transcriber is ready yet") from None
+        return session, channel
+
+    async def _session_of(self, line: ControlLine, deadline_s: float | None = None) -> Session:
+        wait_s = PATIENCE_S if deadline_s is None else deadline_s - time.monotonic()
+        try:
+            async with asyncio.timeout(wait_s):
+                while line.session is None and not line.over:
+                    await line.next_change()
+        except TimeoutError:
+            pass
+        return line.require()
 
 
-def _check(reply: ev.Reply) -> None:
-    if not reply.ok:
-        raise CommandError(reply.message)
+def _echoed(request_id: object) -> object:
+    """A request's id as replies carry it back; None if it is none."""
+    if isinstance(request_id, float) and not math.isfinite(request_id):
+        return None  # JSON has no word for it
+    return request_id if isinstance(request_id, str | int | float) else None
 
 
-def _error(text: str, request_id: Any = None) -> str:
+def _error(text: str, request_id: object = None) -> str:
     reply: dict[str, Any] = {"status": "error", "message": text}
     if request_id is not None:
         reply["request_id"] = request_id
     return json.dumps(reply)
+
+
+def _printable(text: str) -> str:
+    """A client's words in a log line: they stay on their line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,8 +1,9 @@
 """The data port: audio in, results out, one session per client; and observers.
 
 Query string of the URL: ``events=integrity`` asks for verdicts and more; ``session=ID&resume=1``
-takes up a session again; ``session=ID`` names a new session's control partner; ``observe=ID``
-receives a session's events without sending audio.
+takes up a session again; ``session=NAME`` alone gives a new session a name of the client's own,
+by which its control connection finds it; ``observe=ID`` (or a name) receives a session's events
+without sending audio.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import time
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,13 +19,13 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode, MalformedReason
-from common.events import Error, is_end_of_stream
+from common.events import STOCK_EVENT_TYPES, Error, is_end_of_stream
 from gateway.connection import Connection
-from gateway.control_port import ControlLine
+from gateway.control_line import ControlLine
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog
 from gateway.outbox import Queued
-from gateway.pairing import Pairing
+from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.session import Limits, Session
 
 log = logging.getLogger(__name__)
@@ -53,39 +55,66 @@ class Query(NamedTuple):
 
 
 class Attachment:
-    """A session and the connections that hear it: its own client's, and observers."""
+    """A session and the connections that hear it: its own client's, and observers.
 
-    def __init__(self, session: Session) -> None:
+    Attributes:
+        address: of the client that began the session.
+        name: the client's own for the session; "" without one.
+        observers: with whether they asked for integrity events.
+    """
+
+    def __init__(self, session: Session, address: str, name: str) -> None:
         self.session = session
+        self.address = address
+        self.name = name
         self.connection: Connection | None = None
-        self.observers: set[Connection] = set()
-        self.control: ControlLine | None = None
+        self.observers: dict[Connection, bool] = {}
+        self.controls: set[ControlLine] = set()
         self.expiry: asyncio.TimerHandle | None = None
+
+    def wake_controls(self) -> None:
+        """The session has a recorder now: commands may be waiting for it."""
+        for control in self.controls:
+            control.wake()
 
 
 class DataPort:
     """Serves the data port's WebSocket connections."""
 
-    def __init__(self, hub: Hub, pairing: Pairing[ControlLine, bytes]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        arrivals: ArrivalOrder[ControlLine, bytes],
+        names: NamedSessions[ControlLine, bytes],
+    ) -> None:
         self._hub = hub
         self._settings = hub.settings
-        self._pairing = pairing
+        self._arrivals = arrivals
+        self._names = names
         self._attachments: dict[bytes, Attachment] = {}
         self._draining = False
 
     # -- what the control port asks ------------------------------------------------------------
 
     def find(self, key: str) -> Session | None:
-        """The session with this id."""
-        attachment = self._find(key)
+        """The session with this id or name."""
+        attachment = self._find(key) or self._find_named(key)
         return attachment.session if attachment else None
 
     def adopt_control(self, session_id: bytes, control: ControlLine) -> None:
         """Let a control connection command a session."""
         attachment = self._attachments.get(session_id)
         if attachment is not None:
-            attachment.control = control
+            attachment.controls.add(control)
             control.attach(attachment.session)
+            self._hub.apply_parameters(attachment.session)
+
+    def drop_control(self, control: ControlLine) -> None:
+        """A control connection commands nothing any more."""
+        attachment = self._attachments.get(control.session.id) if control.session else None
+        if attachment is not None:
+            attachment.controls.discard(control)
+        control.detach()
 
     def end_session(self, session: Session) -> None:
         """A client asked to shut its session down."""
@@ -105,7 +134,7 @@ class DataPort:
         )
         try:
             if query.observe:
-                await self._observe(connection, query.observe)
+                await self._observe(connection, query)
             else:
                 await self._stream(connection, query)
         except ConnectionClosed:
@@ -113,19 +142,19 @@ class DataPort:
         finally:
             await connection.finished()
 
-    async def _observe(self, connection: Connection, key: str) -> None:
-        attachment = self._find(key)
+    async def _observe(self, connection: Connection, query: Query) -> None:
+        attachment = self._find(query.observe) or self._find_named(query.observe)
         if attachment is None:
             connection.deliver(Error("unknown_session", "there is no such session", "disconnect"))
             connection.end(CloseCode.POLICY_VIOLATION, "there is no such session")
             return
-        attachment.observers.add(connection)
+        attachment.observers[connection] = query.events
         try:
             async for message in connection.websocket:
                 if isinstance(message, bytes):
                     self._hub.metrics.refused.labels("observer").inc()
         finally:
-            attachment.observers.discard(connection)
+            attachment.observers.pop(connection, None)
 
     async def _stream(self, connection: Connection, query: Query) -> None:
         resumed = self._find(query.session) if query.resume and query.session else None
@@ -176,19 +205,29 @@ class DataPort:
             tally=self._hub.metrics.tally,
             deliver=deliver,
         )
-        attachment = Attachment(session)
+        name = query.session if NamedSessions.is_name(query.session) else ""
+        attachment = Attachment(session, connection.address, name)
         attachment.connection = connection
         self._attachments[session.id] = attachment
         log.info("client %s connected (%d sessions)", session.peer, len(self._attachments))
         if query.events:
             connection.deliver(session.started(resumed=False))
-        control = None if query.session else self._pairing.add_data(connection.address, session.id)
-        if control is not None:
-            attachment.control = control
-            control.attach(session)
+        for control in self._controls_of(attachment):
+            self.adopt_control(session.id, control)
+        self._hub.on_open[session.id] = attachment.wake_controls
         self._hub.add(session)
         self._hub.on_end[session.id] = lambda: self._end(attachment)
         return attachment
+
+    def _controls_of(self, attachment: Attachment) -> list[ControlLine]:
+        """The control connections that wait for a new session."""
+        session = attachment.session
+        if attachment.name:
+            return self._names.add_data(attachment.name, session.id)
+        if session.wants_events:
+            return []  # it is told its id, and nobody commands it who does not know that
+        control = self._arrivals.add_data(attachment.address, session.id, time.monotonic())
+        return [] if control is None else [control]
 
     def _take_over(self, attachment: Attachment, connection: Connection, query: Query) -> None:
         """A client is back: its new connection replaces the old one, which may be half dead."""
@@ -290,9 +329,11 @@ class DataPort:
             session.failures,
             session.sentence_count,
         )
-        self._pairing.remove_data(session.peer.rpartition(":")[0].strip("[]"), session_id)
-        if attachment.control is not None:
-            attachment.control.detach()
+        self._arrivals.remove_data(attachment.address, session_id)
+        if attachment.name:
+            self._names.remove_data(attachment.name, session_id)
+        for control in attachment.controls:
+            control.detach()
         for observer in attachment.observers:
             observer.end(CloseCode.NORMAL, "the session ended")
         self._hub.remove(session)
@@ -302,12 +343,14 @@ class DataPort:
             attachment.connection.deliver(event)
         if event.type == "session":
             return  # the id is for its own client only
-        if self._settings.broadcast and not _is_private(event):
+        is_stock = event.type in STOCK_EVENT_TYPES
+        if self._settings.broadcast and is_stock:
             for other in self._attachments.values():
                 if other is not attachment and other.connection is not None:
                     other.connection.deliver(event)
-        for observer in attachment.observers:
-            observer.deliver(event)
+        for observer, wants_events in attachment.observers.items():
+            if wants_events or is_stock or isinstance(event, Error):
+                observer.deliver(event)
 
     def _find(self, key: str) -> Attachment | None:
         """Look a session up by its id, in time that says nothing about near misses."""
@@ -319,6 +362,10 @@ class DataPort:
         if attachment is None or not hmac.compare_digest(attachment.session.key, key.lower()):
             return None
         return attachment
+
+    def _find_named(self, name: str) -> Attachment | None:
+        session_id = self._names.find(name)
+        return self._attachments.get(session_id) if session_id is not None else None
 
     async def drain(self, timeout_s: float) -> None:
         """Turn new clients away, let the streams end that do within the time, close the rest."""
@@ -334,8 +381,3 @@ class DataPort:
         for attachment in list(self._attachments.values()):
             if attachment.connection is not None:
                 attachment.connection.end(CloseCode.GOING_AWAY, "the server is stopping")
-
-
-def _is_private(event: Queued) -> bool:
-    """Whether an event concerns only the client that it is about."""
-    return event.type not in ("realtime", "fullSentence")

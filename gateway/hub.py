@@ -51,6 +51,7 @@ class Hub:
         self.sessions: dict[bytes, Session] = {}
         self.verifiers: dict[str, float] = {}
         self.on_progress: dict[bytes, Callable[[], None]] = {}
+        self.on_open: dict[bytes, Callable[[], None]] = {}
         self.on_end: dict[bytes, Callable[[], None]] = {}
         self._links = links
         self._frames = links.open(LinkEnd.FRAMES_OUT, settings.endpoint("frames"))
@@ -87,6 +88,7 @@ class Hub:
         self._retained_bytes -= session.window.retained_bytes
         self._queue.remove(session.id)
         self.on_progress.pop(session.id, None)
+        self.on_open.pop(session.id, None)
         self.on_end.pop(session.id, None)
         self.metrics.sessions.set(len(self.sessions))
         self.placement.remove(session)
@@ -131,10 +133,22 @@ class Hub:
 
     def _on_open(self, session: Session) -> None:
         """A session has a (new) recorder: send it what it needs."""
+        self.apply_parameters(session)  # some may have been set since it was asked for
         self._queue.add(session.id)
         self._queue.pump()
         if session.finishing:
             self._send_finish(session)
+        callback = self.on_open.get(session.id)
+        if callback is not None:
+            callback()
+
+    def apply_parameters(self, session: Session) -> None:
+        """Send a session's parameters to its recorder, if it has one already."""
+        channel = self.placement.channel_of(session)
+        if channel is None:
+            return
+        for name, value in session.parameters.items():
+            channel.send(ev.SetParameter(0, session.id, name, value))  # the reply is not awaited
 
     def _send_finish(self, session: Session) -> None:
         channel = self.placement.channel_of(session)

@@ -1,65 +1,158 @@
 """Which control connection commands which session.
 
-A control connection belongs to the session named by ``?session=ID`` when it carries it.
-Otherwise connections from one address are paired in order of arrival. A stock client opens and
-closes a probe on the control port first: a closed connection is out of the queue, so it pairs
-with nothing.
+Two ways, both without I/O and clock. A client that names its session on both connections
+(``?session=NAME``) is paired by that name: see :class:`NamedSessions`. Others are paired per
+address in order of arrival: see :class:`ArrivalOrder`. Nothing in a stock client's handshakes
+tells it from its neighbour on the same host, so the second way is a good guess, not knowledge.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import re
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 C = TypeVar("C", bound=Hashable)
 D = TypeVar("D", bound=Hashable)
 
+FRESH_S: Final = 2.0
+"""A client opens its two connections within milliseconds of each other; on a loaded machine,
+within this time."""
 
-class Pairing(Generic[C, D]):
-    """Pairs control connections (``C``) with data connections (``D``) per address."""
+_NAME: Final = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class _Waiting(NamedTuple, Generic[C]):
+    member: C
+    since_s: float
+
+    def is_fresh(self, now_s: float) -> bool:
+        return now_s - self.since_s <= FRESH_S
+
+
+class ArrivalOrder(Generic[C, D]):
+    """Pairs control connections (``C``) with data connections (``D``) of one address.
+
+    A new connection gets the oldest partner that waits, but one that arrived just now goes before
+    one that has waited for long: that is a client which opens one kind of connection only, such
+    as the stock browser page. A data connection that has waited for long is left to a control
+    connection that finds no other (:meth:`claim`). A control connection that closes gives its
+    data connection back: stock clients open and close a probe first.
+    """
 
     def __init__(self) -> None:
-        self._controls: dict[str, deque[C]] = {}
-        self._datas: dict[str, deque[D]] = {}
+        self._controls: dict[str, list[_Waiting[C]]] = {}
+        self._datas: dict[str, list[_Waiting[D]]] = {}
+        self._pairs: dict[C, _Waiting[D]] = {}
 
-    def add_control(self, address: str, control: C) -> D | None:
+    def add_control(self, address: str, control: C, now_s: float) -> D | None:
         """A control connection arrived; the data connection that it belongs to, if it is there."""
-        return _pair_or_wait(self._datas, self._controls, address, control)
+        waiting = self._datas.get(address, [])
+        fresh = next((data for data in waiting if data.is_fresh(now_s)), None)
+        if fresh is None:
+            self._controls.setdefault(address, []).append(_Waiting(control, now_s))
+            return None
+        _remove(self._datas, address, fresh.member)
+        self._pairs[control] = fresh
+        return fresh.member
 
-    def add_data(self, address: str, data: D) -> C | None:
+    def add_data(self, address: str, data: D, now_s: float) -> C | None:
         """A data connection arrived; the control connection that waits for it, if any."""
-        return _pair_or_wait(self._controls, self._datas, address, data)
+        arrival = _Waiting(data, now_s)
+        waiting = self._controls.get(address)
+        if not waiting:
+            self._datas.setdefault(address, []).append(arrival)
+            return None
+        chosen = next((control for control in waiting if control.is_fresh(now_s)), waiting[0])
+        _remove(self._controls, address, chosen.member)
+        self._pairs[chosen.member] = arrival
+        return chosen.member
 
-    def remove_control(self, address: str, control: C) -> None:
-        """A control connection closed or found its session by name."""
+    def claim(self, address: str, control: C) -> D | None:
+        """The data connection that has waited longest, for a control connection that waits."""
+        controls, datas = self._controls.get(address, []), self._datas.get(address, [])
+        if not datas or all(control != waiting.member for waiting in controls):
+            return None
         _remove(self._controls, address, control)
+        data = datas[0]
+        _remove(self._datas, address, data.member)
+        self._pairs[control] = data
+        return data.member
+
+    def remove_control(self, address: str, control: C, now_s: float) -> tuple[C, D] | None:
+        """A control connection closed; another one and the data connection that it gets now."""
+        _remove(self._controls, address, control)
+        data = self._pairs.pop(control, None)
+        if data is None:
+            return None
+        controls = self._controls.get(address)
+        if controls and data.is_fresh(now_s):
+            heir = controls[0].member
+            _remove(self._controls, address, heir)
+            self._pairs[heir] = data
+            return heir, data.member
+        datas = self._datas.setdefault(address, [])
+        datas.append(data)
+        datas.sort(key=lambda waiting: waiting.since_s)
+        return None
 
     def remove_data(self, address: str, data: D) -> None:
-        """A data connection closed or was named by a control connection."""
+        """A data connection closed."""
         _remove(self._datas, address, data)
+        for control, paired in list(self._pairs.items()):
+            if paired.member == data:
+                del self._pairs[control]
 
 
-X = TypeVar("X")
-Y = TypeVar("Y")
+class NamedSessions(Generic[C, D]):
+    """Sessions by the names that their clients gave them, and control connections by name.
+
+    A name is 32 hexadecimal digits that the client draws at random: who knows it may command the
+    session, from any address.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, D] = {}
+        self._controls: dict[str, list[C]] = {}
+
+    @staticmethod
+    def is_name(name: str) -> bool:
+        """Whether a text can be a name: one that is guessed easily protects nothing."""
+        return _NAME.fullmatch(name) is not None
+
+    def find(self, name: str) -> D | None:
+        """The live session with this name."""
+        return self._sessions.get(name.lower())
+
+    def add_data(self, name: str, session: D) -> list[C]:
+        """A session with a name begins (the latest has it); its control connections."""
+        self._sessions[name.lower()] = session
+        return list(self._controls.get(name.lower(), ()))
+
+    def add_control(self, name: str, control: C) -> None:
+        """A control connection names its session, which may be yet to come."""
+        self._controls.setdefault(name.lower(), []).append(control)
+
+    def remove_control(self, name: str, control: C) -> None:
+        """A control connection closed."""
+        controls = self._controls.get(name.lower(), [])
+        if control in controls:
+            controls.remove(control)
+            if not controls:
+                del self._controls[name.lower()]
+
+    def remove_data(self, name: str, session: D) -> None:
+        """A session ended; a later one may have its name by now."""
+        if self._sessions.get(name.lower()) == session:
+            del self._sessions[name.lower()]
 
 
-def _pair_or_wait(
-    others: dict[str, deque[X]], own: dict[str, deque[Y]], address: str, arrival: Y
-) -> X | None:
-    waiting = others.get(address)
-    if not waiting:
-        own.setdefault(address, deque()).append(arrival)
-        return None
-    partner = waiting.popleft()
-    if not waiting:
-        del others[address]
-    return partner
+X = TypeVar("X", bound=Hashable)
 
 
-def _remove(queues: dict[str, deque[X]], address: str, member: X) -> None:
-    queue = queues.get(address)
-    if queue is not None and member in queue:
-        queue.remove(member)
-        if not queue:
-            del queues[address]
+def _remove(queues: dict[str, list[_Waiting[X]]], address: str, member: X) -> None:
+    kept = [waiting for waiting in queues.get(address, ()) if waiting.member != member]
+    if kept:
+        queues[address] = kept
+    else:
+        queues.pop(address, None)

@@ -17,11 +17,12 @@ from common.lifecycle import Lifecycle
 from common.links import Links
 from common.settings import GatewaySettings, check_range
 from common.telemetry import Telemetry
-from gateway.control_port import ControlLine, ControlPort
+from gateway.control_line import ControlLine
+from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.hub import Hub
 from gateway.metrics import GatewayMetrics
-from gateway.pairing import Pairing
+from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.web_files import respond
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,10 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         stack.callback(links.close_all)
         hub = Hub(settings, links, metrics)
         stack.callback(hub.close)
-        pairing: Pairing[ControlLine, bytes] = Pairing()
-        data_port, control_port = DataPort(hub, pairing), ControlPort(hub, pairing)
+        arrivals: ArrivalOrder[ControlLine, bytes] = ArrivalOrder()
+        names: NamedSessions[ControlLine, bytes] = NamedSessions()
+        data_port = DataPort(hub, arrivals, names)
+        control_port = ControlPort(hub, arrivals, names)
         control_port.sessions = data_port
         telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
         stack.callback(telemetry.close)
