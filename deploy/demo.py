@@ -1,0 +1,190 @@
+"""``make demo``: the whole system once, on a spoken sentence.
+
+Starts gateway, verifiers and transcriber as processes of their own, streams a recording at
+real-time pace through this project's client (which sends checksums), spoils one frame on its way,
+shows each verdict and the text as they come, and beside it streams another recording through
+RealtimeSTT's own client, unmodified. Then stops everything and looks for what is left.
+Exit status 0: the words are those that were spoken, and nothing is left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from common.client import Stream, connect, flip_bit
+from common.events import FrameVerdict, FullSentence, Realtime
+from deploy.demo_parts import (
+    DemoError,
+    Recording,
+    Running,
+    processes_of,
+    recordings,
+    same_words,
+    start_system,
+    stock_client,
+    stock_client_text,
+)
+
+CHUNK_SAMPLES: Final = 4096
+SPOILED_FRAME: Final = 5
+PARTIAL_WIDTH: Final = 64
+
+
+class Show:
+    """Prints what happens, in colour on a terminal."""
+
+    def __init__(self) -> None:
+        self._colour = sys.stdout.isatty()
+
+    def heading(self, text: str) -> None:
+        """A step of the demonstration."""
+        print(f"\n{self._paint(1, '== ' + text)}")
+
+    def line(self, text: str) -> None:
+        """A line about it."""
+        print(f"   {text}", flush=True)
+
+    def verdict(self, verdict: FrameVerdict) -> None:
+        """One frame's verdict."""
+        if verdict.verdict == "corrupt":
+            found = verdict.diagnosis or "the samples are not those that were sent"
+            self.line(
+                f"{self._paint(31, '[FAIL]')} frame {verdict.sequence}: checksum expected "
+                f"{verdict.expected_checksum}, got {verdict.actual_checksum} ({found})"
+            )
+            return
+        self.line(
+            f"{self._paint(32, '[OK]')}   frame {verdict.sequence}: length "
+            f"{verdict.actual_length}, checksum {verdict.actual_checksum}, "
+            f"checked in {verdict.latency_ms:.1f} ms"
+        )
+
+    def partial(self, text: str) -> None:
+        """A partial result."""
+        self.line(self._paint(2, f"       … {text[-PARTIAL_WIDTH:]}"))
+
+    def final(self, text: str) -> None:
+        """A final result."""
+        self.line(self._paint(1, f"       “{text}”"))
+
+    def _paint(self, code: int, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+async def stream(url: str, recording: Recording, show: Show) -> str:
+    """Send a recording at real-time pace, with one spoiled frame; the text that comes back."""
+    sentences: list[str] = []
+    async with connect(url, chunk_samples=CHUNK_SAMPLES) as client:
+        listening = asyncio.create_task(_listen(client, show, sentences))
+        async for number, block in _paced(recording):
+            await client.send(block, corrupt=flip_bit if number == SPOILED_FRAME else None)
+        report = await client.finish()
+        await listening
+    if report is None:
+        raise DemoError("the server sent no report")
+    counts = client.verdicts
+    show.line(f"{counts.ok} frames arrived as they were sent, {counts.corrupt} did not")
+    if counts.corrupt != 1:
+        raise DemoError(f"one frame was spoiled, and the server found {counts.corrupt}")
+    return " ".join(sentences)
+
+
+async def _listen(client: Stream, show: Show, sentences: list[str]) -> None:
+    partial = ""
+    async for event in client:
+        if isinstance(event, FrameVerdict):
+            show.verdict(event)
+        elif isinstance(event, Realtime) and event.text not in ("", partial):
+            partial = event.text
+            show.partial(partial)
+        elif isinstance(event, FullSentence):
+            sentences.append(event.text)
+            show.final(event.text)
+
+
+async def _paced(recording: Recording) -> AsyncIterator[tuple[int, bytes]]:
+    """The recording's blocks, each when its last sample would have been spoken."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for number, block in enumerate(recording.blocks(CHUNK_SAMPLES)):
+        due_s = began_s + (number + 1) * CHUNK_SAMPLES / recording.rate_hz
+        await asyncio.sleep(max(0.0, due_s - loop.time()))
+        yield number, block
+
+
+async def both_clients(system: Running, show: Show) -> None:
+    """Two clients at once, each with its own words.
+
+    Raises:
+        DemoError: the text is not what was spoken.
+    """
+    spoken, other = recordings()
+    show.heading(f"streaming {spoken.name}, one frame of it spoiled: “{spoken.text}”")
+    client = stock_client(system.control_url, system.data_url)
+    stock = asyncio.create_task(asyncio.to_thread(stock_client_text, client, other))
+    text = await stream(system.data_url, spoken, show)
+    show.heading(f"meanwhile, {other.name} through RealtimeSTT's own client, unmodified")
+    other_text = await stock
+    show.final(other_text)
+    for recording, heard in ((spoken, text), (other, other_text)):
+        if not same_words(recording.text, heard):
+            raise DemoError(f"spoken was “{recording.text}”, heard was “{heard}”")
+    show.line("both clients got the words that were spoken, each its own")
+
+
+async def demonstrate(show: Show, options: Sequence[str]) -> None:
+    """Start, stream, stop.
+
+    Raises:
+        DemoError: something was not as it should be; the message says what.
+    """
+    run_dir = Path(tempfile.mkdtemp(prefix="stt-demo-"))
+    try:
+        show.heading("starting the stages, each a process of its own")
+        system = await start_system(run_dir, options)
+        try:
+            for row in system.stages:
+                show.line(f"{row.name:<14} pid {row.pid}")
+            show.line(f"ready after {system.ready_after_s:.1f} s")
+            await both_clients(system, show)
+        finally:
+            show.heading("stopping (Ctrl-C)")
+            status = await system.stop(signal.SIGINT)
+        left = processes_of(run_dir)
+        if status or left or any(run_dir.iterdir()):
+            raise DemoError(f"exit status {status}, left running: {left}, files in {run_dir}")
+        show.line(f"drained and stopped in {system.stopped_after_s:.1f} s; nothing is left running")
+    finally:
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``python -m deploy.demo``; further arguments go to ``stt-server``."""
+    parser = argparse.ArgumentParser(prog="make demo", description=str(__doc__).split("\n\n")[0])
+    _, options = parser.parse_known_args(argv)
+    try:
+        asyncio.run(demonstrate(Show(), options))
+    except DemoError as error:
+        print(f"\nThe demonstration failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(
+        "\nTry it yourself: deploy/stt-server --verify-data-integrity, then open "
+        "http://127.0.0.1:8012/"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())
