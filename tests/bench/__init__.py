@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m tests.bench`` prints tables and writes ``results/*.json``."""

@@ -1,0 +1,30 @@
+"""``python -m tests.bench [--quick] [--only NAME]``: measure, print, write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from rich.console import Console
+
+TABLES = ("kernel", "pipeline", "latency", "sessions", "growth", "bandwidth")
+
+
+def main() -> int:
+    """Run the tables that were asked for; 0 whether or not their goals are met."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under a minute in all")
+    parser.add_argument("--only", choices=TABLES, action="append", help="just these tables")
+    options = parser.parse_args()
+    console = Console(width=120)
+    for name in options.only or TABLES:
+        module = importlib.import_module(f"tests.bench.{name}")
+        for result in module.run(quick=options.quick):
+            result.show(console)
+            console.print(f"written to {result.write(quick=options.quick)}", style="dim")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""A transcriber whose recorders take audio and do nothing, to measure what is before them.
+
+Links, resequencing, resampling, acknowledgements and commits are the real ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+from common import logs
+from common.lifecycle import Lifecycle, run_async
+from common.links import Links
+from common.settings import TranscriberSettings, parse
+from transcriber import recorder_events as re
+from transcriber.engines.null import NullEngine
+from transcriber.metrics import TranscriberMetrics
+from transcriber.recorder import RecorderSession
+from transcriber.recorder_options import RecorderOptions
+from transcriber.scheduler import Scheduler
+from transcriber.stage import Stage
+
+COMMIT_SAMPLES = 16_000
+
+
+class NullRecorder:
+    """Counts the samples that it is fed, and commits them every second of audio."""
+
+    def __init__(
+        self,
+        options: RecorderOptions,
+        scheduler: Scheduler,
+        session: str,
+        on_event: Callable[[re.RecorderEvent], None],
+        start_sample: int = 0,
+    ) -> None:
+        self.backlogged = False
+        self._on_event = on_event
+        self._position = start_sample
+        self._committed = start_sample
+
+    def feed(self, pcm16: bytes | memoryview) -> None:
+        """Count."""
+        self._position += len(pcm16) // 2
+        if self._position - self._committed >= COMMIT_SAMPLES:
+            self._committed = self._position
+            self._on_event(re.SilenceCommit(self._position))
+
+    def finish(self) -> None:
+        """Commit what there is."""
+        self._on_event(re.Drained(self._position))
+
+    def set_parameter(self, name: str, value: Any) -> None:
+        """Accept and forget."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def make(*args: Any, **kwargs: Any) -> RecorderSession:
+    """A null recorder, where the sessions want a recorder."""
+    return cast(RecorderSession, NullRecorder(*args, **kwargs))
+
+
+async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
+    """As :func:`transcriber.stage.run`, without engines."""
+    with contextlib.ExitStack() as stack:
+        links = Links(settings)
+        stack.callback(links.close_all)
+        scheduler = Scheduler(NullEngine())
+        stack.callback(scheduler.close)
+        stage = Stage(settings, lifecycle, links, TranscriberMetrics(), scheduler, make)
+        lifecycle.ready()
+        await stage.live()
+
+
+def main() -> int:
+    """Run until told to stop."""
+    settings = parse(TranscriberSettings, prog="null_transcriber", description="for benchmarks")
+    logs.configure("transcriber", settings)
+    return run_async("null transcriber", lambda lifecycle: run(settings, lifecycle))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

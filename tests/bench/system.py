@@ -1,0 +1,135 @@
+"""Runs the pipeline, or what it is compared with, under load, and reads what that cost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import psutil
+
+from tests.processes import ROOT, StageProcess, Stages
+
+
+class Cost(NamedTuple):
+    """One run: frames, wall time, and CPU time and memory by stage."""
+
+    frames: int
+    seconds: float
+    cpu_s: dict[str, float]
+    rss_mib: dict[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Frames per second of wall time."""
+        return self.frames / self.seconds
+
+    @property
+    def total_cpu_s(self) -> float:
+        """CPU time of all server processes."""
+        return sum(self.cpu_s.values())
+
+    def per_cpu_s(self, stage: str) -> float:
+        """Frames that one stage passes per second of its own CPU time."""
+        return self.frames / max(self.cpu_s[stage], 1e-9)
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports that are free now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+class Pipeline(NamedTuple):
+    """A pipeline that is ready: its URL and its processes by stage."""
+
+    url: str
+    metrics_port: int
+    stages: Stages
+    processes: dict[str, list[StageProcess]]
+
+    def pids(self) -> dict[str, list[int]]:
+        """Process ids by stage."""
+        return {name: [p.pid for p in members] for name, members in self.processes.items()}
+
+
+@contextlib.contextmanager
+def pipeline(
+    *options: str, verifiers: int = 2, transcriber: str = "tests.bench.null_transcriber"
+) -> Iterator[Pipeline]:
+    """Start gateway, verifiers and a transcriber (the null one by default); verification is on."""
+    control, data, metrics = free_ports(3)
+    with Stages() as stages:
+        gateway = stages.start(
+            "gateway",
+            *("--control_port", str(control), "--data_port", str(data)),
+            *("--metrics-port", str(metrics), "--verify-data-integrity"),
+            *options,
+        )
+        pool = [stages.start("verifier") for _ in range(verifiers)]
+        worker = stages.start(transcriber)
+        for _ in pool:
+            gateway.wait_for_line(r"verifier \S+ joined")
+        gateway.wait_for_line(r"transcriber \S+ joined")
+        yield Pipeline(
+            f"ws://127.0.0.1:{data}",
+            metrics,
+            stages,
+            {"gateway": [gateway], "verifier": pool, "transcriber": [worker]},
+        )
+
+
+@contextlib.contextmanager
+def server(module: str) -> Iterator[tuple[str, StageProcess]]:
+    """Start one of the servers that the pipeline is compared with; its URL and process."""
+    (port,) = free_ports(1)
+    process = StageProcess([sys.executable, "-m", module, str(port)], name=module)
+    try:
+        process.wait_for_line("is ready")
+        yield f"ws://127.0.0.1:{port}", process
+    finally:
+        process.kill()
+
+
+def load(
+    url: str, pids: Mapping[str, list[int]], *, connections: int, frames: int, close: bool
+) -> Cost:
+    """Send ``frames`` over ``connections`` and read what that cost the processes."""
+    before = _cpu_s(pids)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.bench.load", url, str(connections), str(frames)),
+            "close" if close else "stay",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    report = json.loads(done.stdout)
+    after = _cpu_s(pids)
+    return Cost(
+        report["frames"],
+        report["seconds"],
+        {stage: after[stage] - before[stage] for stage in pids},
+        {
+            stage: max(psutil.Process(pid).memory_info().rss for pid in members) / 2**20
+            for stage, members in pids.items()
+        },
+    )
+
+
+def _cpu_s(pids: Mapping[str, list[int]]) -> dict[str, float]:
+    def spent(pid: int) -> float:
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+
+    return {stage: sum(spent(pid) for pid in members) for stage, members in pids.items()}
