@@ -43,8 +43,13 @@ class Lifecycle:
         return self.state in (State.DRAINING, State.STOPPED)
 
     def on_drain(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called, from the signal handler's context, when a stop is asked for."""
+        """Have ``callback`` called, from the signal handler's context, when a stop is asked for.
+
+        At once, if that was already: a stop may come while a stage is still warming up.
+        """
         self._on_drain.append(callback)
+        if self.draining:
+            callback()
 
     def ready(self) -> None:
         """Declare that models are warm and links open."""
