@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 
@@ -56,10 +57,8 @@ def test_what_is_built_is_parsed_again(metadata: Metadata, pcm: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_raise_nothing_but_malformed_frame(raw: bytes) -> None:
-    try:
+    with contextlib.suppress(MalformedFrameError):
         parse_message(raw)
-    except MalformedFrameError as error:
-        assert error.reason in MalformedReason
 
 
 json_values = st.recursive(
@@ -86,12 +85,8 @@ def test_arbitrary_metadata_raises_nothing_but_malformed_frame(
     fields: dict[str, object], pcm: bytes
 ) -> None:
     raw = message(fields, pcm)
-    try:
-        frame = parse_message(raw)
-    except MalformedFrameError as error:
-        assert error.message
-    else:
-        assert bytes(frame.pcm) == pcm
+    with contextlib.suppress(MalformedFrameError):
+        assert bytes(parse_message(raw).pcm) == pcm
 
 
 def test_the_audio_is_not_copied() -> None:

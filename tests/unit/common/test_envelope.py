@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import contextlib
+from typing import Any, get_args
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.envelope import (
+    KINDS,
+    VERSION,
+    Ack,
+    AckBatch,
+    Audio,
+    CallMethod,
+    Close,
+    Code,
+    Commit,
+    Drained,
+    Finish,
+    Frame,
+    GetParameter,
+    Message,
+    Open,
+    Opened,
+    Ping,
+    RecorderEvent,
+    Reply,
+    Sentence,
+    SetParameter,
+    TranscriberHello,
+    Verdict,
+    VerdictBatch,
+    VerifierHello,
+    expect,
+    pack,
+    unpack,
+)
+from common.errors import EnvelopeError
+
+SESSION = bytes(range(16))
+VERDICT = Verdict(SESSION, 7, Code.CORRUPT, 4096, 4090, 2**32 - 1, "00ff", 16_000, 3, "", "x", True)
+COMMIT = Commit(3, 100, 48_000)
+
+EXAMPLES: list[Message] = [
+    Frame("gw", SESSION, 2**64 - 1, 2**63, "ipc:///tmp/a.sock", 5),
+    Audio(SESSION, 7, 16_000, True, 4096, 123),
+    VerdictBatch("verifier-1", [VERDICT, VERDICT._replace(expected_length=None)]),
+    VerifierHello("verifier-1", 42, 10, 1, True),
+    TranscriberHello("t-1", 42, "ipc://a", "ipc://c", "null", 1, 64, True),
+    AckBatch("t-1", [Ack(SESSION, 3, 9, [4, 6], COMMIT)]),
+    RecorderEvent("t-1", SESSION, "realtime", 16_000, "grüße"),
+    Sentence("t-1", SESSION, "Hello.", 0, 48_000, COMMIT, "failed"),
+    Drained("t-1", SESSION),
+    Open("gw", SESSION, COMMIT, 64, {"language": "en", "x": [1, None, 2.5, True]}, 2, 1),
+    Opened("t-1", SESSION, "full"),
+    Close(SESSION),
+    Finish(SESSION, 99),
+    SetParameter(1, SESSION, "silero_sensitivity", 0.4),
+    GetParameter(2, SESSION, "language"),
+    CallMethod(3, SESSION, "text", [1], {"a": "b"}),
+    Reply(3, False, None, "no"),
+    Ping("gw", [SESSION]),
+]
+by_name = pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m).__name__)
+
+
+def fields_of(message: Message) -> list[Any]:
+    """The envelope as a foreign implementation of msgpack sees it."""
+    decoded = msgpack.unpackb(pack(message))
+    assert isinstance(decoded, list)
+    return decoded
+
+
+def test_every_kind_has_an_example_and_a_number_of_its_own() -> None:
+    kinds = set(get_args(Message))
+    assert kinds == set(KINDS) == {type(message) for message in EXAMPLES}
+    assert len(set(KINDS.values())) == len(KINDS)
+
+
+@by_name
+def test_what_is_packed_is_unpacked_again(message: Message) -> None:
+    assert unpack(pack(message)) == message
+    assert type(unpack(memoryview(pack(message)))) is type(message)
+
+
+@by_name
+def test_it_is_plain_msgpack_of_version_kind_and_fields(message: Message) -> None:
+    fields = fields_of(message)
+    assert fields[:2] == [VERSION, KINDS[type(message)]]
+    assert len(fields) == 2 + len(message)
+
+
+@by_name
+def test_a_field_that_a_newer_peer_appends_is_ignored(message: Message) -> None:
+    newer = msgpack.packb([*fields_of(message), "new", {"more": [1]}])
+    assert unpack(newer) == message
+
+
+@by_name
+def test_a_default_fills_in_what_an_older_peer_does_not_send(message: Message) -> None:
+    defaults = type(message)._field_defaults
+    required = len(message) - len(defaults)
+    older = msgpack.packb(fields_of(message)[: 2 + required])
+    assert unpack(older) == message._replace(**defaults)  # type: ignore[arg-type]
+    with pytest.raises(EnvelopeError, match=type(message).__name__):
+        unpack(msgpack.packb(fields_of(message)[: 1 + required]))
+
+
+@by_name
+def test_a_field_of_the_wrong_type_is_refused(message: Message) -> None:
+    for position, name in enumerate(message._fields):
+        if name in ("value", "expected_checksum", "actual_checksum"):
+            continue  # these take nearly anything
+        fields = fields_of(message)
+        fields[2 + position] = {"wrong": {"type": 1.5}} if name != "parameters" else 5
+        if name == "kwargs":
+            fields[2 + position] = 5
+        with pytest.raises(EnvelopeError, match=type(message).__name__):
+            unpack(msgpack.packb(fields))
+
+
+def test_text_is_not_taken_for_bytes_nor_bytes_for_text() -> None:
+    fields = fields_of(Close(SESSION))
+    fields[2] = "AAAAAAAAAAAAAAAAAAAAAA=="
+    with pytest.raises(EnvelopeError):
+        unpack(msgpack.packb(fields))
+    fields = fields_of(Ping("gw", []))
+    fields[2] = b"gw"
+    with pytest.raises(EnvelopeError):
+        unpack(msgpack.packb(fields))
+
+
+def test_a_verdict_of_an_older_verifier_is_filled_in_inside_its_batch() -> None:
+    fields = fields_of(VerdictBatch("v", [VERDICT]))
+    fields[3] = [fields[3][0][:7]]
+    batch = unpack(msgpack.packb(fields))
+    assert isinstance(batch, VerdictBatch)
+    assert batch.verdicts[0] == VERDICT._replace(**Verdict._field_defaults)
+
+
+@pytest.mark.parametrize(
+    "raw, complaint",
+    [
+        (b"", "not an envelope"),
+        (b"\xc1", "not an envelope"),
+        (b"\x91" * 100_000, "not an envelope"),
+        (msgpack.packb(5), "expected an array"),
+        (msgpack.packb({}), "expected an array"),
+        (msgpack.packb([1]), "expected an array"),
+        (msgpack.packb([2, 1]), "version 2"),
+        (msgpack.packb(["1", 1]), "version '1'"),
+        (msgpack.packb([1, 99]), "unknown envelope kind 99"),
+        (msgpack.packb([1, [1]]), "unknown envelope kind"),
+        (msgpack.packb([1, None]), "unknown envelope kind"),
+        (msgpack.packb([1, 1.0]), "unknown envelope kind"),
+        (pack(Close(SESSION)) + b"\x00", "not an envelope"),
+        (pack(Close(SESSION))[:-1], "not an envelope"),
+        (b"\x93\x01\x16\xa1\xff", "not an envelope"),
+    ],
+)
+def test_what_is_no_envelope_is_refused_with_a_reason(raw: bytes, complaint: str) -> None:
+    with pytest.raises(EnvelopeError, match=complaint):
+        unpack(raw)
+
+
+@given(st.binary(max_size=100))
+def test_arbitrary_bytes_raise_nothing_but_envelope_error(raw: bytes) -> None:
+    with contextlib.suppress(EnvelopeError):
+        unpack(raw)
+
+
+scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats()
+values = st.recursive(
+    scalars | st.text(max_size=5) | st.binary(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(sorted(KINDS.values())), st.lists(values, max_size=13))
+def test_arbitrary_fields_raise_nothing_but_envelope_error(kind: int, fields: list[Any]) -> None:
+    try:
+        message = unpack(msgspec.msgpack.encode([VERSION, kind, *fields]))
+    except EnvelopeError:
+        return
+    assert KINDS[type(message)] == kind
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_damaged_envelopes_raise_nothing_but_envelope_error(
+    message: Message, data: st.DataObject
+) -> None:
+    raw = bytearray(pack(message))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(EnvelopeError):
+        unpack(bytes(raw))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Reply(1, True, object(), ""),  # type: ignore[arg-type]
+        Finish(SESSION, 2**64),
+        Ping("\ud800", []),
+    ],
+)
+def test_what_msgpack_cannot_carry_is_refused_by_the_sender(message: Message) -> None:
+    with pytest.raises(EnvelopeError, match=f"cannot pack {type(message).__name__}"):
+        pack(message)
+
+
+def test_expect_takes_the_kinds_of_a_link_only() -> None:
+    raw = pack(VerifierHello("v", 1, 0, 0))
+    assert expect(raw, VerdictBatch, VerifierHello) == VerifierHello("v", 1, 0, 0)
+    with pytest.raises(EnvelopeError, match="VerifierHello does not belong on this link"):
+        expect(raw, Frame)

@@ -1,0 +1,331 @@
+"""Bytes of every envelope and of real clients' frames, written down once: they must decode forever.
+
+A failing test here means that old peers or clients would not be understood any more. Append
+fields with defaults, or raise the version; never edit the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from common.envelope import (
+    Ack,
+    AckBatch,
+    Audio,
+    CallMethod,
+    Close,
+    Commit,
+    Drained,
+    Finish,
+    Frame,
+    GetParameter,
+    Open,
+    Opened,
+    Ping,
+    RecorderEvent,
+    Reply,
+    Sentence,
+    SetParameter,
+    TranscriberHello,
+    Verdict,
+    VerdictBatch,
+    VerifierHello,
+    unpack,
+)
+from common.integrity import Algorithm, additive_checksum, digest
+from common.wire import Metadata, parse_message
+
+SESSION: Final = bytes(range(16))
+
+ENVELOPES: Final[list[tuple[str, Any]]] = [
+    (
+        (
+            "980101a26777c410000102030405060708090a0b0c0d0e0fcfffffffffffffffffcf800000000000"
+            "0000b16970633a2f2f2f746d702f612e736f636b05"
+        ),
+        Frame(
+            gateway="gw",
+            session=SESSION,
+            seq=18446744073709551615,
+            received_ns=9223372036854775808,
+            audio_endpoint="ipc:///tmp/a.sock",
+            policy=5,
+        ),
+    ),
+    (
+        "980102c410000102030405060708090a0b0c0d0e0f07cd3e80c3cd10007b",
+        Audio(
+            session=SESSION,
+            seq=7,
+            sample_rate_hz=16000,
+            corrupt=True,
+            hole_samples=4096,
+            received_ns=123,
+        ),
+    ),
+    (
+        (
+            "940103aa76657269666965722d31929cc410000102030405060708090a0b0c0d0e0f0702cd1000cd"
+            "0ffaceffffffffa430306666cd3e8003a0a178c39cc410000102030405060708090a0b0c0d0e0f07"
+            "02c0cd0ffaceffffffffa430306666cd3e8003a0a178c3"
+        ),
+        VerdictBatch(
+            verifier="verifier-1",
+            verdicts=[
+                Verdict(
+                    session=SESSION,
+                    seq=7,
+                    code=2,
+                    expected_length=4096,
+                    actual_length=4090,
+                    expected_checksum=4294967295,
+                    actual_checksum="00ff",
+                    sample_rate_hz=16000,
+                    audio_sequence=3,
+                    malformed="",
+                    diagnosis="x",
+                    asks_verification=True,
+                ),
+                Verdict(
+                    session=SESSION,
+                    seq=7,
+                    code=2,
+                    expected_length=None,
+                    actual_length=4090,
+                    expected_checksum=4294967295,
+                    actual_checksum="00ff",
+                    sample_rate_hz=16000,
+                    audio_sequence=3,
+                    malformed="",
+                    diagnosis="x",
+                    asks_verification=True,
+                ),
+            ],
+        ),
+    ),
+    (
+        "970104aa76657269666965722d312a0a01c3",
+        VerifierHello(verifier="verifier-1", pid=42, frames=10, corrupt=1, draining=True),
+    ),
+    (
+        "9a0105a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3",
+        TranscriberHello(
+            instance="t-1",
+            pid=42,
+            audio_endpoint="ipc://a",
+            commands_endpoint="ipc://c",
+            engine="null",
+            sessions=1,
+            max_sessions=64,
+            draining=True,
+        ),
+    ),
+    (
+        "940106a3742d319195c410000102030405060708090a0b0c0d0e0f0309920406930364cdbb80",
+        AckBatch(
+            instance="t-1",
+            acks=[
+                Ack(
+                    session=SESSION,
+                    received=3,
+                    held_below=9,
+                    gaps=[4, 6],
+                    commit=Commit(seq=3, skip_samples=100, sample=48000),
+                )
+            ],
+        ),
+    ),
+    (
+        (
+            "970107a3742d31c410000102030405060708090a0b0c0d0e0fa87265616c74696d65cd3e80a76772"
+            "c3bcc39f65"
+        ),
+        RecorderEvent(
+            instance="t-1", session=SESSION, type="realtime", at_sample=16000, text="grüße"
+        ),
+    ),
+    (
+        (
+            "990108a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80930364cd"
+            "bb80a66661696c6564"
+        ),
+        Sentence(
+            instance="t-1",
+            session=SESSION,
+            text="Hello.",
+            start_sample=0,
+            end_sample=48000,
+            commit=Commit(seq=3, skip_samples=100, sample=48000),
+            error="failed",
+        ),
+    ),
+    (
+        "940109a3742d31c410000102030405060708090a0b0c0d0e0f",
+        Drained(instance="t-1", session=SESSION),
+    ),
+    (
+        (
+            "990114a26777c410000102030405060708090a0b0c0d0e0f930364cdbb804082a86c616e67756167"
+            "65a2656ea1789401c0cb4004000000000000c30201"
+        ),
+        Open(
+            gateway="gw",
+            session=SESSION,
+            start=Commit(seq=3, skip_samples=100, sample=48000),
+            window_frames=64,
+            parameters={"language": "en", "x": [1, None, 2.5, True]},
+            tolerated=2,
+            failures=1,
+        ),
+    ),
+    (
+        "950115a3742d31c410000102030405060708090a0b0c0d0e0fa466756c6c",
+        Opened(instance="t-1", session=SESSION, error="full"),
+    ),
+    ("930116c410000102030405060708090a0b0c0d0e0f", Close(session=SESSION)),
+    ("940117c410000102030405060708090a0b0c0d0e0f63", Finish(session=SESSION, end_seq=99)),
+    (
+        (
+            "96011801c410000102030405060708090a0b0c0d0e0fb273696c65726f5f73656e73697469766974"
+            "79cb3fd999999999999a"
+        ),
+        SetParameter(request=1, session=SESSION, name="silero_sensitivity", value=0.4),
+    ),
+    (
+        "95011902c410000102030405060708090a0b0c0d0e0fa86c616e6775616765",
+        GetParameter(request=2, session=SESSION, name="language"),
+    ),
+    (
+        "97011a03c410000102030405060708090a0b0c0d0e0fa474657874910181a161a162",
+        CallMethod(request=3, session=SESSION, name="text", args=[1], kwargs={"a": "b"}),
+    ),
+    ("96011b03c2c0a26e6f", Reply(request=3, ok=False, value=None, message="no")),
+    ("94011ca2677791c410000102030405060708090a0b0c0d0e0f", Ping(gateway="gw", sessions=[SESSION])),
+]
+
+
+@pytest.mark.parametrize(
+    "hexadecimal, message", ENVELOPES, ids=[type(m).__name__ for _, m in ENVELOPES]
+)
+def test_an_envelope_of_version_1_decodes_forever(hexadecimal: str, message: Any) -> None:
+    assert unpack(bytes.fromhex(hexadecimal)) == message
+
+
+PCM: Final = bytes.fromhex("0100feff2c010080")
+FRAMES: Final[dict[str, tuple[str, Metadata]]] = {
+    "the document's browser client, unsigned checksum": (
+        (
+            "6d0000007b2273616d706c6552617465223a31363030302c22646174614c656e677468223a342c22"
+            "636865636b73756d223a343239343933343832372c2274696d657374616d70223a31363430393935"
+            "3230303030302c227365727665725f73656e745f746f5f737474223a747275657d0100feff2c0100"
+            "80"
+        ),
+        Metadata(
+            sample_rate=16000.0,
+            data_length=4,
+            checksum=4294934827,
+            timestamp=1640995200000,
+            server_sent_to_stt=True,
+        ),
+    ),
+    "a browser whose & 0xFFFFFFFF gave a signed checksum": (
+        (
+            "690000007b2273616d706c6552617465223a34383030302c22646174614c656e677468223a342c22"
+            "636865636b73756d223a2d33323436392c2274696d657374616d70223a3136343039393532303030"
+            "30302c227365727665725f73656e745f746f5f737474223a747275657d0100feff2c010080"
+        ),
+        Metadata(
+            sample_rate=48000.0,
+            data_length=4,
+            checksum=-32469,
+            timestamp=1640995200000,
+            server_sent_to_stt=True,
+        ),
+    ),
+    "the stock Python client": (
+        (
+            "7b0000007b2273616d706c6552617465223a2031363030302c20227365727665725f73656e745f74"
+            "6f5f737474223a20313736343030303030303030303030303030312c20227365727665725f73656e"
+            "745f746f5f7374745f666f726d6174746564223a2022323032352d31312d32342031363a30303a30"
+            "302e303030227d0100feff2c010080"
+        ),
+        Metadata(sample_rate=16000.0, server_sent_to_stt=1764000000000000001),
+    ),
+    "the stock browser page": (
+        ("140000007b2273616d706c6552617465223a34343130307d0100feff2c010080"),
+        Metadata(sample_rate=44100.0),
+    ),
+    "a client that names crc32c": (
+        (
+            "820000007b2273616d706c6552617465223a31363030302c22646174614c656e677468223a342c22"
+            "636865636b73756d223a313137393036383232352c22636865636b73756d416c676f726974686d22"
+            "3a22637263333263222c22617564696f53657175656e6365223a372c2274696d657374616d70223a"
+            "313634303939353230303030307d0100feff2c010080"
+        ),
+        Metadata(
+            sample_rate=16000.0,
+            data_length=4,
+            checksum=1179068225,
+            checksum_algorithm="crc32c",
+            audio_sequence=7,
+            timestamp=1640995200000,
+        ),
+    ),
+    "a client that names xxh3_64": (
+        (
+            "8b0000007b2273616d706c6552617465223a31363030302c22646174614c656e677468223a342c22"
+            "636865636b73756d223a2236353263313664366261353439346663222c22636865636b73756d416c"
+            "676f726974686d223a22787868335f3634222c22617564696f53657175656e6365223a372c227469"
+            "6d657374616d70223a313634303939353230303030307d0100feff2c010080"
+        ),
+        Metadata(
+            sample_rate=16000.0,
+            data_length=4,
+            checksum="652c16d6ba5494fc",
+            checksum_algorithm="xxh3_64",
+            audio_sequence=7,
+            timestamp=1640995200000,
+        ),
+    ),
+    "a client that names hmac-sha256": (
+        (
+            "bf0000007b2273616d706c6552617465223a31363030302c22646174614c656e677468223a342c22"
+            "636865636b73756d223a223263323639636134646262656463363337303362316564636238623266"
+            "3763313033393463313361373162343730393361376236366134303830353661336165222c226368"
+            "65636b73756d416c676f726974686d223a22686d61632d736861323536222c22617564696f536571"
+            "75656e6365223a372c2274696d657374616d70223a313634303939353230303030307d0100feff2c"
+            "010080"
+        ),
+        Metadata(
+            sample_rate=16000.0,
+            data_length=4,
+            checksum="2c269ca4dbbedc63703b1edcb8b2f7c10394c13a71b47093a7b66a408056a3ae",
+            checksum_algorithm="hmac-sha256",
+            audio_sequence=7,
+            timestamp=1640995200000,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("client", FRAMES)
+def test_a_clients_frame_decodes_forever(client: str) -> None:
+    hexadecimal, metadata = FRAMES[client]
+    frame = parse_message(bytes.fromhex(hexadecimal))
+    assert frame.metadata == metadata
+    assert frame.sample_rate_hz == metadata.sample_rate
+    assert frame.pcm == PCM
+
+
+@pytest.mark.parametrize(
+    "client", [name for name, (_, m) in FRAMES.items() if m.checksum is not None]
+)
+def test_a_clients_checksum_stays_right_forever(client: str) -> None:
+    metadata = FRAMES[client][1]
+    algorithm = Algorithm(metadata.checksum_algorithm or "additive")
+    actual = digest(algorithm, metadata, PCM, b"golden key")
+    expected = metadata.checksum
+    assert actual == (expected & 0xFFFFFFFF if isinstance(expected, int) else expected)
+    assert additive_checksum(PCM) == 4294934827
