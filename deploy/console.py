@@ -22,6 +22,7 @@ MAX_LINE_BYTES: Final = 1 << 16
 """Output without a line break is shown after so much of it."""
 WRITE_BYTES: Final = 4096
 """A pipe that select(2) calls writable takes this many bytes (PIPE_BUF) without blocking."""
+PATIENCE_S: Final = 0.2
 _COLOURS: Final = {"gateway": 36, "verifier": 35, "transcriber": 33, OWN_NAME: 1}
 
 
@@ -103,7 +104,7 @@ def _entry(level: str, logger: str, message: str) -> dict[str, Any]:
 
 
 class Console:
-    """Writes lines to a file descriptor, and never waits for whoever reads it.
+    """Writes lines to a file descriptor, and waits but an instant for whoever reads it.
 
     A reader that stalls (a paused terminal) would otherwise stall the supervisor, then the
     stages' pipes, and so the audio: its lines are dropped and counted instead.
@@ -115,6 +116,8 @@ class Console:
         self._style = JsonStyle() if log_format == "json" else TextStyle(colour=colour)
         self._buffer = LineBuffer()
         self._dropped = 0
+        self._torn = False
+        self._stalled = False
 
     def stage_output(self, name: str, data: bytes) -> None:
         """Show what a stage printed."""
@@ -131,22 +134,32 @@ class Console:
         self._write(self._style.own_line(text, tone, **facts))
 
     def _write(self, line: str) -> None:
-        if self._dropped and self._writable():
+        if self._dropped:
             count, self._dropped = self._dropped, 0
-            self._put(self._style.own_line(f"{count} lines dropped: no reader", Tone.BAD))
+            self._put(self._style.own_line(f"{count} lines dropped: nobody read", Tone.BAD))
+            if self._dropped:  # not even that line went out
+                self._dropped += count
+                return
         self._put(line)
 
     def _put(self, line: str) -> None:
-        data = f"{line}\n".encode()
+        data = (b"\n" if self._torn else b"") + f"{line}\n".encode()
+        size = len(data)
         while data:
-            if not self._writable():
+            sent = self._send(data[:WRITE_BYTES])
+            if not sent:
                 self._dropped += 1
+                self._stalled = True
+                self._torn = self._torn or len(data) < size
                 return
-            try:
-                data = data[os.write(self._fd, data[:WRITE_BYTES]) :]
-            except OSError:  # the reader is gone; the system goes on without one
-                self._dropped += 1
-                return
+            data = data[sent:]
+        self._torn = self._stalled = False
 
-    def _writable(self) -> bool:
-        return bool(select.select([], [self._fd], [], 0)[1])
+    def _send(self, data: bytes) -> int:
+        patience_s = 0.0 if self._stalled else PATIENCE_S
+        if not select.select([], [self._fd], [], patience_s)[1]:
+            return 0
+        try:
+            return os.write(self._fd, data)
+        except OSError:  # the reader is gone; the system goes on without one
+            return 0

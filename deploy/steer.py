@@ -151,11 +151,12 @@ def status(argv: Sequence[str]) -> int:
     if arguments.json:
         print(json.dumps([row._asdict() for row in rows], indent=2))
     else:
-        print(_table(rows))
+        print(render(rows))
     return int(any(row.state != "ready" for row in rows))
 
 
-def _table(rows: Sequence[StageStatus]) -> str:
+def render(rows: Sequence[StageStatus]) -> str:
+    """The rows as a table of text."""
     cells = [("stage", "pid", "state", "uptime", "sessions", "metrics")]
     for row in rows:
         minutes, seconds = divmod(row.uptime_s, 60)

@@ -1,0 +1,46 @@
+"""deploy.steer: what the subcommands print; their work on a system is an integration test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import SettingsError
+from common.links import load_security
+from deploy.steer import StageStatus, keys, render
+
+
+def test_the_table_is_aligned_and_shows_what_is_not_known_as_a_dash() -> None:
+    table = render(
+        [
+            StageStatus("gateway", 12, "ready", 3_723, 4, "http://127.0.0.1:8013/metrics"),
+            StageStatus("verifier-1", 0, "backoff", 0, None, "http://127.0.0.1:8014/metrics"),
+        ]
+    )
+    assert table.splitlines() == [
+        "stage       pid  state    uptime   sessions  metrics",
+        "gateway     12   ready    1:02:03  4         http://127.0.0.1:8013/metrics",
+        "verifier-1  -    backoff  -        -         http://127.0.0.1:8014/metrics",
+    ]
+
+
+def test_keys_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    assert keys([str(folder)]) == 0
+    assert load_security(str(folder)).secret
+    assert (folder / "stt.key_secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_in_use_are_never_overwritten(tmp_path: Path) -> None:
+    keys([str(tmp_path)])
+    before = (tmp_path / "stt.key_secret").read_bytes()
+    with pytest.raises(SettingsError, match="holds keys already"):
+        keys([str(tmp_path)])
+    assert (tmp_path / "stt.key_secret").read_bytes() == before
+
+
+def test_keys_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="cannot write keys"):
+        keys([str(tmp_path / "file")])
