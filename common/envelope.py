@@ -177,6 +177,8 @@ class Ack(NamedTuple):
     held_below: int
     gaps: list[int]
     commit: Commit
+    epoch: int = 0
+    """Of the :class:`Open` that this is about, as in all that a recorder sends."""
 
 
 class AckBatch(NamedTuple):
@@ -198,6 +200,7 @@ class RecorderEvent(NamedTuple):
     type: str
     at_sample: int
     text: str = ""
+    epoch: int = 0
 
 
 class Sentence(NamedTuple):
@@ -215,6 +218,7 @@ class Sentence(NamedTuple):
     commit: Commit
     error: str = ""
     """Why the utterance could not be transcribed, after retries; then ``text`` is empty."""
+    epoch: int = 0
 
 
 class Drained(NamedTuple):
@@ -222,6 +226,7 @@ class Drained(NamedTuple):
 
     instance: str
     session: bytes
+    epoch: int = 0
 
 
 # -- commands link: gateway DEALER -> transcriber ROUTER, replies on the same sockets ----------
@@ -230,9 +235,11 @@ class Drained(NamedTuple):
 class Open(NamedTuple):
     """Gateway to transcriber: make a recorder for a session; answered by :class:`Opened`.
 
-    Repeating it for a session that is open is harmless (answered again). ``start`` is where the
-    stream starts; on a replay, past the beginning. After more than ``tolerated`` corrupt frames,
-    counted in seq order from ``failures``, nothing more is fed (-1: no limit).
+    ``start`` is where the stream starts; on a replay, past the beginning. After more than
+    ``tolerated`` corrupt frames, counted in seq order from ``failures``, nothing more is fed (-1:
+    no limit). ``epoch`` grows with each placement of any session: repeating an epoch for a
+    session that is open is harmless (answered again); a greater one replaces its recorder, for
+    the gateway had given the old one up and heard nothing of it since; a lesser one is stale.
     """
 
     gateway: str
@@ -242,14 +249,19 @@ class Open(NamedTuple):
     parameters: dict[str, Parameter]
     tolerated: int = -1
     failures: int = 0
+    epoch: int = 0
 
 
 class Opened(NamedTuple):
-    """Transcriber to gateway: the recorder is ready for frames, or cannot be had (``error``)."""
+    """Transcriber to gateway: the recorder is ready for frames, or cannot be had (``error``).
+
+    With an error also in answer to a :class:`Ping` that lists a session which is not here.
+    """
 
     instance: str
     session: bytes
     error: str = ""
+    epoch: int = 0
 
 
 class Close(NamedTuple):
@@ -305,11 +317,14 @@ class Ping(NamedTuple):
     """Gateway to transcriber, every heartbeat interval: it lives, and owns these sessions.
 
     A transcriber keeps a session whose gateway fell silent for a grace period, then drops it;
-    one that its living gateway no longer lists is dropped at once.
+    one that its living gateway no longer lists is dropped at once. ``epoch`` is that of the
+    gateway's latest :class:`Open`: what was opened after it, this message does not know of (a
+    transcriber that was stopped for a while reads old ones).
     """
 
     gateway: str
     sessions: list[bytes]
+    epoch: int = 0
 
 
 Message = (
@@ -372,6 +387,24 @@ def pack(message: Message) -> bytes:
         return bytes(_packer.pack((VERSION, KINDS[type(message)], *message)))
     except (TypeError, ValueError, OverflowError) as error:
         raise EnvelopeError(f"cannot pack {type(message).__name__}: {error}") from error
+
+
+class FrameHeaders:
+    """Packs a session's :class:`Frame` envelopes, of which only two fields differ.
+
+    Four times as fast as :func:`pack`, and this runs once per frame at the narrowest place.
+    """
+
+    def __init__(self, gateway: str, session: bytes, audio_endpoint: str, policy: int) -> None:
+        pack_one = msgpack.packb
+        count = 2 + len(Frame._fields)
+        head = (VERSION, KINDS[Frame], gateway, session)
+        self._head = bytes([0x90 | count]) + b"".join(pack_one(field) for field in head)
+        self._tail = pack_one(audio_endpoint) + pack_one(policy)
+
+    def pack(self, seq: int, received_ns: int) -> bytes:
+        """Bytes of the envelope of frame ``seq``."""
+        return b"".join((self._head, _packer.pack(seq), _packer.pack(received_ns), self._tail))
 
 
 def unpack(raw: bytes | memoryview) -> Message:

@@ -65,9 +65,8 @@ class Hub:
             Inbox(results, self._on_result_messages),
         ]
         self.placement = Placement(
-            self.id, settings, links, metrics, self.sessions, self.policy.limit, self._on_open
+            self.id, settings, links, metrics, self.sessions, self.policy, self._on_open
         )
-        self._policy_bits = self.policy.bits
         self._tally = metrics.tally
         self._retained_bytes = 0
         self._bad_envelopes = LogBudget(3, 0.1)
@@ -157,29 +156,19 @@ class Hub:
 
     def _send_one(self, key: bytes) -> bool | None:
         session = self.sessions.get(key)
-        if session is None or session.link is not Link.OPEN or session.is_rejected():
+        if session is None or session.headers is None:
             return None
-        transcriber = self.placement.registry.get(session.transcriber)
-        seq = session.window.to_send()
-        if seq is None or transcriber is None:
+        window = session.window
+        seq = window.to_send()
+        if seq is None:
             return None
-        frame = session.window.frame(seq)
+        frame = window.frame(seq)
         assert frame is not None
-        header = ev.pack(
-            ev.Frame(
-                gateway=self.id,
-                session=key,
-                seq=seq,
-                received_ns=frame.received_ns,
-                audio_endpoint=transcriber.hello.audio_endpoint,
-                policy=self._policy_bits,
-            )
-        )
-        if not self._outlet.send((header, frame.message)):
+        if not self._outlet.send((session.headers.pack(seq, frame.received_ns), frame.message)):
             return False
         if frame.attempts:
             self.metrics.retransmissions.inc()
-        session.window.sent(seq, time.monotonic())
+        window.sent(seq, time.monotonic())
         return True
 
     def _limit_retention(self, session: Session) -> None:
@@ -253,6 +242,7 @@ class Hub:
             session.judge(verdict, now_s)
             self._retained_bytes -= retained - session.window.retained_bytes
             if session.is_rejected():
+                session.headers = None
                 self.metrics.rejections.inc()
                 self._queue.remove(session.id)
                 self._progress(session)

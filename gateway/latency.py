@@ -10,6 +10,11 @@ _GROWTH: Final = 2**0.25
 _BOUNDS_MS: Final = [_LEAST_MS * _GROWTH**step for step in range(80)]
 
 
+def bucket_of(latency_s: float) -> int:
+    """The bucket that a latency falls into, the same in all histograms."""
+    return bisect.bisect_left(_BOUNDS_MS, latency_s * 1000)
+
+
 class LatencyHistogram:
     """Counts latencies in buckets that grow by 19 %, from 50 µs to 50 s."""
 
@@ -20,7 +25,11 @@ class LatencyHistogram:
 
     def add(self, latency_s: float) -> None:
         """Count one latency."""
-        self._counts[bisect.bisect_left(_BOUNDS_MS, latency_s * 1000)] += 1
+        self.count(bucket_of(latency_s), latency_s)
+
+    def count(self, bucket: int, latency_s: float) -> None:
+        """Count one latency whose bucket is known."""
+        self._counts[bucket] += 1
         self._total += 1
         self._sum_s += latency_s
 

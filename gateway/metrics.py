@@ -27,10 +27,10 @@ class Tally(Collector):
         self.verdicts = [0] * len(Code)
         self.latency = LatencyHistogram()
 
-    def judged(self, code: int, latency_s: float) -> None:
-        """Count one verdict."""
+    def judged(self, code: int, bucket: int, latency_s: float) -> None:
+        """Count one verdict, with the bucket of its latency."""
         self.verdicts[code] += 1
-        self.latency.add(latency_s)
+        self.latency.count(bucket, latency_s)
 
     def collect(self) -> Iterator[Metric]:
         """The numbers as Prometheus metrics."""

@@ -13,6 +13,7 @@ from common.links import Links
 from common.settings import GatewaySettings
 from gateway.commands import CommandChannel
 from gateway.metrics import GatewayMetrics
+from gateway.rejection import RejectionPolicy
 from gateway.session import Link, Session
 from gateway.transcribers import Transcriber, TranscriberRegistry
 
@@ -24,7 +25,7 @@ class Placement:
 
     Args:
         sessions: all sessions of the gateway, by id; only read.
-        tolerated: failures at which a recorder stops listening; -1: none.
+        policy: what verifiers and recorders are told to do about corrupt frames.
         on_open: called when a session has a recorder that waits for frames.
     """
 
@@ -35,7 +36,7 @@ class Placement:
         links: Links,
         metrics: GatewayMetrics,
         sessions: Mapping[bytes, Session],
-        tolerated: int,
+        policy: RejectionPolicy,
         on_open: Callable[[Session], None],
     ) -> None:
         self.registry = TranscriberRegistry(settings.peer_timeout_s)
@@ -44,7 +45,7 @@ class Placement:
         self._links = links
         self._metrics = metrics
         self._sessions = sessions
-        self._tolerated = tolerated
+        self._policy = policy
         self._on_open = on_open
         self._channels: dict[str, CommandChannel] = {}
         self._asked_s: dict[bytes, float] = {}
@@ -131,7 +132,7 @@ class Placement:
                 start=session.window.replay_start,
                 window_frames=session.window.limit,
                 parameters=session.parameters,
-                tolerated=self._tolerated,
+                tolerated=self._policy.limit,
                 failures=session.failures_before_replay,
             )
         )
@@ -149,8 +150,13 @@ class Placement:
             self._leave(session)
             session.link, session.transcriber = Link.WAITING, None
             return
+        transcriber = self.registry.get(opened.instance)
+        assert transcriber is not None
         self._asked_s.pop(session.id, None)
         session.link = Link.OPEN
+        session.headers = ev.FrameHeaders(
+            self._gateway_id, session.id, transcriber.hello.audio_endpoint, self._policy.bits
+        )
         replayed = session.window.reopen()
         if session.was_open:
             session.replays += 1
@@ -186,6 +192,7 @@ class Placement:
 
     def _leave(self, session: Session) -> None:
         self._asked_s.pop(session.id, None)
+        session.headers = None
         channel = self._channels.get(session.transcriber or "")
         if channel is not None:
             channel.send(ev.Close(session.id))

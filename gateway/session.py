@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from common.envelope import SESSION_ID_BYTES, Ack, Code, Parameter, Verdict
+from common.envelope import SESSION_ID_BYTES, Ack, Code, FrameHeaders, Parameter, Verdict
 from common.events import (
     Acknowledged,
     Error,
@@ -26,7 +26,7 @@ from common.events import (
     SessionStarted,
 )
 from gateway.integrity_log import IntegrityLog
-from gateway.latency import LatencyHistogram
+from gateway.latency import LatencyHistogram, bucket_of
 from gateway.metrics import Tally
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
 from gateway.sequence import SequenceTracker
@@ -63,6 +63,7 @@ class Session:
         deliver: called with each event for the client.
 
     Attributes:
+        headers: packs the headers of its frames while it has a recorder to send them to.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
 
@@ -90,6 +91,7 @@ class Session:
         )
         self.link = Link.WAITING
         self.transcriber: str | None = None
+        self.headers: FrameHeaders | None = None
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
         self.drained = False
@@ -154,8 +156,9 @@ class Session:
         corrupt = code == Code.CORRUPT
         self.counts[code] += 1
         latency_s = now_s - frame.received_s
-        self._latency.add(latency_s)
-        self._tally.judged(code, latency_s)
+        bucket = bucket_of(latency_s)
+        self._latency.count(bucket, latency_s)
+        self._tally.judged(code, bucket, latency_s)
         if verdict.sample_rate_hz:
             self._samples_s += verdict.actual_length / verdict.sample_rate_hz
         stale = self._stale.diagnose(verdict, corrupt)

@@ -32,7 +32,6 @@ _SAME_FOR_ALL: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),  # the address may name a session, which is a capability
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "microphone=(self), screen-wake-lock=(self), camera=(), geolocation=()"),
     ("Cache-Control", "no-cache"),  # the files are small, and stale ones would talk past the server

@@ -1,4 +1,4 @@
-"""The transcriber's results link: acknowledgements batched per loop turn, events in order.
+"""The transcriber's results link: acknowledgements batched, events in order.
 
 Overflow policy, while the gateway does not read: partial results and notices are dropped and
 counted, acknowledgements wait as the newest state of each session, sentences are kept (a session
@@ -18,6 +18,8 @@ from common import envelope as ev
 from common.links import Outlet
 
 ACKS_PER_BATCH: Final = 128
+ACK_DELAY_S: Final = 0.003
+"""Far below any retransmission timeout; a window of frames takes longer to come."""
 
 
 class ResultSender:
@@ -45,9 +47,10 @@ class ResultSender:
         self._flush_is_due = False
 
     def acknowledge(self, session: bytes) -> None:
-        """A session's intake changed: tell the gateway at the end of this loop turn."""
+        """A session's intake changed: tell the gateway soon, with the others that change."""
+        if not self._dirty:
+            self._loop.call_later(ACK_DELAY_S, self._flush_later)
         self._dirty[session] = None
-        self._flush_later()
 
     def send(self, message: ev.Message, *extra: bytes, may_shed: bool = False) -> None:
         """Send an envelope, after the acknowledgements that came before it."""

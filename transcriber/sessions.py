@@ -73,6 +73,7 @@ class Sessions:
         self._metrics = metrics
         self._instance = instance
         self._make_recorder = make_recorder
+        self._arrivals = {arrival: metrics.frames.labels(arrival.value) for arrival in Arrival}
         self._loop = asyncio.get_running_loop()
         self._open: dict[bytes, OpenSession] = {}
         self._opening: dict[bytes, str] = {}
@@ -208,7 +209,7 @@ class Sessions:
             self._metrics.unknown.inc()
             return
         arrival = session.intake.accept(header, pcm)
-        self._metrics.frames.labels(arrival.value).inc()
+        self._arrivals[arrival].inc()
         if arrival is Arrival.HELD:
             self._pump(header.session, session)
         self._acknowledge(header.session)

@@ -78,10 +78,12 @@ class _Worker:
     def _reply(self, timeout_s: float) -> str:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + timeout_s
         line = b""
         while not line.endswith(b"\n"):
-            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise WorkerDiedError(f"PocketSphinx worker {self.pid}: no reply in {timeout_s} s")
             part = os.read(descriptor, 65536)
             if not part:
@@ -93,6 +95,11 @@ class _Worker:
         return str(reply["text"])
 
     def kill(self) -> None:
+        """From any thread; the one that uses the worker notices."""
+        self._process.kill()
+
+    def release(self) -> None:
+        """By the thread that used the worker last."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -158,6 +165,10 @@ class PocketSphinxEngine:
         self._closed.set()
         for worker in tuple(self._workers):
             worker.kill()
+        for _ in range(self._idle.qsize()):
+            # Those in use are released by their users.
+            with contextlib.suppress(queue.Empty):
+                self._idle.get_nowait().release()
         self._workers.clear()
         self._starter.shutdown()
 
@@ -175,7 +186,7 @@ class PocketSphinxEngine:
                     log.warning("%s; it is replaced and the request repeated", error)
                 failure = error
                 self._workers.discard(worker)
-                worker.kill()
+                worker.release()
                 if not self._closed.is_set():
                     worker = self._start_worker()
             except EngineError as error:
