@@ -247,8 +247,8 @@ function render() {
     }
     $('count-sent').textContent = statistics.sent;
     const buffer = connection?.buffer;
+    $('count-held').textContent = buffer?.held ?? 0;
     if (buffer) {
-      $('count-held').textContent = buffer.held;
       $('count-resent').textContent = buffer.resent;
       $('count-dropped').textContent = buffer.dropped;
     }

@@ -49,7 +49,14 @@ export class MicrophoneInput {
     const [track] = this.stream.getAudioTracks();
     track.onended = () => this.onEnd?.('The microphone was disconnected.');
     this.context = new AudioContext({ latencyHint: 'interactive' });
-    await this.context.audioWorklet.addModule('capture-worklet.js');
+    try {
+      await this.context.audioWorklet.addModule('capture-worklet.js');
+    } catch {
+      await this.stop();
+      throw new InputError('The server cannot be reached',
+        'It did not send the part of this page that records.',
+        ['Is it running? Then press Start again.']);
+    }
     this.node = new AudioWorkletNode(this.context, 'capture', { outputChannelCount: [1] });
     this.node.port.onmessage = ({ data }) => this.#take(data);
     this.context.createMediaStreamSource(this.stream).connect(this.node);

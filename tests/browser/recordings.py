@@ -1,0 +1,63 @@
+"""What the fake microphone says, and the screenshots that are kept."""
+
+from __future__ import annotations
+
+import os
+import wave
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from playwright.sync_api import Page
+
+from tests.speech import SAMPLE_RATE, SENTENCES, load, silence
+
+SCREENSHOTS: Final = Path(__file__).parent / "screenshots"
+KEEP_SCREENSHOTS: Final = os.environ.get("STT_SCREENSHOTS") == "1"
+"""Replace the kept ones: then look at them."""
+PAGE_FRAME_SAMPLES: Final = 1024
+"""How many samples of a file the page puts into a frame."""
+LEAD_IN_S: Final = 0.6
+PAUSE_S: Final = 1.5
+
+
+class Recording(NamedTuple):
+    """A WAV file and what is said in it."""
+
+    path: Path
+    names: tuple[str, ...]
+    samples: int
+
+    @property
+    def sentences(self) -> int:
+        """How many there are."""
+        return len(self.names)
+
+    @property
+    def frames(self) -> int:
+        """How many frames the page makes of the file."""
+        return -(-self.samples // PAGE_FRAME_SAMPLES)
+
+    def recognised_in(self, text: str) -> bool:
+        """Whether at least three of four words are in ``text``."""
+        words = {word for name in self.names for word in SENTENCES[name].recognised.split()}
+        heard = {word.strip(".,?!").lower() for word in text.split()}
+        return 4 * len(heard & words) >= 3 * len(words)
+
+
+def record(folder: Path, *names: str) -> Recording:
+    """Sentences by name, with silence before, between and after them, as a WAV file."""
+    pcm = silence(LEAD_IN_S) + silence(PAUSE_S).join(map(load, names)) + silence(PAUSE_S)
+    path = folder / f"{'-'.join(names)}.wav"
+    with wave.open(str(path), "wb") as recording:
+        recording.setnchannels(1)
+        recording.setsampwidth(2)
+        recording.setframerate(SAMPLE_RATE)
+        recording.writeframes(pcm)
+    return Recording(path, names, len(pcm) // 2)
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Take a picture of the whole page, if the kept ones are to be replaced."""
+    if KEEP_SCREENSHOTS:
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
