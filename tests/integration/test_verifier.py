@@ -24,6 +24,7 @@ from common.envelope import (
     VerifierHello,
     expect,
     pack,
+    unpack,
 )
 from common.integrity import additive_checksum
 from common.links import End, Links
@@ -121,24 +122,25 @@ class Rig:
             while True:
                 topic, body = self.verdict_link.recv_multipart(zmq.NOBLOCK)
                 self.topics.add(topic)
-                message = expect(body, VerdictBatch, VerifierHello)
+                message = unpack(body)
                 if isinstance(message, VerifierHello):
                     self.hellos.append(message)
                     continue
+                assert isinstance(message, VerdictBatch)
                 for verdict in message.verdicts:
                     key = (verdict.session, verdict.seq)
                     self.repeated += key in self.verdicts
                     self.verdicts[key] = verdict
                     self.workers[message.verifier] = self.workers.get(message.verifier, 0) + 1
 
-    def await_verdicts(self, count: int) -> dict[int, Verdict]:
+    def await_verdicts(self, count: int, timeout_s: float = DEADLINE_S) -> dict[int, Verdict]:
         """The verdicts of one session by seq, once there are ``count``."""
 
         def there_are_enough() -> bool:
             self.turn()
             return len(self.verdicts) >= count
 
-        wait_until(there_are_enough, f"{count} verdicts", DEADLINE_S)
+        wait_until(there_are_enough, f"{count} verdicts", timeout_s)
         return {seq: verdict for (_, seq), verdict in self.verdicts.items()}
 
     def hear(self, transcriber: Transcriber, count: int) -> dict[int, Heard]:
@@ -318,7 +320,7 @@ def test_scaling_down_under_load_loses_nothing_for_good(rig: Rig) -> None:
             leaver.signal(signal.SIGTERM)
     assert rig.await_exit(leaver) == 0
     with contextlib.suppress(AssertionError):
-        wait_until(lambda: rig.turn() or len(rig.verdicts) >= 400, "all at once", 1.0)
+        rig.await_verdicts(400, timeout_s=1.0)
     missing = [seq for seq in range(400) if (SESSION, seq) not in rig.verdicts]
     assert len(missing) <= 100, "a leaver takes along no more than its queues hold"
     for seq in missing:
@@ -335,7 +337,12 @@ def test_sigint_drains_as_well_and_a_second_signal_ends_at_once(rig: Rig) -> Non
     rig.send(0, good(0), to="nobody")  # waits for a transcriber that is not there
     rig.await_verdicts(1)
     verifier.signal(signal.SIGINT)
-    wait_until(lambda: rig.turn() or rig.hellos[-1].draining, "it drains", DEADLINE_S)
+
+    def drains() -> bool:
+        rig.turn()
+        return rig.hellos[-1].draining
+
+    wait_until(drains, "it drains", DEADLINE_S)
     assert verifier.alive
     verifier.signal(signal.SIGINT)
     assert verifier.wait(5.0) == 128 + signal.SIGTERM

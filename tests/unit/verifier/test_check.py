@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.envelope import Audio, Code, Frame, OnCorruption, Policy, Verdict, VerdictBatch, pack
+from common.integrity import Algorithm, additive_checksum, digest
+from common.wire import Metadata, build_message
+from verifier.check import Outcome, check
+
+KEY: Final = b"a key"
+SESSION: Final = bytes(range(16))
+PCM: Final = np.arange(-50, 50, dtype="<i2").tobytes()
+CHECKSUM: Final = additive_checksum(PCM)
+POLICY: Final = {
+    OnCorruption.FORWARD: Policy.VERIFY | Policy.FORWARD_CORRUPT,
+    OnCorruption.SILENCE: Policy.VERIFY | Policy.SILENCE_CORRUPT,
+    OnCorruption.DROP: Policy.VERIFY,
+}
+OFF: Final = Policy.SILENCE_CORRUPT
+
+
+def header(policy: int = POLICY[OnCorruption.SILENCE], seq: int = 7) -> Frame:
+    return Frame("gw", SESSION, seq, 123, "ipc:///tmp/audio.sock", int(policy))
+
+
+def message(pcm: bytes = PCM, **fields: Any) -> bytes:
+    raw = json.dumps({"sampleRate": 16000, **fields}).encode()
+    return struct.pack("<I", len(raw)) + raw + pcm
+
+
+def verdict_on(raw: bytes, policy: int = POLICY[OnCorruption.SILENCE], key: bytes = KEY) -> Verdict:
+    return check(header(policy), raw, key).verdict
+
+
+def signed(algorithm: Algorithm, pcm: bytes = PCM, **fields: Any) -> bytes:
+    """A frame with a right checksum of that algorithm."""
+    metadata = Metadata(sample_rate=16000.0, data_length=len(pcm) // 2, **fields)
+    value = digest(algorithm, metadata, pcm, KEY)
+    return build_message(
+        Metadata(
+            sample_rate=16000.0,
+            data_length=len(pcm) // 2,
+            checksum=value,
+            checksum_algorithm=str(algorithm),
+            **fields,
+        ),
+        pcm,
+    )
+
+
+# -- good frames ----------------------------------------------------------------------------------
+
+
+def test_length_and_checksum_that_agree_are_ok() -> None:
+    outcome = check(header(), message(dataLength=100, checksum=CHECKSUM, audioSequence=5))
+    assert outcome.verdict == Verdict(
+        session=SESSION,
+        seq=7,
+        code=Code.OK,
+        expected_length=100,
+        actual_length=100,
+        expected_checksum=CHECKSUM,
+        actual_checksum=CHECKSUM,
+        sample_rate_hz=16_000,
+        audio_sequence=5,
+        asks_verification=True,
+    )
+    assert outcome.audio == Audio(SESSION, 7, 16_000, False, 0, 123)
+    assert outcome.pcm == PCM
+
+
+def test_the_audio_is_a_view_into_the_message() -> None:
+    raw = message(dataLength=100, checksum=CHECKSUM)
+    assert check(header(), raw).pcm.obj is raw
+
+
+def test_javascripts_signed_checksum_is_ok() -> None:
+    signed_checksum = CHECKSUM - 2**32
+    assert CHECKSUM > 2**31
+    assert verdict_on(message(dataLength=100, checksum=signed_checksum)).code == Code.OK
+
+
+def test_a_checksum_without_a_length_is_enough() -> None:
+    verdict = verdict_on(message(checksum=CHECKSUM))
+    assert verdict.code == Code.OK
+    assert verdict.expected_length is None
+
+
+def test_silence_with_checksum_0_is_ok() -> None:
+    assert verdict_on(message(bytes(8192), dataLength=4096, checksum=0)).code == Code.OK
+
+
+def test_a_frame_without_samples_is_ok() -> None:
+    outcome = check(header(), message(b"", dataLength=0, checksum=0))
+    assert outcome.verdict.code == Code.OK
+    assert outcome.pcm.nbytes == 0
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_every_algorithm_is_checked_by_name(algorithm: Algorithm) -> None:
+    raw = signed(algorithm, audio_sequence=3, timestamp=1640995200000)
+    assert verdict_on(raw).code == Code.OK
+    assert verdict_on(raw[:-1] + b"\x7f").code == Code.CORRUPT
+
+
+@pytest.mark.parametrize("algorithm", set(Algorithm) - {Algorithm.ADDITIVE})
+def test_strong_algorithms_notice_changed_metadata(algorithm: Algorithm) -> None:
+    raw = signed(algorithm, audio_sequence=3)
+    assert verdict_on(raw.replace(b'"audioSequence":3', b'"audioSequence":4')).code == Code.CORRUPT
+
+
+# -- unverified frames ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields, asks",
+    [
+        ({}, False),
+        ({"server_sent_to_stt": 1764000000000000001}, False),
+        ({"server_sent_to_stt": True}, False),
+        ({"dataLength": 100}, True),
+        ({"dataLength": 100, "checksum": 1, "server_sent_to_stt": False}, False),
+        ({"dataLength": 1, "checksum": 1, "server_sent_to_stt": False}, False),
+        ({"checksumAlgorithm": "md5"}, False),
+    ],
+)
+def test_without_a_request_to_verify_a_frame_is_unverified(
+    fields: dict[str, Any], asks: bool
+) -> None:
+    outcome = check(header(), message(**fields))
+    assert outcome.verdict.code == Code.UNVERIFIED
+    assert outcome.verdict.actual_checksum is None
+    assert outcome.verdict.asks_verification is asks
+    assert outcome.pcm == PCM
+    assert not outcome.audio.corrupt
+
+
+@pytest.mark.parametrize("flag", [True, 1, 0, 1764000000000000001, "false", None])
+def test_a_checksum_asks_unless_the_flag_is_false_itself(flag: object) -> None:
+    raw = message(dataLength=100, checksum=CHECKSUM + 1, server_sent_to_stt=flag)
+    assert verdict_on(raw).code == Code.CORRUPT
+
+
+def test_with_verification_off_a_wrong_checksum_is_not_looked_at() -> None:
+    outcome = check(header(OFF), message(dataLength=1, checksum=1, checksumAlgorithm="md5"))
+    assert outcome.verdict.code == Code.UNVERIFIED
+    assert outcome.verdict.asks_verification
+    assert outcome.verdict.expected_checksum == 1
+    assert outcome.verdict.actual_checksum is None
+    assert outcome.pcm == PCM
+
+
+# -- corrupt frames -------------------------------------------------------------------------------
+
+
+def test_a_wrong_checksum_is_corrupt_and_both_values_are_told() -> None:
+    verdict = verdict_on(message(dataLength=100, checksum=12345))
+    assert verdict.code == Code.CORRUPT
+    assert (verdict.expected_checksum, verdict.actual_checksum) == (12345, CHECKSUM)
+    assert verdict.diagnosis == ""
+    assert verdict.malformed == ""
+
+
+def test_a_wrong_length_is_corrupt_and_diagnosed() -> None:
+    verdict = verdict_on(message(PCM[:-12], dataLength=100, checksum=CHECKSUM))
+    assert verdict.code == Code.CORRUPT
+    assert (verdict.expected_length, verdict.actual_length) == (100, 94)
+    assert verdict.diagnosis == "truncated by 6 samples"
+
+
+def test_a_wrong_length_without_a_checksum_is_corrupt() -> None:
+    verdict = verdict_on(message(dataLength=101))
+    assert verdict.code == Code.CORRUPT
+    assert verdict.actual_checksum is None
+
+
+def test_a_checksum_of_the_wrong_type_is_corrupt_and_says_so() -> None:
+    verdict = verdict_on(message(dataLength=100, checksum=str(CHECKSUM)))
+    assert verdict.code == Code.CORRUPT
+    assert "checksum is text" in verdict.diagnosis
+
+
+@pytest.mark.parametrize("name", ["md5", "", "Additive"])
+def test_an_unknown_algorithm_is_told_apart(name: str) -> None:
+    outcome = check(header(), message(checksum=1, dataLength=100, checksumAlgorithm=name))
+    assert outcome.verdict.code == Code.CORRUPT
+    assert outcome.verdict.malformed == "unknown_algorithm"
+    assert repr(name) in outcome.verdict.diagnosis
+    assert "crc32c, hmac-sha256, xxh3_64" in outcome.verdict.diagnosis
+    assert outcome.audio.hole_samples == 100
+
+
+def test_a_keyed_checksum_without_a_key_on_the_server_says_so() -> None:
+    verdict = verdict_on(signed(Algorithm.HMAC_SHA256), key=b"")
+    assert verdict.malformed == "unknown_algorithm"
+    assert "no key" in verdict.diagnosis
+
+
+@pytest.mark.parametrize("policy", [POLICY[OnCorruption.SILENCE], OFF])
+def test_odd_pcm_is_corrupt_whether_or_not_verification_is_on(policy: Policy) -> None:
+    verdict = verdict_on(message(PCM + b"x", dataLength=100, checksum=CHECKSUM), policy)
+    assert verdict.code == Code.CORRUPT
+    assert verdict.malformed == "odd_pcm"
+    assert verdict.actual_length == 100
+    assert "odd number" in verdict.diagnosis
+
+
+@pytest.mark.parametrize("policy", [POLICY[OnCorruption.FORWARD], OFF])
+@pytest.mark.parametrize(
+    "raw, reason",
+    [
+        (b"abc", "too_short"),
+        (b"\xff\xff\xff\x7f{}", "header_overrun"),
+        (message(sampleRate="x"), "wrong_type"),
+        (message(sampleRate=0), "absurd_sample_rate"),
+        (struct.pack("<I", 2) + b"[]" + PCM, "not_an_object"),
+    ],
+)
+def test_an_unreadable_frame_is_corrupt_and_a_hole_of_no_samples(
+    raw: bytes, reason: str, policy: Policy
+) -> None:
+    outcome = check(header(policy), raw)
+    assert outcome.verdict.code == Code.CORRUPT
+    assert outcome.verdict.malformed == reason
+    assert outcome.verdict.diagnosis
+    assert outcome.audio == Audio(SESSION, 7, 0, True, 0, 123)
+    assert outcome.pcm.nbytes == 0
+
+
+# -- what the recorder hears of a corrupt frame ---------------------------------------------------
+
+
+def heard(on_corruption: OnCorruption, pcm: bytes = PCM) -> Outcome:
+    return check(header(POLICY[on_corruption]), message(pcm, dataLength=100, checksum=1))
+
+
+def test_forwarded_it_is_marked_corrupt_and_whole() -> None:
+    outcome = heard(OnCorruption.FORWARD)
+    assert outcome.audio == Audio(SESSION, 7, 16_000, True, 0, 123)
+    assert outcome.pcm == PCM
+
+
+def test_forwarded_it_loses_its_half_sample() -> None:
+    assert heard(OnCorruption.FORWARD, PCM + b"x").pcm == PCM
+
+
+def test_silenced_it_is_a_hole_as_long_as_what_arrived() -> None:
+    assert heard(OnCorruption.SILENCE).audio.hole_samples == 100
+    outcome = heard(OnCorruption.SILENCE, PCM[:31])
+    assert outcome.audio == Audio(SESSION, 7, 16_000, True, 15, 123)
+    assert outcome.pcm.nbytes == 0
+
+
+def test_dropped_it_is_a_hole_of_no_samples() -> None:
+    outcome = heard(OnCorruption.DROP)
+    assert outcome.audio == Audio(SESSION, 7, 16_000, True, 0, 123)
+    assert outcome.pcm.nbytes == 0
+
+
+# -- whatever the bytes ---------------------------------------------------------------------------
+
+policies = st.sampled_from([int(p) for p in (*POLICY.values(), OFF, 0, 7)])
+field_values = (
+    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=9)
+)
+fields = st.dictionaries(
+    st.sampled_from(
+        ["sampleRate", "dataLength", "checksum", "audioSequence", "timestamp", "server_sent_to_stt"]
+    ),
+    field_values,
+)
+names = st.sampled_from([None, *Algorithm, "md5"])
+
+
+def assert_whole(outcome: Outcome, raw: bytes) -> None:
+    """Every frame yields one verdict and one audio message that can be sent."""
+    verdict, audio = outcome.verdict, outcome.audio
+    assert (verdict.session, verdict.seq) == (audio.session, audio.seq) == (SESSION, 7)
+    assert audio.corrupt == (verdict.code == Code.CORRUPT)
+    assert outcome.pcm.nbytes % 2 == 0
+    assert raw.endswith(bytes(outcome.pcm)) or audio.corrupt
+    assert not (outcome.pcm.nbytes and audio.hole_samples)
+    pack(audio)
+    pack(VerdictBatch("v", [verdict]))
+
+
+@given(st.binary(max_size=120), policies)
+def test_arbitrary_bytes_yield_a_whole_outcome(raw: bytes, policy: int) -> None:
+    assert_whole(check(header(policy), raw, KEY), raw)
+
+
+@given(fields, names, st.binary(max_size=9), policies)
+def test_arbitrary_metadata_yields_a_whole_outcome(
+    given_fields: dict[str, Any], name: str | None, pcm: bytes, policy: int
+) -> None:
+    raw = message(pcm, **given_fields, checksumAlgorithm=name)
+    assert_whole(check(header(policy), raw, KEY), raw)
+
+
+frames = st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=200)
+
+
+@given(frames, st.sampled_from(list(Algorithm)), st.data())
+def test_one_changed_sample_is_always_detected(
+    values: list[int], algorithm: Algorithm, data: st.DataObject
+) -> None:
+    pcm = np.array(values, "<i2")
+    raw = signed(algorithm, pcm.tobytes())
+    assert verdict_on(raw).code == Code.OK
+    at = data.draw(st.integers(0, len(values) - 1))
+    pcm[at] = data.draw(st.integers(-(2**15), 2**15 - 1).filter(lambda v: v != values[at]))
+    changed = raw[: len(raw) - pcm.nbytes] + pcm.tobytes()
+    assert verdict_on(changed).code == Code.CORRUPT
+
+
+@given(frames, st.data())
+def test_any_truncation_of_the_audio_is_detected(values: list[int], data: st.DataObject) -> None:
+    raw = signed(Algorithm.ADDITIVE, np.array(values, "<i2").tobytes())
+    cut = data.draw(st.integers(1, 2 * len(values)))
+    assert verdict_on(raw[:-cut]).code == Code.CORRUPT
+
+
+@given(frames, st.sampled_from([POLICY[OnCorruption.FORWARD], OFF]))
+def test_good_audio_is_passed_on_byte_for_byte(values: list[int], policy: Policy) -> None:
+    pcm = np.array(values, "<i2").tobytes()
+    assert check(header(policy), signed(Algorithm.ADDITIVE, pcm)).pcm == pcm
