@@ -1,0 +1,1 @@
+"""Tests: `unit` (no sockets), `integration`, `faults`, `clients`, `browser`, `bench`."""
