@@ -53,6 +53,7 @@ class Intake:
         self, opened: Open, listener: Listener, tap: Callable[[bytes | memoryview], None] | None
     ) -> None:
         self._session = opened.session
+        self._epoch = opened.epoch
         self._listener = listener
         self._tap = tap
         self._frames: Resequencer[ReceivedFrame] = Resequencer(
@@ -109,6 +110,7 @@ class Intake:
             held_below=self._frames.held_below,
             gaps=self._frames.gaps(),
             commit=self._timeline.commit,
+            epoch=self._epoch,
         )
 
     def _feed(self, frame: ReceivedFrame) -> None:

@@ -50,6 +50,7 @@ class OpenSession:
 
     def __init__(self, opened: ev.Open, recorder: RecorderSession, tap: Tap | None) -> None:
         self.gateway = opened.gateway
+        self.epoch = opened.epoch
         self.recorder = recorder
         self.tap = tap
         self.intake = Intake(opened, recorder, tap.write if tap else None)
@@ -76,7 +77,7 @@ class Sessions:
         self._arrivals = {arrival: metrics.frames.labels(arrival.value) for arrival in Arrival}
         self._loop = asyncio.get_running_loop()
         self._open: dict[bytes, OpenSession] = {}
-        self._opening: dict[bytes, str] = {}
+        self._opening: dict[bytes, ev.Open] = {}
         self._heard_s: dict[str, float] = {}
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="recorder-maker")
         self._generation = 0
@@ -92,16 +93,18 @@ class Sessions:
     def open(self, opened: ev.Open, reply: Callable[[ev.Opened], None]) -> None:
         """Make a session's recorder, then ``reply``; one that is open is answered at once."""
         self._heard_s[opened.gateway] = time.monotonic()
-        key = opened.session
-        if key in self._open:
-            reply(ev.Opened(self._instance, key))
+        key, epoch = opened.session, opened.epoch
+        known = self._open.get(key) or self._opening.get(key)
+        if known is not None and known.epoch >= epoch:
+            if key in self._open and known.epoch == epoch:
+                reply(ev.Opened(self._instance, key, epoch=epoch))
             return
-        if key in self._opening:
-            return
+        if known is not None:  # the gateway has given this recorder up
+            self.close(key)
         if len(self) >= self._settings.transcriber_sessions:
-            reply(ev.Opened(self._instance, key, f"full: {len(self)} sessions"))
+            reply(ev.Opened(self._instance, key, f"full: {len(self)} sessions", epoch))
             return
-        self._opening[key] = opened.gateway
+        self._opening[key] = opened
         self.empty.clear()
         self._loop.create_task(self._make(opened, reply))
 
@@ -114,22 +117,24 @@ class Sessions:
             session = await self._loop.run_in_executor(self._maker, self._build, opened, name)
         except Exception as error:
             log.exception("a recorder could not be made")
-            self._opening.pop(key, None)
+            if self._opening.get(key) is opened:
+                del self._opening[key]
             self._count()
-            reply(ev.Opened(self._instance, key, f"no recorder: {error}"))
+            reply(ev.Opened(self._instance, key, f"no recorder: {error}", opened.epoch))
             return
-        if self._opening.pop(key, None) is None:  # closed while it was made
+        if self._opening.get(key) is not opened:  # closed while it was made
             self._discard(session)
             return
+        del self._opening[key]
         self._open[key] = session
         self._count()
-        reply(ev.Opened(self._instance, key))
+        reply(ev.Opened(self._instance, key, epoch=opened.epoch))
 
     def _build(self, opened: ev.Open, name: str) -> OpenSession:
         key = opened.session
 
         def on_event(event: re.RecorderEvent) -> None:
-            self._loop.call_soon_threadsafe(self._on_event, key, event)
+            self._loop.call_soon_threadsafe(self._on_event, key, opened.epoch, event)
 
         recorder = self._make_recorder(
             self._options, self._scheduler, name, on_event, opened.start.sample
@@ -178,14 +183,17 @@ class Sessions:
             return ev.Reply(message.request, False, None, str(error))
         return ev.Reply(message.request, True, value, "")
 
-    def ping(self, message: ev.Ping) -> None:
-        """A gateway lives; of its sessions those that it no longer lists are dropped."""
+    def ping(self, message: ev.Ping, reply: Callable[[ev.Opened], None]) -> None:
+        """A gateway lives: drop sessions that it no longer lists, ``reply`` which are not here."""
         self._heard_s[message.gateway] = time.monotonic()
         listed = set(message.sessions)
-        owned = [key for key, s in self._open.items() if s.gateway == message.gateway]
-        for key in owned:
-            if key not in listed:
+        known = self._open | self._opening
+        for key, session in known.items():
+            owned = session.gateway == message.gateway and session.epoch <= message.epoch
+            if owned and key not in listed:
                 self.close(key)
+        for key in listed - known.keys():
+            reply(ev.Opened(self._instance, key, "it is not open here", message.epoch))
 
     def drop_orphans(self) -> None:
         """Close the sessions whose gateway was silent for longer than the grace period."""
@@ -237,25 +245,30 @@ class Sessions:
 
     # -- events --------------------------------------------------------------------------------
 
-    def _on_event(self, key: bytes, event: re.RecorderEvent) -> None:
+    def _on_event(self, key: bytes, epoch: int, event: re.RecorderEvent) -> None:
         session = self._open.get(key)
         results = self.results
-        if session is None or results is None:
+        if session is None or session.epoch != epoch or results is None:
             return
         instance = self._instance
         match event:
             case re.Notice():
                 results.send(
-                    ev.RecorderEvent(instance, key, event.type, event.at_sample), may_shed=True
+                    ev.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch),
+                    may_shed=True,
                 )
             case re.Realtime():
                 results.send(
-                    ev.RecorderEvent(instance, key, "realtime", event.at_sample, event.text),
+                    ev.RecorderEvent(
+                        instance, key, "realtime", event.at_sample, event.text, epoch
+                    ),
                     may_shed=True,
                 )
             case re.TranscriptionStart():
                 results.send(
-                    ev.RecorderEvent(instance, key, "transcription_start", event.at_sample),
+                    ev.RecorderEvent(
+                        instance, key, "transcription_start", event.at_sample, epoch=epoch
+                    ),
                     event.pcm16,
                     may_shed=True,
                 )
@@ -269,7 +282,7 @@ class Sessions:
             case re.Drained():
                 session.intake.commit_to(event.at_sample)
                 self._acknowledge(key)
-                results.send(ev.Drained(instance, key))
+                results.send(ev.Drained(instance, key, epoch))
 
     def _on_sentence(
         self, key: bytes, session: OpenSession, event: re.Sentence, results: ResultSender
@@ -285,6 +298,7 @@ class Sessions:
                 end_sample=event.end_sample,
                 commit=session.intake.commit,
                 error=event.error,
+                epoch=session.epoch,
             )
         )
 

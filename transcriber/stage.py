@@ -161,7 +161,7 @@ class Stage:
             case ev.Finish():
                 self.sessions.finish(message)
             case ev.Ping():
-                self.sessions.ping(message)
+                self.sessions.ping(message, lambda opened: self._reply(peer, opened))
             case ev.SetParameter() | ev.GetParameter() | ev.CallMethod():
                 self._reply(peer, self.sessions.command(message))
             case _:

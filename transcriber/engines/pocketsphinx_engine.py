@@ -176,9 +176,9 @@ class PocketSphinxEngine:
         failure: Exception = EngineError("the engine is closed")
         # All workers may have died at once, and each is noticed when it is used.
         for _ in range(self.concurrency + 2):
-            if self._closed.is_set():
+            worker = self._take_worker()
+            if worker is None:
                 break
-            worker = self._idle.get()
             try:
                 text = worker.transcribe(request.audio)
             except WorkerDiedError as error:
@@ -196,6 +196,13 @@ class PocketSphinxEngine:
             finally:
                 self._idle.put(worker)
         return failure
+
+    def _take_worker(self) -> _Worker | None:
+        """An idle worker; None when the engine is closed."""
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Empty):
+                return self._idle.get(timeout=0.5)
+        return None
 
     def _start_worker(self) -> _Worker:
         worker = self._starter.submit(_Worker, self._fast).result()

@@ -1,0 +1,227 @@
+"""The speech engines themselves, as far as they run without a download."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.integration.recorder_tools import silence, spoken
+from tests.whisper_model import build_tiny_whisper
+from transcriber.engines import EngineError, EngineOptions, create_engines
+from transcriber.engines.base import AudioRequest, FloatAudio, Transcript
+from transcriber.engines.pocketsphinx_engine import PocketSphinxEngine
+from transcriber.engines.realtimestt_engine import RealtimeSTTEngine, choose_device
+
+FOX = "the quick brown fox jumps over the lazy dog"
+WINDOW = "please open the window and close the door"
+NUMBERS = "seven eight nine ten"
+
+
+def recording(text: str) -> FloatAudio:
+    pcm = silence(0.3) + spoken(text) + silence(0.3)
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+
+
+def text_of(engine: PocketSphinxEngine | RealtimeSTTEngine, request: AudioRequest) -> str:
+    (outcome,) = engine.transcribe([request])
+    assert isinstance(outcome, Transcript), outcome
+    return outcome.text
+
+
+@pytest.fixture(scope="module")
+def sphinx() -> Iterator[PocketSphinxEngine]:
+    engine = PocketSphinxEngine(workers=2)
+    engine.wait_until_warm()
+    yield engine
+    engine.close()
+
+
+def test_pocketsphinx_understands_words(sphinx: PocketSphinxEngine) -> None:
+    assert text_of(sphinx, AudioRequest(recording(WINDOW))) == WINDOW
+
+
+def test_a_text_does_not_depend_on_what_was_decoded_before() -> None:
+    engine = PocketSphinxEngine(workers=1)
+    try:
+        requests = [AudioRequest(recording(text)) for text in (NUMBERS, WINDOW)]
+        first = [text_of(engine, request) for request in requests]
+        again = [text_of(engine, request) for request in reversed(requests)]
+        assert again == first[::-1]
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 1599, 1600, 16_000])
+def test_pocketsphinx_hears_nothing_in_silence(sphinx: PocketSphinxEngine, samples: int) -> None:
+    request = AudioRequest(np.zeros(samples, dtype=np.float32))
+    assert len(text_of(sphinx, request).split()) <= 1
+
+
+def test_a_killed_worker_is_replaced_and_its_request_repeated(sphinx: PocketSphinxEngine) -> None:
+    before = set(sphinx.worker_pids)
+
+    def kill_workers() -> None:
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Timer(0.2, kill_workers)
+    killer.start()
+    assert text_of(sphinx, AudioRequest(recording(WINDOW))) == WINDOW
+    killer.join()
+    assert text_of(sphinx, AudioRequest(recording(NUMBERS))) == NUMBERS
+    assert not before & set(sphinx.worker_pids)
+    assert len(sphinx.worker_pids) == 2
+
+
+def test_closing_ends_the_workers_and_whoever_waits_for_them() -> None:
+    engine = PocketSphinxEngine(workers=1)
+    engine.wait_until_warm()
+    (pid,) = engine.worker_pids
+    threading.Timer(0.2, engine.close).start()
+    (outcome,) = engine.transcribe([AudioRequest(recording(f"{FOX} {FOX} {FOX}"))])
+    assert isinstance(outcome, EngineError)
+    assert not psutil.pid_exists(pid)
+    engine.close()
+
+
+_PARENT = """
+import sys, time
+from transcriber.engines.pocketsphinx_engine import PocketSphinxEngine
+engine = PocketSphinxEngine(workers=2)
+engine.wait_until_warm()
+print(*engine.worker_pids, flush=True)
+time.sleep(60)
+"""
+
+
+def test_workers_die_with_their_parent_even_when_it_is_killed() -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(psutil.pid_exists, pids))
+
+
+def test_workers_do_not_import_torch(sphinx: PocketSphinxEngine) -> None:
+    for pid in sphinx.worker_pids:
+        assert psutil.Process(pid).memory_info().rss < 200 * 2**20
+
+
+# -- faster-whisper, with random weights: it babbles, always the same --------------------------
+
+
+@pytest.fixture(scope="module")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_whisper(tmp_path_factory.mktemp("whisper") / "model")
+
+
+@pytest.fixture(scope="module")
+def whisper(whisper_folder: Path) -> RealtimeSTTEngine:
+    engines = create_engines(
+        EngineOptions(model=str(whisper_folder), use_main_model_for_realtime=True, device="cpu")
+    )
+    assert engines.realtime is None
+    assert isinstance(engines.final, RealtimeSTTEngine)
+    return engines.final
+
+
+def test_a_model_selects_faster_whisper(whisper: RealtimeSTTEngine) -> None:
+    assert whisper.name == "faster_whisper"
+    assert whisper.max_batch == 16
+
+
+def test_a_batch_across_sessions_yields_the_texts_of_its_requests(
+    whisper: RealtimeSTTEngine,
+) -> None:
+    requests = [AudioRequest(recording(text), "en") for text in (FOX, WINDOW, NUMBERS)]
+    alone = [text_of(whisper, request) for request in requests]
+    together = whisper.transcribe(requests)
+    assert [outcome.text for outcome in together if isinstance(outcome, Transcript)] == alone
+
+
+def test_long_recordings_and_word_timestamps_go_the_usual_way(whisper: RealtimeSTTEngine) -> None:
+    short = AudioRequest(recording(NUMBERS), "en")
+    requests = [
+        AudioRequest(np.tile(recording(FOX), 12), "en"),
+        short,
+        short._replace(word_timestamps=True),
+    ]
+    assert requests[0].audio.size > 30 * 16_000
+    long, plain, words = whisper.transcribe(requests)
+    assert isinstance(long, Transcript)
+    assert isinstance(plain, Transcript)
+    assert plain.text == text_of(whisper, short)
+    assert isinstance(words, Transcript)
+    assert "words" in words.metadata
+
+
+def test_partials_have_a_model_of_their_own(whisper_folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.symlink_to(whisper_folder)
+    final, realtime = create_engines(
+        EngineOptions(model=str(whisper_folder), realtime_model=str(other), device="cpu")
+    )
+    assert realtime is not None
+    assert realtime is not final
+    (outcome,) = realtime.transcribe([AudioRequest(recording(NUMBERS), "en", realtime=True)])
+    assert isinstance(outcome, Transcript)
+
+
+def test_weights_that_cannot_be_had_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    options = EngineOptions(model="tiny", download_root=str(tmp_path), device="cpu")
+    with pytest.raises(EngineError) as failure:
+        create_engines(options)
+    message = str(failure.value)
+    for part in ("'tiny'", "network access", str(tmp_path), "--model PATH", "pocketsphinx"):
+        assert part in message
+
+
+def test_a_folder_without_a_model_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="cannot load model"):
+        create_engines(EngineOptions(model=str(tmp_path), device="cpu"))
+
+
+def test_an_unknown_engine_is_answered_with_those_there_are() -> None:
+    with pytest.raises(EngineError, match=r"--engine nope.*pocketsphinx.*faster_whisper"):
+        create_engines(EngineOptions(engine="nope"))
+
+
+def test_an_engine_whose_package_is_missing_is_explained() -> None:
+    with pytest.raises(EngineError, match=r"openai_whisper.*pip install"):
+        create_engines(EngineOptions(engine="openai_whisper", model="tiny"))
+
+
+def test_without_a_gpu_the_device_is_the_cpu() -> None:
+    import ctranslate2
+
+    expected = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    assert choose_device("") == choose_device("cuda") == expected
+    assert choose_device("cpu") == "cpu"
+
+
+def test_the_null_engine_counts_samples() -> None:
+    engine = create_engines(EngineOptions(engine="null")).final
+    assert engine.name == "null"
+    outcomes = engine.transcribe([AudioRequest(np.zeros(5, dtype=np.float32))])
+    assert outcomes == [Transcript("5 samples")]
+    engine.close()
