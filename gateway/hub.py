@@ -276,15 +276,17 @@ class Hub:
             case _:
                 raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
 
-    def _session_at(self, key: bytes, instance: str) -> Session | None:
-        """The session, if that instance is the one that serves it now."""
+    def _session_at(self, key: bytes, instance: str, epoch: int) -> Session | None:
+        """The session, if that is the instance, and the placement, that serves it now."""
         session = self.sessions.get(key)
-        if session is None or session.transcriber != instance or session.is_rejected():
+        if session is None or session.is_rejected():
+            return None
+        if session.transcriber != instance or session.epoch != epoch:
             return None
         return session
 
     def _on_ack(self, instance: str, ack: ev.Ack) -> None:
-        session = self._session_at(ack.session, instance)
+        session = self._session_at(ack.session, instance, ack.epoch)
         if session is None or session.link is not Link.OPEN:
             return
         self.metrics.gaps.inc(len(ack.gaps))
@@ -297,7 +299,7 @@ class Hub:
             self._progress(session)
 
     def _on_event(self, event: ev.RecorderEvent, extra: Parts) -> None:
-        session = self._session_at(event.session, event.instance)
+        session = self._session_at(event.session, event.instance, event.epoch)
         if session is None:
             return
         if event.type == "realtime":
@@ -309,7 +311,7 @@ class Hub:
                 session.deliver(Notice(event.type))
 
     def _on_sentence(self, sentence: ev.Sentence) -> None:
-        session = self._session_at(sentence.session, sentence.instance)
+        session = self._session_at(sentence.session, sentence.instance, sentence.epoch)
         if session is None:
             return
         if not session.sentence(sentence.text, sentence.end_sample):
@@ -323,7 +325,7 @@ class Hub:
         self._retained_bytes -= retained - session.window.retained_bytes
 
     def _on_drained(self, drained: ev.Drained) -> None:
-        session = self._session_at(drained.session, drained.instance)
+        session = self._session_at(drained.session, drained.instance, drained.epoch)
         if session is not None and session.finishing:
             session.drained = True
             self._end_if_done(session)

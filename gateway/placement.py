@@ -49,6 +49,7 @@ class Placement:
         self._on_open = on_open
         self._channels: dict[str, CommandChannel] = {}
         self._asked_s: dict[bytes, float] = {}
+        self._epoch = 0
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
@@ -97,6 +98,8 @@ class Placement:
             return
         session.transcriber = transcriber.hello.instance
         session.link = Link.OPENING
+        self._epoch += 1
+        session.epoch = self._epoch
         self._send_open(session)
 
     def remove(self, session: Session) -> None:
@@ -114,7 +117,7 @@ class Placement:
                 self._send_open(session)
         self._retry_waiting()
         for transcriber in self.registry.all():
-            ping = ev.Ping(self._gateway_id, list(transcriber.assigned))
+            ping = ev.Ping(self._gateway_id, list(transcriber.assigned), self._epoch)
             self._channels[transcriber.hello.instance].send(ping)
         self._metrics.transcribers.set(len(self.registry))
 
@@ -134,21 +137,21 @@ class Placement:
                 parameters=session.parameters,
                 tolerated=self._policy.limit,
                 failures=session.failures_before_replay,
+                epoch=session.epoch,
             )
         )
 
     def _on_opened(self, opened: ev.Opened) -> None:
         session = self._sessions.get(opened.session)
-        if (
-            session is None
-            or session.transcriber != opened.instance
-            or session.link is not Link.OPENING
-        ):
+        if session is None or session.transcriber != opened.instance:
             return
         if opened.error:
-            log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
-            self._leave(session)
-            session.link, session.transcriber = Link.WAITING, None
+            if opened.epoch >= session.epoch:
+                log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
+                self._leave(session)
+                session.link, session.transcriber = Link.WAITING, None
+            return
+        if session.link is not Link.OPENING or opened.epoch != session.epoch:
             return
         transcriber = self.registry.get(opened.instance)
         assert transcriber is not None
@@ -157,7 +160,7 @@ class Placement:
         session.headers = ev.FrameHeaders(
             self._gateway_id, session.id, transcriber.hello.audio_endpoint, self._policy.bits
         )
-        replayed = session.window.reopen()
+        replayed, session.to_replay = session.to_replay, 0
         if session.was_open:
             session.replays += 1
             self._metrics.replays.inc()
@@ -191,6 +194,8 @@ class Placement:
             self.assign(session)
 
     def _leave(self, session: Session) -> None:
+        # From here on nothing may be given up that the next recorder has to be sent.
+        session.to_replay += session.window.reopen()
         self._asked_s.pop(session.id, None)
         session.headers = None
         channel = self._channels.get(session.transcriber or "")

@@ -63,7 +63,9 @@ class Session:
         deliver: called with each event for the client.
 
     Attributes:
+        epoch: number of its latest placement; results of earlier ones do not count.
         headers: packs the headers of its frames while it has a recorder to send them to.
+        to_replay: frames that its next recorder will be sent again.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
 
@@ -91,6 +93,7 @@ class Session:
         )
         self.link = Link.WAITING
         self.transcriber: str | None = None
+        self.epoch = 0
         self.headers: FrameHeaders | None = None
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
@@ -98,6 +101,7 @@ class Session:
         self.was_open = False
         self.rejected: str | None = None
         self.replays = 0
+        self.to_replay = 0
         self.retention_exceeded = False
         self.counts = [0] * len(Code)
         self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)

@@ -259,9 +259,7 @@ class Sessions:
                 )
             case re.Realtime():
                 results.send(
-                    ev.RecorderEvent(
-                        instance, key, "realtime", event.at_sample, event.text, epoch
-                    ),
+                    ev.RecorderEvent(instance, key, "realtime", event.at_sample, event.text, epoch),
                     may_shed=True,
                 )
             case re.TranscriptionStart():
