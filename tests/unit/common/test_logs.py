@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from common.logs import INTEGRITY_LOGGER, JsonFormatter, LogBudget, TextFormatter, clock, configure
+from common.settings import StageSettings
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def record(message: str, name: str = "gateway.hub", **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord(name, logging.WARNING, "", 0, message, (), None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_a_text_line_has_time_level_and_message() -> None:
+    line = TextFormatter().format(record("something"))
+    assert re.fullmatch(r"\[\d\d:\d\d:\d\d\.\d{3}\] WARNING something", line)
+
+
+def test_integrity_lines_keep_the_documents_layout() -> None:
+    text = (
+        "  [21:04:40.123] [FAIL] Data integrity check failed!\n    Length: expected 1, got 2 (FAIL)"
+    )
+    assert TextFormatter().format(record(text, INTEGRITY_LOGGER)) == text
+
+
+def test_a_json_line_carries_the_facts() -> None:
+    facts = {"expected_length": 4096, "peer": "1.2.3.4:5", "odd": b"\xff"}
+    line = JsonFormatter("gateway").format(record(" [FAIL] grüße \n x ", facts=facts))
+    entry = json.loads(line)
+    assert "\n" not in line
+    assert entry["level"] == "warning"
+    assert entry["stage"] == "gateway"
+    assert entry["logger"] == "gateway.hub"
+    assert entry["message"] == "[FAIL] grüße \n x"
+    assert entry["expected_length"] == 4096
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", entry["time"])
+
+
+def test_an_exception_is_shown_in_both_forms() -> None:
+    made = record("failed")
+    try:
+        raise ValueError("the reason")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    assert "ValueError: the reason" in TextFormatter().format(made)
+    assert "ValueError: the reason" in json.loads(JsonFormatter("x").format(made))["exception"]
+
+
+def test_the_clock_has_milliseconds() -> None:
+    assert re.fullmatch(r"\d\d:\d\d:59\.891", clock(1_640_995_199.8919))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", clock())
+
+
+@pytest.mark.usefixtures("own_logging")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_lines_go_to_standard_output(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("verifier", StageSettings(log_format=log_format))
+    logging.getLogger("anything").info("hello")
+    logging.getLogger("anything").debug("not shown")
+    logging.getLogger("websockets").warning("noise")
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 1
+    assert "hello" in out
+    assert out.startswith("{" if log_format == "json" else "[")
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_debug_shows_more(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("verifier", StageSettings(debug=True))
+    logging.getLogger("anything").debug("details")
+    assert "details" in capsys.readouterr().out
+
+
+def test_a_budget_allows_a_burst_then_a_rate() -> None:
+    budget = LogBudget(burst=3, per_second=2.0)
+    assert [budget.allow(10.0) for _ in range(5)] == [True, True, True, False, False]
+    assert budget.take_suppressed() == 2
+    assert budget.take_suppressed() == 0
+    assert [budget.allow(10.5), budget.allow(10.5)] == [True, False]
+
+
+def test_a_budget_saves_no_more_than_its_burst() -> None:
+    budget = LogBudget(burst=2, per_second=1.0)
+    budget.allow(0.0)
+    assert [budget.allow(1e6) for _ in range(3)] == [True, True, False]
