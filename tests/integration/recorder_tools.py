@@ -1,16 +1,11 @@
-"""Speech to feed recorders with, and an engine that tells exactly what it was given."""
+"""A client of real recorders, and an engine that tells exactly what it was given."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import subprocess
-import tempfile
 import threading
 import time
-import wave
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -30,24 +25,6 @@ from transcriber.recorder_options import RecorderOptions
 from transcriber.scheduler import Scheduler
 
 E = TypeVar("E", bound=RecorderEvent)
-
-SECOND = 32_000
-"""Bytes of a second of int16 audio at 16 kHz."""
-
-
-@functools.cache
-def spoken(text: str) -> bytes:
-    """Synthesized speech, int16 PCM at 16 kHz."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "speech.wav")
-        subprocess.run(["flite", "-voice", "kal16", "-t", text, "-o", path], check=True)
-        with wave.open(str(path)) as file:
-            return bytes(file.readframes(file.getnframes()))
-
-
-def silence(duration_s: float) -> bytes:
-    """Digital silence."""
-    return bytes(2 * round(duration_s * 16_000))
 
 
 def with_noise(pcm: bytes, level: float, seed: int = 1) -> bytes:

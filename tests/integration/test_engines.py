@@ -15,20 +15,19 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.integration.recorder_tools import silence, spoken
-from tests.whisper_model import build_tiny_whisper
+from tests.speech import SENTENCES, load, silence
 from transcriber.engines import EngineError, EngineOptions, create_engines
 from transcriber.engines.base import AudioRequest, FloatAudio, Transcript
 from transcriber.engines.pocketsphinx_engine import PocketSphinxEngine
 from transcriber.engines.realtimestt_engine import RealtimeSTTEngine, choose_device
 
-FOX = "the quick brown fox jumps over the lazy dog"
-WINDOW = "please open the window and close the door"
-NUMBERS = "seven eight nine ten"
+BRIDGE = "bridge"
+MOUNTAINS = "mountains"
+NUMBERS = "numbers"
 
 
 def recording(text: str) -> FloatAudio:
-    pcm = silence(0.3) + spoken(text) + silence(0.3)
+    pcm = silence(0.3) + load(text) + silence(0.3)
     return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
@@ -47,13 +46,13 @@ def sphinx() -> Iterator[PocketSphinxEngine]:
 
 
 def test_pocketsphinx_understands_words(sphinx: PocketSphinxEngine) -> None:
-    assert text_of(sphinx, AudioRequest(recording(WINDOW))) == WINDOW
+    assert text_of(sphinx, AudioRequest(recording(MOUNTAINS))) == SENTENCES[MOUNTAINS].recognised
 
 
 def test_a_text_does_not_depend_on_what_was_decoded_before() -> None:
     engine = PocketSphinxEngine(workers=1)
     try:
-        requests = [AudioRequest(recording(text)) for text in (NUMBERS, WINDOW)]
+        requests = [AudioRequest(recording(text)) for text in (NUMBERS, MOUNTAINS)]
         first = [text_of(engine, request) for request in requests]
         again = [text_of(engine, request) for request in reversed(requests)]
         assert again == first[::-1]
@@ -76,9 +75,9 @@ def test_a_killed_worker_is_replaced_and_its_request_repeated(sphinx: PocketSphi
 
     killer = threading.Timer(0.2, kill_workers)
     killer.start()
-    assert text_of(sphinx, AudioRequest(recording(WINDOW))) == WINDOW
+    assert text_of(sphinx, AudioRequest(recording(MOUNTAINS))) == SENTENCES[MOUNTAINS].recognised
     killer.join()
-    assert text_of(sphinx, AudioRequest(recording(NUMBERS))) == NUMBERS
+    assert text_of(sphinx, AudioRequest(recording(NUMBERS))) == SENTENCES[NUMBERS].recognised
     assert not before & set(sphinx.worker_pids)
     assert len(sphinx.worker_pids) == 2
 
@@ -88,7 +87,7 @@ def test_closing_ends_the_workers_and_whoever_waits_for_them() -> None:
     engine.wait_until_warm()
     (pid,) = engine.worker_pids
     threading.Timer(0.2, engine.close).start()
-    (outcome,) = engine.transcribe([AudioRequest(recording(f"{FOX} {FOX} {FOX}"))])
+    (outcome,) = engine.transcribe([AudioRequest(np.tile(recording(BRIDGE), 3))])
     assert isinstance(outcome, EngineError)
     assert not psutil.pid_exists(pid)
     engine.close()
@@ -128,14 +127,9 @@ def test_workers_do_not_import_torch(sphinx: PocketSphinxEngine) -> None:
 
 
 @pytest.fixture(scope="module")
-def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_whisper(tmp_path_factory.mktemp("whisper") / "model")
-
-
-@pytest.fixture(scope="module")
-def whisper(whisper_folder: Path) -> RealtimeSTTEngine:
+def whisper(tiny_whisper: Path) -> RealtimeSTTEngine:
     engines = create_engines(
-        EngineOptions(model=str(whisper_folder), use_main_model_for_realtime=True, device="cpu")
+        EngineOptions(model=str(tiny_whisper), use_main_model_for_realtime=True, device="cpu")
     )
     assert engines.realtime is None
     assert isinstance(engines.final, RealtimeSTTEngine)
@@ -150,7 +144,7 @@ def test_a_model_selects_faster_whisper(whisper: RealtimeSTTEngine) -> None:
 def test_a_batch_across_sessions_yields_the_texts_of_its_requests(
     whisper: RealtimeSTTEngine,
 ) -> None:
-    requests = [AudioRequest(recording(text), "en") for text in (FOX, WINDOW, NUMBERS)]
+    requests = [AudioRequest(recording(text), "en") for text in (BRIDGE, MOUNTAINS, NUMBERS)]
     alone = [text_of(whisper, request) for request in requests]
     together = whisper.transcribe(requests)
     assert [outcome.text for outcome in together if isinstance(outcome, Transcript)] == alone
@@ -159,7 +153,7 @@ def test_a_batch_across_sessions_yields_the_texts_of_its_requests(
 def test_long_recordings_and_word_timestamps_go_the_usual_way(whisper: RealtimeSTTEngine) -> None:
     short = AudioRequest(recording(NUMBERS), "en")
     requests = [
-        AudioRequest(np.tile(recording(FOX), 12), "en"),
+        AudioRequest(np.tile(recording(BRIDGE), 12), "en"),
         short,
         short._replace(word_timestamps=True),
     ]
@@ -172,11 +166,11 @@ def test_long_recordings_and_word_timestamps_go_the_usual_way(whisper: RealtimeS
     assert "words" in words.metadata
 
 
-def test_partials_have_a_model_of_their_own(whisper_folder: Path, tmp_path: Path) -> None:
+def test_partials_have_a_model_of_their_own(tiny_whisper: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    other.symlink_to(whisper_folder)
+    other.symlink_to(tiny_whisper)
     final, realtime = create_engines(
-        EngineOptions(model=str(whisper_folder), realtime_model=str(other), device="cpu")
+        EngineOptions(model=str(tiny_whisper), realtime_model=str(other), device="cpu")
     )
     assert realtime is not None
     assert realtime is not final

@@ -11,14 +11,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import CommandError
-from tests.integration.recorder_tools import (
-    Client,
-    HashEngine,
-    silence,
-    spoken,
-    stream,
-    with_noise,
-)
+from tests.integration.recorder_tools import Client, HashEngine, stream, with_noise
+from tests.speech import load, silence
 from transcriber.engines import EngineOptions, create_engines
 from transcriber.recorder import RecorderSession, preload
 from transcriber.recorder_commands import InvalidValueError, Value
@@ -35,10 +29,10 @@ from transcriber.recorder_events import (
 from transcriber.recorder_options import RecorderOptions
 from transcriber.scheduler import Scheduler
 
-FOX = "the quick brown fox jumps over the lazy dog"
-WINDOW = "please open the window and close the door"
-WEATHER = "the weather is nice today"
-NUMBERS = "seven eight nine ten"
+BRIDGE = "bridge"
+MOUNTAINS = "mountains"
+CITY = "city"
+NUMBERS = "numbers"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,8 +55,8 @@ def scheduler(engine: HashEngine) -> Iterator[Scheduler]:
 @pytest.fixture(scope="module")
 def conversation() -> bytes:
     """Five utterances with short and long pauses, in light noise: 40 s."""
-    pcm = silence(1) + spoken(FOX) + silence(1) + spoken(WINDOW) + silence(0.8) + spoken(WEATHER)
-    pcm += silence(13.3) + spoken(NUMBERS) + silence(0.9) + spoken(FOX) + silence(6.1)
+    pcm = silence(1) + load(BRIDGE) + silence(1) + load(MOUNTAINS) + silence(0.8) + load(CITY)
+    pcm += silence(13.3) + load(NUMBERS) + silence(0.9) + load(BRIDGE) + silence(6.1)
     return with_noise(pcm, level=30)
 
 
@@ -93,7 +87,7 @@ def test_sentences_do_not_depend_on_the_engines_speed(conversation: bytes) -> No
 
 
 def test_live_pace_yields_the_sentences_of_a_fast_replay(scheduler: Scheduler) -> None:
-    pcm = silence(0.3) + spoken(NUMBERS) + silence(0.9) + spoken(NUMBERS)
+    pcm = silence(0.3) + load(NUMBERS) + silence(0.9) + load(NUMBERS)
     fast = stream(scheduler, pcm)
     live = Client(scheduler)
     started = time.monotonic()
@@ -145,18 +139,18 @@ def test_sentences_do_not_overlap_and_events_are_in_order(
 def test_the_early_transcription_is_not_done_twice(
     engine: HashEngine, scheduler: Scheduler
 ) -> None:
-    client = stream(scheduler, silence(1) + spoken(FOX) + silence(1.5))
+    client = stream(scheduler, silence(1) + load(BRIDGE) + silence(1.5))
     assert len(client.sentences) == 1
     assert engine.finals == 1
 
 
 def test_an_early_transcription_that_speech_overtook_is_not_used(scheduler: Scheduler) -> None:
     # A pause of half a second starts an early transcription, and does not end the recording.
-    pcm = silence(1) + spoken(NUMBERS) + silence(0.3) + spoken(WEATHER) + silence(1.5)
+    pcm = silence(1) + load(NUMBERS) + silence(0.3) + load(CITY) + silence(1.5)
     with_early = stream(scheduler, pcm)
     without = stream(scheduler, pcm, RecorderOptions(early_transcription_on_silence=0))
     assert len(with_early.sentences) == len(without.sentences) == 1
-    first_only = stream(scheduler, silence(1) + spoken(NUMBERS) + silence(1.5))
+    first_only = stream(scheduler, silence(1) + load(NUMBERS) + silence(1.5))
     assert with_early.texts != first_only.texts
     assert with_early.sentences[0].end_sample == without.sentences[0].end_sample
 
@@ -166,8 +160,8 @@ def test_two_recorders_at_once_hear_only_their_own_words() -> None:
     try:
         first, second = Client(scheduler, name="first"), Client(scheduler, name="second")
         for client, pcm in (
-            (first, silence(0.5) + spoken(FOX) + silence(1) + spoken(WEATHER)),
-            (second, silence(0.7) + spoken(WINDOW) + silence(1) + spoken(NUMBERS)),
+            (first, silence(0.5) + load(BRIDGE) + silence(1) + load(CITY)),
+            (second, silence(0.7) + load(MOUNTAINS) + silence(1) + load(NUMBERS)),
         ):
             client.feed(pcm)
         first.finish()
@@ -175,10 +169,13 @@ def test_two_recorders_at_once_hear_only_their_own_words() -> None:
     finally:
         scheduler.close()
     assert first.texts == [
-        "The quick brown fox jumped over the lazy dog.",
-        "The weather is nice today.",
+        "The new bridge was opened in september.",
+        "My brother works in the city.",
     ]
-    assert second.texts == ["Please open the window and close the door.", "Seven eight nine ten."]
+    assert second.texts == [
+        "Snow covered the mountains last winter.",
+        "One two three four five six seven.",
+    ]
 
 
 @pytest.mark.parametrize("pcm", [b"", silence(0.01), silence(3)], ids=["none", "part", "silence"])
@@ -191,7 +188,7 @@ def test_a_stream_without_speech_drains(scheduler: Scheduler, pcm: bytes) -> Non
 def test_a_stream_that_ends_in_the_middle_of_speech_is_transcribed_to_its_end(
     scheduler: Scheduler,
 ) -> None:
-    pcm = silence(1) + spoken(FOX)
+    pcm = silence(1) + load(BRIDGE)
     client = stream(scheduler, pcm)
     assert len(client.sentences) == 1
     heard = client.of(TranscriptionStart)[0].pcm16
@@ -212,7 +209,7 @@ def test_half_a_sample_is_refused(scheduler: Scheduler) -> None:
 
 
 def test_endless_speech_is_cut(scheduler: Scheduler) -> None:
-    pcm = silence(1) + spoken(f"{FOX} and {FOX} and {FOX}")
+    pcm = silence(1) + 3 * load(BRIDGE)
     client = stream(scheduler, pcm, RecorderOptions(max_recording_s=4))
     assert len(client.sentences) >= 2
     first = client.sentences[0]
@@ -234,7 +231,7 @@ def test_silence_is_committed_while_nobody_speaks(scheduler: Scheduler) -> None:
 
 
 def test_a_failed_transcription_is_tried_again(engine: HashEngine, scheduler: Scheduler) -> None:
-    pcm = silence(1) + spoken(FOX) + silence(1.5)
+    pcm = silence(1) + load(BRIDGE) + silence(1.5)
     engine.failures = 2
     client = stream(scheduler, pcm)
     assert client.texts[0] != ""
@@ -246,9 +243,9 @@ def test_a_transcription_that_always_fails_is_reported_and_the_next_one_works(
 ) -> None:
     client = Client(scheduler)
     engine.failures = 4  # the early one, and three more
-    client.feed(silence(1) + spoken(FOX) + silence(1.5))
+    client.feed(silence(1) + load(BRIDGE) + silence(1.5))
     client.wait_for(Sentence)
-    client.feed(spoken(WINDOW))
+    client.feed(load(MOUNTAINS))
     client.finish()
     assert [sentence.error for sentence in client.sentences] == [
         "RuntimeError: the engine stumbled",
@@ -263,7 +260,7 @@ def test_a_recorder_whose_texts_lag_asks_to_be_fed_later(
 ) -> None:
     client = Client(scheduler)
     engine.gate.clear()
-    sentence = spoken(NUMBERS) + silence(1)
+    sentence = load(NUMBERS) + silence(1)
     for _ in range(3):
         client.session.feed(sentence)
     deadline = time.monotonic() + 30
@@ -302,12 +299,12 @@ def feed_half(client: Client, pcm: bytes) -> bytes:
 
 def test_abort_throws_the_recording_away_and_goes_on(scheduler: Scheduler) -> None:
     client = Client(scheduler)
-    feed_half(client, silence(1) + spoken(FOX) + silence(1))
+    feed_half(client, silence(1) + load(BRIDGE) + silence(1))
     assert client.session.get_parameter("is_recording") is True
     client.session.call_method("abort")
     client.feed(silence(1))
     client.wait_for(Sentence)
-    client.feed(silence(1) + spoken(WINDOW))
+    client.feed(silence(1) + load(MOUNTAINS))
     client.finish()
     assert client.texts[0] == ""
     assert client.sentences[0].error == ""
@@ -318,13 +315,13 @@ def test_abort_throws_the_recording_away_and_goes_on(scheduler: Scheduler) -> No
 def test_abort_drops_texts_that_are_awaited(engine: HashEngine, scheduler: Scheduler) -> None:
     client = Client(scheduler)
     engine.gate.clear()
-    client.feed(silence(1) + spoken(FOX) + silence(1.5))
+    client.feed(silence(1) + load(BRIDGE) + silence(1.5))
     client.wait_for(TranscriptionStart)
     client.session.call_method("abort")
     client.wait_for(Sentence)
     assert client.texts == [""]
     engine.gate.set()
-    client.feed(spoken(WINDOW))
+    client.feed(load(MOUNTAINS))
     client.finish()
     assert len(client.texts) == 2
     assert client.texts[1] != ""
@@ -334,7 +331,7 @@ def test_abort_without_anything_to_abort_is_harmless(scheduler: Scheduler) -> No
     client = Client(scheduler)
     for _ in range(3):
         client.session.call_method("abort")
-    client.feed(silence(1) + spoken(FOX))
+    client.feed(silence(1) + load(BRIDGE))
     client.finish()
     assert len(client.sentences) == 1
     assert client.texts[0] != ""
@@ -342,7 +339,7 @@ def test_abort_without_anything_to_abort_is_harmless(scheduler: Scheduler) -> No
 
 def test_stop_ends_the_recording_at_once(scheduler: Scheduler) -> None:
     client = Client(scheduler, RecorderOptions(min_length_of_recording=0.1))
-    rest = feed_half(client, silence(1) + spoken(FOX) + silence(1))
+    rest = feed_half(client, silence(1) + load(BRIDGE) + silence(1))
     at = client.session.position
     client.session.call_method("stop")
     client.feed(rest)
@@ -355,7 +352,7 @@ def test_clearing_the_queue_keeps_positions(engine: HashEngine, scheduler: Sched
     client = Client(scheduler)
     client.session.feed(silence(40))
     client.session.call_method("clear_audio_queue")
-    client.feed(silence(1) + spoken(FOX) + silence(1.5))
+    client.feed(silence(1) + load(BRIDGE) + silence(1.5))
     client.finish()
     (sentence,) = client.sentences
     assert 40 < sentence.start_sample / 16_000 < 41.5
@@ -367,7 +364,7 @@ def test_other_methods_do_no_harm(scheduler: Scheduler) -> None:
     client.session.call_method("set_microphone", [], {"microphone_on": False})
     for name in ("wakeup", "text", "shutdown", "clear_audio_queue", "stop"):
         client.session.call_method(name)
-    client.feed(silence(1) + spoken(FOX))
+    client.feed(silence(1) + load(BRIDGE))
     client.finish()
     assert len(client.sentences) == 1
     with pytest.raises(CommandError, match="Method feed_audio is not allowed"):
@@ -398,7 +395,7 @@ def test_parameters_are_read_back_as_set(scheduler: Scheduler) -> None:
 
 def test_times_are_those_of_the_day(scheduler: Scheduler) -> None:
     client = Client(scheduler)
-    client.feed(silence(1) + spoken(FOX))
+    client.feed(silence(1) + load(BRIDGE))
     client.finish()
     for name in ("listen_start", "recording_stop_time"):
         value = client.session.get_parameter(name)
@@ -407,7 +404,7 @@ def test_times_are_those_of_the_day(scheduler: Scheduler) -> None:
 
 
 def test_the_last_recording_can_be_read(scheduler: Scheduler) -> None:
-    client = stream(scheduler, silence(1) + spoken(FOX))
+    client = stream(scheduler, silence(1) + load(BRIDGE))
     samples = client.session.get_parameter("last_transcription_bytes")
     assert isinstance(samples, list)
     assert len(samples) == len(client.of(TranscriptionStart)[0].pcm16) // 2
@@ -415,7 +412,7 @@ def test_the_last_recording_can_be_read(scheduler: Scheduler) -> None:
 
 
 def test_a_longer_pause_joins_sentences(scheduler: Scheduler) -> None:
-    pcm = silence(1) + spoken(NUMBERS) + silence(1.2) + spoken(NUMBERS)
+    pcm = silence(1) + load(NUMBERS) + silence(1.2) + load(NUMBERS)
     client = Client(scheduler)
     client.session.set_parameter("post_speech_silence_duration", 2.5)
     client.feed(pcm)
@@ -440,7 +437,7 @@ def test_a_closed_session_leaves_nothing_behind(
     descriptors = open_files()
     clients = [Client(scheduler, name=str(number)) for number in range(8)]
     for client in clients:
-        client.feed(silence(1) + spoken(NUMBERS))
+        client.feed(silence(1) + load(NUMBERS))
     started = time.monotonic()
     for client in clients:
         client.session.close()
@@ -458,7 +455,7 @@ def test_a_session_closes_at_once_while_the_engine_is_busy(
 ) -> None:
     client = Client(scheduler)
     engine.gate.clear()
-    client.feed(silence(1) + spoken(FOX) + silence(1.5))
+    client.feed(silence(1) + load(BRIDGE) + silence(1.5))
     client.wait_for(TranscriptionStart)
     started = time.monotonic()
     client.session.close()
