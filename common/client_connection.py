@@ -119,7 +119,9 @@ async def open_connection(
         StreamError: as :func:`open_websocket` and :func:`failure_of`, or
             :class:`UnexpectedServerError` when no session event comes.
     """
-    connection = await open_websocket(data_url(url, events=events, session=session), timeout_s)
+    connection = await open_websocket(
+        data_url(url, events=events, session=session, sentences=sentences), timeout_s
+    )
     if not events:
         return Opening(connection, None, [])
     early: list[ClientEvent] = []

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
-from tests.clients.tool import tone
 from tests.processes import StageProcess, Stages, free_port
+from tests.speech import SAMPLE_RATE, SENTENCES, load, silence
 
 HERE: Final = Path(__file__).parent
 TOOLS: Final = (
@@ -39,7 +40,7 @@ class System:
         self.port = free_port()
         self._ready = (
             stages.start("verifier"),
-            stages.start("transcriber", "--engine", "null"),
+            stages.start("transcriber", "--engine", "pocketsphinx"),
         )
 
     @property
@@ -83,9 +84,10 @@ def system() -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two seconds of tones: stereo, 24 bits, 44.1 kHz."""
-    samples = np.frombuffer(b"".join(tone(number) for number in range(22)), "<i2") / 32768
-    path = tmp_path_factory.mktemp("audio") / "tones.wav"
+    """A spoken sentence: stereo, 24 bits, 44.1 kHz."""
+    audio = load("book") + silence(0.5)
+    samples = soxr.resample(np.frombuffer(audio, "<i2") / 32768, SAMPLE_RATE, 44_100)
+    path = tmp_path_factory.mktemp("audio") / "book.wav"
     soundfile.write(path, np.stack([samples, samples], axis=1), 44_100, subtype="PCM_24")
     return str(path)
 
@@ -120,6 +122,7 @@ class TestWorkflowOfAStrictServer:
             system.run("simple_python_client.py", "--file", recording, "--fast", cwd=tmp_path)
         )
         assert "frames were verified" in output
+        assert SENTENCES["book"].recognised in output.lower()
         assert "[OK] Data integrity verified (length: 4096, checksum: " in system.log
 
     def test_corruption_is_detected(self, system: System) -> None:
