@@ -19,6 +19,7 @@ INTEGRITY_LOGGER: Final = "integrity"
 """Lines of this logger have the integrity document's own layout and time stamps."""
 
 
+MAX_TEMPLATES: Final = 1_000
 LOCAL: Final = datetime.now(UTC).astimezone().tzinfo
 
 
@@ -63,9 +64,42 @@ def clock(time_s: float | None = None) -> str:
     return moment.strftime("%H:%M:%S.%f")[:-3]
 
 
+class FloodFilter(logging.Filter):
+    """Bounds the lines of each kind, so that no peer can fill a disk with what it provokes.
+
+    Lines of one message template share a budget; how many were left out is said with the next
+    that passes. The integrity logger, which has budgets per client, is not filtered.
+    """
+
+    def __init__(self, burst: int = 100, per_second: float = 20.0) -> None:
+        super().__init__()
+        self._burst = burst
+        self._per_second = per_second
+        self._budgets: dict[tuple[str, str], LogBudget] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is printed."""
+        if record.name == INTEGRITY_LOGGER:
+            return True
+        key = (record.name, str(record.msg)[:80])
+        budget = self._budgets.get(key)
+        if budget is None:
+            if len(self._budgets) >= MAX_TEMPLATES:
+                self._budgets.clear()
+            budget = self._budgets[key] = LogBudget(self._burst, self._per_second)
+        if not budget.allow(record.created):
+            return False
+        suppressed = budget.take_suppressed()
+        if suppressed:
+            record.msg = f"{record.getMessage()} ({suppressed} more lines like this were left out)"
+            record.args = None
+        return True
+
+
 def configure(stage: str, settings: StageSettings) -> None:
     """Send all log lines of this process to standard output in the form that was asked for."""
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(FloodFilter())
     handler.setFormatter(JsonFormatter(stage) if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(
         handlers=[handler], level=logging.DEBUG if settings.debug else logging.INFO, force=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -14,6 +15,31 @@ from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
 
 log = logging.getLogger(__name__)
+
+
+class ConnectionLimit:
+    """Bounds how many connections one port has at once, whatever they are for.
+
+    Args:
+        most: connections; more than sessions, since observers and probes come beside them.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now = 0
+
+    async def serve(
+        self, websocket: ServerConnection, handle: Callable[[ServerConnection], Awaitable[None]]
+    ) -> None:
+        """Handle a connection, or close it with 1013 when there are too many."""
+        if self._now >= self._most:
+            await websocket.close(CloseCode.TRY_AGAIN_LATER, "too many connections; try later")
+            return
+        self._now += 1
+        try:
+            await handle(websocket)
+        finally:
+            self._now -= 1
 
 
 def peer_of(websocket: ServerConnection) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -18,6 +18,7 @@ from common.links import Links
 from common.settings import GatewaySettings, check_range
 from common.telemetry import Telemetry
 from gateway.control_line import ControlLine
+from gateway.connection import ConnectionLimit
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.hub import Hub
@@ -27,11 +28,13 @@ from gateway.web_files import respond
 
 log = logging.getLogger(__name__)
 
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
 EXPIRY_INTERVAL_S = 0.1
+SPARE_CONNECTIONS = 64
 HARD_LIMIT_FACTOR = 4
 """Messages over the limit times this end the connection (1009) without being read whole."""
 MAX_CONTROL_BYTES = 64 * 1024
-HEADROOM_CONNECTIONS = 64
 
 
 async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
@@ -83,7 +86,10 @@ def _check(settings: GatewaySettings) -> None:
 async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Server:
     try:
         return await serve(
-            port.serve, settings.host, settings.control_port, max_size=MAX_CONTROL_BYTES
+            _limited(settings, port.serve),
+            settings.host,
+            settings.control_port,
+            max_size=MAX_CONTROL_BYTES,
         )
     except OSError as error:
         raise _port_error("control", settings.host, settings.control_port, error) from None
@@ -92,7 +98,7 @@ async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Serve
 async def _listen_data(settings: GatewaySettings, port: DataPort) -> Server:
     try:
         return await serve(
-            port.serve,
+            _limited(settings, port.serve),
             settings.host,
             settings.data_port,
             process_request=_web_page,
@@ -101,6 +107,12 @@ async def _listen_data(settings: GatewaySettings, port: DataPort) -> Server:
         )
     except OSError as error:
         raise _port_error("data", settings.host, settings.data_port, error) from None
+
+
+def _limited(settings: GatewaySettings, handle: Handler) -> Handler:
+    """Bound a port's connections: a session's own, one observer or probe each, and some more."""
+    limit = ConnectionLimit(2 * settings.max_sessions + SPARE_CONNECTIONS)
+    return lambda websocket: limit.serve(websocket, handle)
 
 
 def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsError:

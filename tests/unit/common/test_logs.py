@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.logs import INTEGRITY_LOGGER, JsonFormatter, LogBudget, TextFormatter, clock, configure
+from common.logs import (
+    INTEGRITY_LOGGER,
+    FloodFilter,
+    JsonFormatter,
+    LogBudget,
+    TextFormatter,
+    clock,
+    configure,
+)
 from common.settings import StageSettings
 
 
@@ -99,3 +107,32 @@ def test_a_budget_saves_no_more_than_its_burst() -> None:
     budget = LogBudget(burst=2, per_second=1.0)
     budget.allow(0.0)
     assert [budget.allow(1e6) for _ in range(3)] == [True, True, False]
+
+
+def line_at(now_s: float, text: str, name: str = "gateway") -> logging.LogRecord:
+    made = record(text, name)
+    made.created = now_s
+    return made
+
+
+def test_flood_of_one_kind_of_line_is_bounded_and_owned_up_to() -> None:
+    flood = FloodFilter(burst=3, per_second=1.0)
+    passed = [flood.filter(line_at(0.0, "client %s connected")) for _ in range(10)]
+    assert passed.count(True) == 3
+    later = line_at(5.0, "client %s connected")
+    later.args = ("x",)
+    assert flood.filter(later)
+    assert later.getMessage() == "client x connected (7 more lines like this were left out)"
+
+
+def test_another_kind_of_line_has_a_budget_of_its_own() -> None:
+    flood = FloodFilter(burst=1, per_second=0.1)
+    assert flood.filter(line_at(0.0, "one"))
+    assert not flood.filter(line_at(0.0, "one"))
+    assert flood.filter(line_at(0.0, "two"))
+
+
+def test_integrity_lines_are_not_filtered() -> None:
+    flood = FloodFilter(burst=1, per_second=0.1)
+    lines = [flood.filter(line_at(0.0, "x", INTEGRITY_LOGGER)) for _ in range(9)]
+    assert all(lines)
