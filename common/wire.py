@@ -92,7 +92,10 @@ def parse_message(message: bytes | memoryview) -> ParsedFrame:
         )
     start = LENGTH_PREFIX.size + length
     metadata = parse_metadata(view[LENGTH_PREFIX.size : start])
-    return ParsedFrame(metadata, _usable_sample_rate(metadata.sample_rate), view[start:])
+    rate = metadata.sample_rate
+    if rate is None or not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ or rate % 1:
+        raise _unusable_sample_rate(rate)
+    return ParsedFrame(metadata, int(rate), view[start:])
 
 
 def parse_metadata(raw: bytes | memoryview) -> Metadata:
@@ -123,16 +126,16 @@ def parse_metadata(raw: bytes | memoryview) -> Metadata:
         ) from None
 
 
-def _usable_sample_rate(rate: float | None) -> int:
+def _unusable_sample_rate(rate: float | None) -> MalformedFrameError:
     if rate is None:
-        raise MalformedFrameError(MalformedReason.MISSING_SAMPLE_RATE, "metadata has no sampleRate")
-    if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ or not rate.is_integer():
-        raise MalformedFrameError(
-            MalformedReason.ABSURD_SAMPLE_RATE,
-            f"sampleRate {rate:g} is not a whole number of Hz from "
-            f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
+        return MalformedFrameError(
+            MalformedReason.MISSING_SAMPLE_RATE, "metadata has no sampleRate"
         )
-    return int(rate)
+    return MalformedFrameError(
+        MalformedReason.ABSURD_SAMPLE_RATE,
+        f"sampleRate {rate:g} is not a whole number of Hz from "
+        f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
+    )
 
 
 def metadata_text(message: bytes | memoryview, limit: int = 300) -> str:
