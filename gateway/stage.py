@@ -17,8 +17,8 @@ from common.lifecycle import Lifecycle
 from common.links import Links
 from common.settings import GatewaySettings, check_range
 from common.telemetry import Telemetry
-from gateway.control_line import ControlLine
 from gateway.connection import ConnectionLimit
+from gateway.control_line import ControlLine
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.hub import Hub
