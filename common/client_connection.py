@@ -166,6 +166,8 @@ def failure_of(
     final = last_error if last_error and last_error.action == "disconnect" else None
     if final and final.error == "data_corruption":
         return RejectedError(final.message, failures)
+    if code == CloseCode.POLICY_VIOLATION and reason.startswith("Connection rejected"):
+        return RejectedError(reason, failures)
     if code == CloseCode.TRY_AGAIN_LATER:
         return ServerBusyError(final.message if final else reason, BUSY_RETRY_S)
     if final:

@@ -122,7 +122,7 @@ async def _run(options: argparse.Namespace) -> int:
         with AudioFile(options.file):
             pass  # a wrong file name should not first connect
     key = options.key_file.read_bytes().strip() if options.key_file else b""
-    settings = dict(_setting(text) for text in options.set)
+    settings = dict(recorder_setting(text) for text in options.set)
     view = _view(options)
     stream = connect(
         options.url,
@@ -233,7 +233,12 @@ def _view(options: argparse.Namespace) -> View:
     return LiveView()
 
 
-def _setting(text: str) -> tuple[str, Parameter]:
+def recorder_setting(text: str) -> tuple[str, Parameter]:
+    """Name and value of ``NAME=VALUE``; the value is JSON, or a string as it stands.
+
+    Raises:
+        ValueError: there is no ``=``.
+    """
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"--set expects NAME=VALUE, got {text!r}")

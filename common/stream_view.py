@@ -188,6 +188,7 @@ class LiveView:
         self._strip: deque[str] = deque(maxlen=max(20, self._console.width - 2))
         self._partial = ""
         self._latency_ms = 0.0
+        self._closed = False
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=10)
 
     def attach(self, stream: Stream) -> None:
@@ -213,6 +214,7 @@ class LiveView:
 
     def close(self) -> None:
         """Leave the last state on the screen."""
+        self._closed = True
         self._live.stop()
 
     def report(self, report: Report | None) -> None:
@@ -235,6 +237,6 @@ class LiveView:
         ):
             counts.append(f"{name} {count}  ", style=COLOURS[name] if count else "dim")
         counts.append(f"of {stream.frames} frames  {self._latency_ms:.1f} ms", style="dim")
-        if not stream.connected:
+        if not stream.connected and not self._closed:
             counts.append("  not connected", style="bold red")
         return Group(strip, counts, Text(self._partial or " ", style="italic dim"))
