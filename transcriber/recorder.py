@@ -26,10 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transcriber import recorder_commands
+from common.envelope import Parameter
+from common.parameters import (
+    TIMES,
+    InvalidValueError,
+    checked_call,
+    checked_value,
+    readable_name,
+)
 from transcriber.display_text import display_text
 from transcriber.pcm import int16_samples
-from transcriber.recorder_commands import InvalidValueError, Value
 from transcriber.recorder_events import (
     BacklogCleared,
     Drained,
@@ -158,22 +164,22 @@ class RecorderSession:
 
     # -- control -------------------------------------------------------------------------------
 
-    def set_parameter(self, name: str, value: Value) -> None:
+    def set_parameter(self, name: str, value: Parameter) -> None:
         """Set one of the parameters that RealtimeSTT's ``stt-server`` allows, at once.
 
         Raises:
             CommandError: unknown or read-only name, wrong type or range.
         """
-        recorder_commands.check_parameter(name, value)
+        value = checked_value(name, value)
         if name == "use_wake_words" and value and not hasattr(self._recorder, "wakeword_backend"):
             raise InvalidValueError(
                 "Parameter use_wake_words must be false: the server runs without wake words"
             )
-        if name in recorder_commands.TIMES and isinstance(value, int | float) and value:
+        if name in TIMES and isinstance(value, float) and value:
             value = value - self._day_offset_s
-        setattr(self._recorder, name, "" if name == "language" and value is None else value)
+        setattr(self._recorder, name, value)
 
-    def get_parameter(self, name: str) -> Value:
+    def get_parameter(self, name: str) -> Parameter:
         """Read one of these parameters.
 
         ``last_transcription_bytes`` is the list of the int16 samples.
@@ -181,20 +187,23 @@ class RecorderSession:
         Raises:
             CommandError: unknown name.
         """
-        recorder_commands.check_readable(name)
+        readable_name(name)
         value: Any = getattr(self._recorder, name)
         if name == "recording_stop_time":
             value = value or self._recorder.last_recording_stop_time
-        if name in recorder_commands.TIMES:
+        if name in TIMES:
             return float(value + self._day_offset_s) if value else 0
         if isinstance(value, np.ndarray):
-            samples: list[Value] = int16_samples(value).tolist()
+            samples: list[Parameter] = int16_samples(value).tolist()
             return samples
-        plain: Value = value
+        plain: Parameter = value
         return plain
 
     def call_method(
-        self, name: str, args: Sequence[Value] = (), kwargs: Mapping[str, Value] | None = None
+        self,
+        name: str,
+        args: Sequence[Parameter] = (),
+        kwargs: Mapping[str, Parameter] | None = None,
     ) -> None:
         """Call one of the methods that RealtimeSTT's ``stt-server`` allows; never blocks.
 
@@ -204,7 +213,7 @@ class RecorderSession:
         Raises:
             CommandError: unknown name, wrong arguments.
         """
-        arguments = recorder_commands.check_call(name, args, kwargs)
+        arguments = checked_call(name, args, kwargs)
         recorder = self._recorder
         if name == "set_microphone":
             recorder.set_microphone(arguments.get("microphone_on", True))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from common.envelope import Parameter
 from common.errors import CommandError
+from common.parameters import InvalidValueError
 from tests.integration.recorder_tools import Client, HashEngine, stream, with_noise
 from tests.speech import load, silence
 from transcriber.engines import EngineOptions, create_engines
 from transcriber.recorder import RecorderSession, preload
-from transcriber.recorder_commands import InvalidValueError, Value
 from transcriber.recorder_events import (
     BacklogCleared,
     Drained,
@@ -373,7 +377,7 @@ def test_other_methods_do_no_harm(scheduler: Scheduler) -> None:
 
 def test_parameters_are_read_back_as_set(scheduler: Scheduler) -> None:
     client = Client(scheduler)
-    values: dict[str, Value] = {
+    values: dict[str, Parameter] = {
         "language": "de",
         "silero_sensitivity": 0.3,
         "wake_word_activation_delay": 2,
@@ -419,6 +423,55 @@ def test_a_longer_pause_joins_sentences(scheduler: Scheduler) -> None:
     client.finish()
     assert len(client.sentences) == 1
     assert len(stream(scheduler, pcm).sentences) == 2
+
+
+# -- wake words ------------------------------------------------------------------------------------
+
+
+class FakePorcupine:
+    """Hears its wake word in one loud click."""
+
+    frame_length = 512
+    sample_rate = 16_000
+
+    def process(self, pcm: tuple[int, ...]) -> int:
+        return 0 if max(pcm) == 32_767 else -1
+
+
+CLICK = np.array([32_767] + [0] * 511, dtype="<i2").tobytes()
+
+
+@pytest.fixture
+def porcupine(monkeypatch: pytest.MonkeyPatch) -> RecorderOptions:
+    module = types.ModuleType("pvporcupine")
+    module.create = lambda **_: FakePorcupine()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pvporcupine", module)
+    return RecorderOptions(wake_words="porcupine", wakeword_backend="pvporcupine")
+
+
+def test_only_speech_after_the_wake_word_is_recorded(
+    scheduler: Scheduler, porcupine: RecorderOptions
+) -> None:
+    pcm = silence(1) + load(CITY) + silence(1.6) + CLICK + silence(0.1) + load(BRIDGE)
+    pcm += silence(2) + load(CITY) + silence(2.4) + CLICK + silence(0.2) + load(MOUNTAINS)
+    client = stream(scheduler, pcm, porcupine)
+    assert len(client.sentences) == 2
+    first, second = client.sentences
+    spoken_first = (silence(1) + load(CITY) + silence(1.6), load(BRIDGE))
+    assert first.start_sample < len(b"".join(spoken_first)) // 2 < first.end_sample
+    assert second.start_sample > first.end_sample
+    kinds = [event.type for event in client.of(Notice)]
+    assert kinds.count(NoticeType.WAKEWORD_DETECTED) == 2
+    assert kinds.count(NoticeType.WAKEWORD_DETECTION_START) >= 2
+    assert NoticeType.WAKEWORD_DETECTION_END in kinds
+
+
+def test_a_wake_word_without_speech_runs_out(
+    scheduler: Scheduler, porcupine: RecorderOptions
+) -> None:
+    client = stream(scheduler, silence(1) + CLICK + silence(6) + load(CITY), porcupine)
+    assert client.sentences == []
+    assert client.session.get_parameter("use_wake_words") is True
 
 
 # -- a good neighbour in its process ---------------------------------------------------------------
@@ -472,6 +525,19 @@ def test_an_idle_session_costs_no_cpu(scheduler: Scheduler) -> None:
     for client in sessions:
         client.session.close()
     assert used < 0.05
+
+
+def test_a_recorder_goes_on_after_an_error_in_realtimestt(scheduler: Scheduler) -> None:
+    client = Client(scheduler)
+    client.feed(silence(1))
+    deadline = time.monotonic() + 30
+    while client.session.position < 15_000 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    client.session._recorder.webrtc_vad_model = None  # what is fed next fails
+    client.feed(silence(1) + load(CITY))
+    client.finish()
+    assert len(client.sentences) == 1
+    assert client.texts[0] != ""
 
 
 def test_options_that_realtimestt_refuses_are_an_error(scheduler: Scheduler) -> None:
