@@ -5,16 +5,18 @@ Imports RealtimeSTT, and with it torch: some seconds. ``recorder.py`` imports it
 
 from __future__ import annotations
 
-import base64
 import logging
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, Protocol
 
 import webrtcvad
+from RealtimeSTT.core.state import set_recorder_state
+from RealtimeSTT.core.voice_activity import (
+    clear_pre_recording_buffer,
+    reset_silero_vad_state,
+)
 
 from transcriber import realtimestt_hooks
 from transcriber.audio_clock import SAMPLE_RATE_HZ, AudioClock
@@ -24,29 +26,16 @@ from transcriber.recorder_events import NoticeType
 from transcriber.recorder_options import RecorderOptions, recorder_arguments
 from transcriber.schedule import QueueFullError
 from transcriber.scheduler import FinalExecutor, RealtimeExecutor
+from transcriber.text_recorder import TextRecorder
 from transcriber.utterance import CommitTracker, Utterance
 
 realtimestt_hooks.install()
-
-from RealtimeSTT import AudioToTextRecorder  # noqa: E402 - after its modules were adapted
-from RealtimeSTT.core.recording_buffers import set_audio_from_frames  # noqa: E402
-from RealtimeSTT.core.state import set_recorder_state  # noqa: E402
-from RealtimeSTT.core.text_formatting import preprocess_output  # noqa: E402
-from RealtimeSTT.core.voice_activity import (  # noqa: E402
-    clear_pre_recording_buffer,
-    reset_silero_vad_state,
-)
-
 log = logging.getLogger(__name__)
 
 _QUIET_S: Final = 1.0
 """RealtimeSTT counts WebRTC speech as recent for this long."""
 _MIN_TAIL_CHUNKS: Final = 2
 """The recorder starts one chunk after the one in which speech was found."""
-
-
-class TranscriptionFailedError(Exception):
-    """A final transcription failed each time it was tried."""
 
 
 class Listener(Protocol):
@@ -68,7 +57,7 @@ class Listener(Protocol):
         """A chunk was taken from the feed."""
 
 
-class SessionRecorder(AudioToTextRecorder):  # type: ignore[misc]
+class SessionRecorder(TextRecorder):
     """One session's recorder. Its recording thread does all segmentation; see ``feed``.
 
     It always listens: it arms itself before the first chunk and after each recording, and at
@@ -80,9 +69,7 @@ class SessionRecorder(AudioToTextRecorder):  # type: ignore[misc]
     """
 
     # RealtimeSTT's, as used here.
-    audio: FloatAudio | None
     speech_end_silence_start: float
-    transcription_executor: FinalExecutor
 
     def __init__(
         self,
@@ -93,22 +80,18 @@ class SessionRecorder(AudioToTextRecorder):  # type: ignore[misc]
         start_sample: int = 0,
     ) -> None:
         self.clock = AudioClock(start_sample)
-        self.utterance: Utterance | None = None
-        """The recording whose text is awaited."""
         self._options = options
         self._listener = listener
-        self._utterances: queue.SimpleQueue[Utterance | None] = queue.SimpleQueue()
         self._recording_from = start_sample
         self._early: Future[Transcript] | None = None
-        self._final: Future[Transcript] | None = None
         self._open_utterances: deque[Utterance] = deque()
         self._aborting = False
         self._rearm = True
         self._tail_chunks = 0
-        self._closing = threading.Event()
         self.feed = ChunkFeed(self._before_chunk)
         with self.clock.bound():
             super().__init__(
+                options.final_attempts,
                 **recorder_arguments(options),
                 transcription_executor=final_executor,
                 realtime_transcription_executor=realtime_executor,
@@ -239,6 +222,13 @@ class SessionRecorder(AudioToTextRecorder):  # type: ignore[misc]
             self._early.cancel()
             self._early = None
 
+    def recover(self) -> None:
+        """Go on after an error in RealtimeSTT's loop: give up the recording, keep its audio."""
+        log.exception("the recorder failed at %.3f s", self.clock.position / SAMPLE_RATE_HZ)
+        if self.is_recording:
+            self.stop_now()
+        self._rearm = True
+
     def next_tail_chunk(self) -> bytes | None:
         """Silence at the end of the stream, as long as a recording needs it to end."""
         limit_s = self.post_speech_silence_duration + self.deactivity_silence_confirmation_duration
@@ -273,101 +263,6 @@ class SessionRecorder(AudioToTextRecorder):  # type: ignore[misc]
         clear_pre_recording_buffer(self)
 
     # -- text thread ---------------------------------------------------------------------------
-
-    def wait_audio(self) -> None:
-        """Wait for a recording and load it; none is loaded when the stream or session ends.
-
-        RealtimeSTT's own way arms the recorder from here, at a moment that no audio defines.
-        """
-        self.audio = None
-        self.utterance = self._utterances.get()
-        if self.utterance is None:
-            return
-        try:
-            recorded = self.recorded_audio_queue.get_nowait()
-        except queue.Empty:  # it had no frames
-            return
-        self._current_transcription_live_text = recorded.get("live_text", "")
-        self._current_transcription_tail_audio = recorded.get("tail_audio")
-        set_audio_from_frames(
-            self,
-            recorded["frames"],
-            recorded["backdate_stop_seconds"],
-            recorded["backdate_resume_seconds"],
-        )
-
-    def transcribe(self, word_timestamps: bool | None = None) -> str:
-        """Text of the recording that :meth:`wait_audio` loaded."""
-        if self.utterance is None or self.utterance.aborted:
-            return ""
-        if self.audio is None:
-            return ""
-        self.on_transcription_start(self.audio)
-        return self.perform_final_transcription(self.audio, word_timestamps=word_timestamps)
-
-    def perform_final_transcription(
-        self,
-        audio_bytes: FloatAudio | None = None,
-        use_prompt: bool = True,
-        word_timestamps: bool | None = None,
-    ) -> str:
-        """Text of ``audio_bytes``, from the recording's own early transcription if there is one.
-
-        Raises:
-            TranscriptionFailedError: it failed each time that it was tried.
-        """
-        audio = self.audio if audio_bytes is None else audio_bytes
-        if audio is None or not audio.size:
-            return ""
-        options: dict[str, Any] = {}
-        if word_timestamps or self.final_transcription_word_timestamps:
-            options["word_timestamps"] = True
-        early = self.utterance.early if self.utterance is not None else None
-        transcript = self._await_transcript(audio, early, use_prompt, options)
-        if transcript is None or self._is_aborted():
-            return ""
-        probability = transcript.info.language_probability
-        self.detected_language = transcript.info.language if probability > 0 else None
-        self.detected_language_probability = probability
-        self.last_transcription_bytes = audio
-        self.last_transcription_bytes_b64 = base64.b64encode(audio.tobytes()).decode("ascii")
-        self.last_transcription_metadata = transcript.metadata
-        text: str = preprocess_output(
-            transcript.text,
-            ensure_sentence_starting_uppercase=self.ensure_sentence_starting_uppercase,
-            ensure_sentence_ends_with_period=self.ensure_sentence_ends_with_period,
-        )
-        return text
-
-    def _await_transcript(
-        self,
-        audio: FloatAudio,
-        early: Future[Transcript] | None,
-        use_prompt: bool,
-        options: dict[str, Any],
-    ) -> Transcript | None:
-        error: Exception | None = None
-        attempts: list[Callable[[], Future[Transcript]]] = [
-            lambda: self.transcription_executor.submit(audio, self.language, use_prompt, **options)
-        ] * self._options.final_attempts
-        if early is not None:
-            attempts.insert(0, lambda: early)
-        for number, attempt in enumerate(attempts):
-            if self._closing.is_set() or self._is_aborted():
-                return None
-            try:
-                self._final = attempt()
-                return self._final.result()
-            except CancelledError:
-                return None
-            except Exception as caught:  # an engine may raise anything
-                error = caught
-                log.warning("transcription attempt %d failed: %s", number + 1, caught)
-                self._closing.wait(0.1 * number)
-        raise TranscriptionFailedError(f"{type(error).__name__}: {error}") from error
-
-    def _is_aborted(self) -> bool:
-        return self.utterance is not None and self.utterance.aborted
 
     def utterance_done(self) -> None:
         """The text of :attr:`utterance` was reported."""
