@@ -8,6 +8,18 @@ from pathlib import Path
 
 import pytest
 
+FOLDERS = ("unit", "integration", "clients", "stock", "browser", "faults")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs what is quick and tells most first; a folder not listed comes after `unit`."""
+
+    def position(item: pytest.Item) -> float:
+        folder = item.nodeid.split("/")[1]
+        return FOLDERS.index(folder) if folder in FOLDERS else 0.5
+
+    items.sort(key=position)
+
 
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
