@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -35,6 +36,8 @@ SPARE_CONNECTIONS = 64
 HARD_LIMIT_FACTOR = 4
 """Messages over the limit times this end the connection (1009) without being read whole."""
 MAX_CONTROL_BYTES = 64 * 1024
+DEAD_PEER_MS = 60_000
+"""A data connection ends when its peer has acknowledged nothing sent to it for this long."""
 
 
 async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
@@ -97,16 +100,22 @@ async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Serve
 
 async def _listen_data(settings: GatewaySettings, port: DataPort) -> Server:
     try:
-        return await serve(
+        server = await serve(
             _limited(settings, port.serve),
             settings.host,
             settings.data_port,
             process_request=_web_page,
             max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
             compression=None,  # audio does not compress, and deflate costs more than all the rest
+            # While back-pressure holds a client's audio back, the answers to pings wait behind it.
+            # So a peer is known to be dead by its TCP: pings see to it that there is some.
+            ping_timeout=None,
         )
     except OSError as error:
         raise _port_error("data", settings.host, settings.data_port, error) from None
+    for listening in server.sockets:  # inherited by the connections
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+    return server
 
 
 def _limited(settings: GatewaySettings, handle: Handler) -> Handler:
