@@ -91,8 +91,8 @@ class Rig:
         return transcriber
 
     def verifier(self, *options: str) -> StageProcess:
-        """Start a verifier."""
-        return self.stages.start("verifier", "--heartbeat", "0.1", *options)
+        """Start a verifier; a patient one, unless the options say otherwise, for a busy machine."""
+        return self.stages.start("verifier", "--heartbeat", "0.1", "--stall", "15", *options)
 
     def send(
         self,
@@ -321,7 +321,8 @@ def test_scaling_down_under_load_loses_nothing_for_good(rig: Rig) -> None:
     assert rig.await_exit(leaver) == 0
     with contextlib.suppress(AssertionError):
         rig.await_verdicts(400, timeout_s=1.0)
-    missing = [seq for seq in range(400) if (SESSION, seq) not in rig.verdicts]
+    seen = {seq for _, seq in rig.verdicts} & set(audio.heard)
+    missing = sorted(set(range(400)) - seen)
     assert len(missing) <= 100, "a leaver takes along no more than its queues hold"
     for seq in missing:
         rig.send(seq, good(seq))
