@@ -1,0 +1,113 @@
+"""The stages linked by tcp with CURVE keys, as on several hosts or in containers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from common.client import connect
+from common.events import FullSentence
+from common.links import make_keys
+from deploy.demo_parts import same_words
+from deploy.health import health, sample
+from tests.processes import Stages, free_port, wait_until
+from tests.speech import SENTENCES, load, silence
+
+
+class System(NamedTuple):
+    """Stages that share nothing but addresses and keys."""
+
+    stages: Stages
+    links: tuple[str, ...]
+    data_url: str
+    gateway_metrics_url: str
+
+
+def links_to(host: str, ports: tuple[int, int, int]) -> tuple[str, ...]:
+    names = ("--frames", "--verdicts", "--results")
+    return tuple(
+        word
+        for name, port in zip(names, ports, strict=True)
+        for word in (name, f"tcp://{host}:{port}")
+    )
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_keys(tmp_path_factory.mktemp("keys")).parent
+
+
+@pytest.fixture(scope="module")
+def system(keys: Path) -> Iterator[System]:
+    ports = (free_port(), free_port(), free_port())
+    data, control, metrics = free_port(), free_port(), free_port()
+    links = links_to("localhost", ports)
+    with Stages() as stages:
+        stages.start(
+            "gateway",
+            *links_to("*", ports),
+            *("--curve-dir", str(keys), "--metrics-port", str(metrics)),
+            *("--data_port", str(data), "--control_port", str(control)),
+            "--verify-data-integrity",
+        )
+        for _ in range(2):
+            stages.start("verifier", *links, "--curve-dir", str(keys))
+        stages.start(
+            "transcriber",
+            *(*links, "--curve-dir", str(keys)),
+            *("--audio", "tcp://*:*", "--commands", "tcp://*:*", "--advertise-host", "localhost"),
+        )
+        url = f"http://127.0.0.1:{metrics}"
+        wait_until(lambda: health(url).ready, "the gateway is ready", 120.0)
+        yield System(stages, links, f"ws://127.0.0.1:{data}", url)
+
+
+async def heard(url: str, pcm: bytes) -> str:
+    """The text of a stream that is sent as fast as it is taken."""
+    async with asyncio.timeout(120):
+        async with connect(url) as stream:
+            await stream.send(pcm)
+            await stream.finish()
+            sentences = [e.text async for e in stream if isinstance(e, FullSentence)]
+            assert stream.verdicts.corrupt == 0
+            assert stream.verdicts.ok == stream.frames
+    return " ".join(sentences)
+
+
+async def test_speech_is_verified_and_transcribed_over_encrypted_links(system: System) -> None:
+    sentence = SENTENCES["coffee"]
+    text = await heard(system.data_url, silence(0.5) + load("coffee") + silence(1.5))
+    assert same_words(sentence.spoken, text)
+
+
+def test_no_socket_file_is_needed(system: System) -> None:
+    assert not list(system.stages.run_dir.glob("*.sock"))
+
+
+def test_a_verifier_with_other_keys_never_joins(system: System, keys: Path, tmp_path: Path) -> None:
+    before = sample(system.gateway_metrics_url, ("stt_gateway_verifiers",))
+    assert before == 2
+    stranger = system.stages.start(
+        "verifier",
+        *(*system.links, "--curve-dir", str(make_keys(tmp_path).parent)),
+        *("--metrics-port", str(port := free_port())),
+    )
+    wait_until(lambda: health(f"http://127.0.0.1:{port}").reason != "no answer yet", "it runs")
+    friend = system.stages.start("verifier", *system.links, "--curve-dir", str(keys))
+    wait_until(
+        lambda: sample(system.gateway_metrics_url, ("stt_gateway_verifiers",)) == 3,
+        "a verifier with the right keys, started later, has joined",
+    )
+    assert not health(f"http://127.0.0.1:{port}").ready
+    for process in (stranger, friend):
+        process.terminate()
+
+
+def test_a_tcp_link_without_keys_is_refused_with_what_to_do(system: System) -> None:
+    careless = system.stages.start("verifier", *system.links)
+    assert careless.wait() == 2
+    assert "a tcp:// link needs --curve-dir" in careless.output

@@ -1,0 +1,121 @@
+"""deploy/docker-compose.yml and deploy/Dockerfile fit the stages (no engine is needed for this)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
+from common.settings import parse as parse_settings
+from tests.processes import ROOT
+
+DEPLOY: Final = ROOT / "deploy"
+STAGES: Final[dict[str, type[StageSettings]]] = {
+    "gateway": GatewaySettings,
+    "verifier": VerifierSettings,
+    "transcriber": TranscriberSettings,
+}
+LINKS: Final = ("frames", "verdicts", "results")
+
+
+def services(file: str = "docker-compose.yml") -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / file).read_text())["services"]
+    return found
+
+
+def with_defaults(value: object) -> str:
+    """What compose makes of ``${NAME:-default}`` where the variable is not set."""
+    return re.sub(r"\$\{\w+(?::?-([^}]*))?\}", lambda match: match[1] or "", str(value))
+
+
+def image_environment() -> dict[str, str]:
+    text = (DEPLOY / "Dockerfile").read_text()
+    return dict(re.findall(r"\b(STT_\w+)=(\S+)", text))
+
+
+def settings_of(stage: str, monkeypatch: pytest.MonkeyPatch) -> StageSettings:
+    environment = image_environment() | services()[stage]["environment"]
+    for name, value in environment.items():
+        monkeypatch.setenv(name, with_defaults(value))
+    return parse_settings(STAGES[stage], [], prog=stage, description="")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_container_runs_the_stage_that_it_is_named_for(stage: str) -> None:
+    assert services()[stage]["command"] == [stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_variable_is_an_option_of_the_stage(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {f"STT_{name.upper()}" for name in STAGES[stage].__dataclass_fields__}
+    assert {*services()[stage]["environment"], *image_environment()} <= known
+    settings_of(stage, monkeypatch)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_links_are_tcp_with_keys(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(stage, monkeypatch)
+    host = "*" if stage == "gateway" else "gateway"
+    assert [settings.endpoint(link) for link in LINKS] == [
+        f"tcp://{host}:{port}" for port in (7001, 7002, 7003)
+    ]
+    assert settings.curve_dir == "/keys"
+    assert any(volume.startswith("keys:/keys") for volume in services()[stage]["volumes"])
+
+
+def test_integrity_is_checked_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = settings_of("gateway", monkeypatch)
+    assert isinstance(gateway, GatewaySettings)
+    assert gateway.verify_data_integrity
+    assert not gateway.reject_corrupted_data
+    assert gateway.host == "0.0.0.0"
+
+
+def test_the_health_check_asks_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of("verifier", monkeypatch)
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert f"http://127.0.0.1:{settings.metrics_port}/readyz" in text
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_container_has_no_more_rights_than_it_needs(stage: str) -> None:
+    service = services()[stage]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "\nUSER stt\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_only_the_gateway_is_published_and_only_on_this_machine() -> None:
+    published = {name for name, service in services().items() if "ports" in service}
+    assert published == {"gateway"}
+    ports = [with_defaults(port) for port in services()["gateway"]["ports"]]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_gpu_override_changes_the_transcriber_alone() -> None:
+    override = services("docker-compose.gpu.yml")
+    assert set(override) == {"transcriber"}
+    (device,) = override["transcriber"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+
+
+def test_the_image_holds_every_package_and_what_the_set_up_reads() -> None:
+    kept = set(re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.M))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {
+        pattern.rstrip("*")
+        for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
+    assert kept == packages | {"deploy", "pyproject.toml", "README.md", "LICENSE"}
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "docker-compose.yml", "docker-compose.gpu.yml"])
+def test_no_index_address_is_written_down(file: str) -> None:
+    assert "http" not in Path(DEPLOY / file).read_text().replace("http://127.0.0.1", "")
