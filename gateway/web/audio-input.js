@@ -52,7 +52,7 @@ export class MicrophoneInput {
     try {
       await this.context.audioWorklet.addModule('capture-worklet.js');
     } catch {
-      await this.stop();
+      await this.stop(); // nobody is to be recorded for nothing
       throw new InputError('The server cannot be reached',
         'It did not send the part of this page that records.',
         ['Is it running? Then press Start again.']);
@@ -73,7 +73,7 @@ export class MicrophoneInput {
       });
     }
     for (const track of this.stream?.getTracks() ?? []) track.stop();
-    await this.context?.close();
+    if (this.context && this.context.state !== 'closed') await this.context.close();
   }
 
   #take(data) {

@@ -1,19 +1,13 @@
-"""What the fake microphone says, and the screenshots that are kept."""
+"""What the fake microphone says."""
 
 from __future__ import annotations
 
-import os
 import wave
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from playwright.sync_api import Page
-
 from tests.speech import SAMPLE_RATE, SENTENCES, load, silence
 
-SCREENSHOTS: Final = Path(__file__).parent / "screenshots"
-KEEP_SCREENSHOTS: Final = os.environ.get("STT_SCREENSHOTS") == "1"
-"""Replace the kept ones: then look at them."""
 PAGE_FRAME_SAMPLES: Final = 1024
 """How many samples of a file the page puts into a frame."""
 LEAD_IN_S: Final = 0.6
@@ -44,9 +38,9 @@ class Recording(NamedTuple):
         return 4 * len(heard & words) >= 3 * len(words)
 
 
-def record(folder: Path, *names: str) -> Recording:
+def record(folder: Path, *names: str, pause_s: float = PAUSE_S) -> Recording:
     """Sentences by name, with silence before, between and after them, as a WAV file."""
-    pcm = silence(LEAD_IN_S) + silence(PAUSE_S).join(map(load, names)) + silence(PAUSE_S)
+    pcm = silence(LEAD_IN_S) + silence(pause_s).join(map(load, names)) + silence(PAUSE_S)
     path = folder / f"{'-'.join(names)}.wav"
     with wave.open(str(path), "wb") as recording:
         recording.setnchannels(1)
@@ -54,10 +48,3 @@ def record(folder: Path, *names: str) -> Recording:
         recording.setframerate(SAMPLE_RATE)
         recording.writeframes(pcm)
     return Recording(path, names, len(pcm) // 2)
-
-
-def screenshot(page: Page, name: str) -> None:
-    """Take a picture of the whole page, if the kept ones are to be replaced."""
-    if KEEP_SCREENSHOTS:
-        SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.recordings import Recording, screenshot
+from tests.browser.recordings import Recording
 from tests.browser.system import VERIFY, System
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 DEMONSTRATION: Final = "Corrupt a frame, to see what happens"
 CONTROLS: Final = "button, select, input, a[href], summary, [tabindex='0']"
@@ -60,7 +60,7 @@ def url(system: System) -> str:
     return system.url
 
 
-def test_every_control_has_a_name_and_every_reference_a_target(
+def test_controls_have_names_references_have_targets_and_changes_are_announced(
     url: str, open_page: OpenPage
 ) -> None:
     page = open_page(url)
@@ -68,10 +68,6 @@ def test_every_control_has_a_name_and_every_reference_a_target(
     assert page.locator(CONTROLS).count() > 10
     assert page.evaluate(NAMELESS_JS, CONTROLS) == []
     assert page.evaluate(REFERENCES_JS) == []
-
-
-def test_the_page_has_a_language_a_heading_and_live_regions(url: str, open_page: OpenPage) -> None:
-    page = open_page(url)
     assert page.get_attribute("html", "lang") == "en"
     assert page.locator("h1").count() == 1
     assert page.get_attribute("#sentences", "aria-live") == "polite"
@@ -102,9 +98,8 @@ def outline_of(page: Page) -> str:
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(url: str, open_page: OpenPage, scheme: str) -> None:
-    page = open_page(url, color_scheme=scheme)
+def test_text_has_contrast_in_light_and_dark(url: str, open_page: OpenPage) -> None:
+    page = open_page(url)
     page.click(".demo summary")
     page.evaluate(
         """() => {
@@ -115,14 +110,17 @@ def test_text_has_contrast(url: str, open_page: OpenPage, scheme: str) -> None:
           document.getElementById('panel-progress').textContent = 'progress';
         }"""
     )
-    assert page.evaluate(LOW_CONTRAST_JS) == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(LOW_CONTRAST_JS) == [], scheme
 
 
-@pytest.mark.parametrize("width", [320, 390, 768])
-def test_nothing_sticks_out_of_a_narrow_screen(url: str, open_page: OpenPage, width: int) -> None:
-    page = open_page(url, viewport={"width": width, "height": 800})
+def test_nothing_sticks_out_of_a_narrow_screen(url: str, open_page: OpenPage) -> None:
+    page = open_page(url)
     page.click(".demo summary")
-    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    for width in (320, 390, 768):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
 def test_a_phone_shows_words_and_verdicts(
@@ -141,7 +139,6 @@ def test_a_phone_shows_words_and_verdicts(
     page.tap("#strip")
     expect(page.locator("#frame-detail")).to_have_text(re.compile(r"Frame \d+: verified"))
     assert page.evaluate("() => document.documentElement.scrollWidth") == 390
-    screenshot(page, "phone")
 
 
 def test_a_page_that_is_not_secure_says_what_to_do(
