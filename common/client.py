@@ -210,7 +210,7 @@ class Stream:
 
     @property
     def report(self) -> Report | None:
-        """The server's report on the session, from when it sent one: at the end, or rejecting."""
+        """The server's report on the (last) session: at its end, or with a rejection."""
         return self._state.report
 
     @property
@@ -368,7 +368,7 @@ class Stream:
             raise StreamError("the stream is not open: use it with `async with`")
         if self._line.finishing:
             raise StreamError("the stream was finished: nothing can be sent any more")
-        if self._task.done() or self._state.ended:
+        if self._task.done():
             raise DisconnectedError(1000, "the server ended the session")
 
     # -- events --------------------------------------------------------------------------------

@@ -63,6 +63,11 @@ class ResendBuffer:
         return self.next_number - self._cursor
 
     @property
+    def committed(self) -> int:
+        """Frames with a lower number need no replay."""
+        return self._committed
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Frames that a recorder has, and that need no replay: grows as the server gets on."""
         return self._received, self._committed

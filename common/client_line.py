@@ -129,7 +129,7 @@ class Line:
                 if self._is_over(connection):
                     break
                 log.warning(
-                    "connection to %s lost (close code %s)", self._where, connection.close_code
+                    "connection to %s ended (close code %s)", self._where, connection.close_code
                 )
                 self._note_outage(opened_at_s, time.monotonic())
                 connection = await self._reconnect()
@@ -189,9 +189,12 @@ class Line:
         self._deliver(event)
 
     def _is_over(self, connection: ClientConnection) -> bool:
-        """Whether the stream ended well; raises if it ended badly; else the line was lost."""
+        """Whether the stream ended well; raises if it ended badly; else it goes on elsewhere."""
         if self._state.ended:
-            return True
+            if self.finishing and self._state.all_taken_in:
+                return True
+            self._state.leave_session()
+            return False
         failure = failure_of(connection, self._state.last_error, failures=self._state.failures)
         if isinstance(failure, DisconnectedError) and failure.code == CloseCode.NORMAL:
             return True  # servers without an end event just close, as after a `shutdown` command

@@ -59,11 +59,11 @@ class StreamState:
     """One stream's bookkeeping.
 
     Attributes:
-        session: the server's id of the session to resume.
+        session: the server's id of the session to resume; None between sessions.
         sentences: final results received in this session.
         last_error: the last error event of this connection.
         failures: corrupt frames by the server's own count.
-        ended: the server said that all is transcribed.
+        ended: the server said that all audio of the session is transcribed.
     """
 
     def __init__(self, buffer: ResendBuffer, session: str | None) -> None:
@@ -126,9 +126,24 @@ class StreamState:
                 self.last_error = event
             case End():
                 self.ended = True
+                if self.report is not None:  # what the session took in needs no replay
+                    self.buffer.acknowledge(self.report.frames, self.report.frames)
             case _:
                 pass
         return event
+
+    @property
+    def all_taken_in(self) -> bool:
+        """Whether the session that ended holds every frame of the stream.
+
+        A server that stops ends its sessions, whether or not their clients are done.
+        """
+        return self.buffer.next_number == self.buffer.committed
+
+    def leave_session(self) -> None:
+        """What is left of the stream goes to a session of its own."""
+        self.ended = False
+        self.session = None
 
     def _renumbered(self, failure: Failure) -> Failure:
         return msgspec.structs.replace(failure, sequence=self.buffer.number_of(failure.sequence))

@@ -44,6 +44,7 @@ class FakeGateway:
         cut_after: abort a connection when it has taken in this many frames; consumed one by one.
         dies_of_frame: abort each connection that brings this frame, without taking it in.
         says_nothing: accept connections and leave it at that.
+        drain_at: end the session at this frame of it, unasked, without taking the frame in.
         reject_at: reject the client at this frame of the session.
         refuse: turn the next clients away with these.
         paused: cleared: connections are not read.
@@ -58,6 +59,7 @@ class FakeGateway:
         self.cut_after: list[int] = []
         self.dies_of_frame = -1
         self.says_nothing = False
+        self.drain_at: int | None = None
         self.reject_at: int | None = None
         self.refuse: list[Refusal] = []
         self.paused = asyncio.Event()
@@ -141,6 +143,11 @@ class FakeGateway:
             number = len(frames)
             if number == self.dies_of_frame:
                 connection.transport.abort()
+                return
+            if self.drain_at == number:
+                self.drain_at = None
+                await self._end(connection, session, integrity=integrity)
+                self.past += self.sessions.pop(session)
                 return
             frames.append(message)
             events: list[ServerEvent] = [FrameVerdict(number, "ok", 0.5), *self.on_frame(number)]

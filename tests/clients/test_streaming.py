@@ -150,6 +150,34 @@ async def test_the_buffer_is_bounded_and_frames_the_server_has_make_room(
     assert gateway.arrived == frames(100)
 
 
+@pytest.mark.parametrize("at", [0, 5, 9])
+async def test_a_server_that_stops_is_followed_to_its_successor(
+    gateway: FakeGateway, at: int
+) -> None:
+    gateway.drain_at = at
+    pcm = frames(10)
+    async with connect(gateway.url) as stream:
+        await send_all(stream, pcm)
+        await stream.finish()
+        events = [event async for event in stream]
+    assert gateway.arrived == pcm
+    texts = [event.text for event in events if isinstance(event, FullSentence)]
+    assert texts == [f"{at} frames", f"{10 - at} frames"]
+    assert stream.lost_frames == 0
+
+
+async def test_a_session_that_the_server_ends_while_nothing_is_said_is_followed_too(
+    gateway: FakeGateway,
+) -> None:
+    gateway.drain_at = 5
+    async with connect(gateway.url) as stream:
+        await send_all(stream, frames(6))
+        await until(lambda: stream.reconnections == 1)
+        await send_all(stream, frames(4, start=6))
+        await stream.finish()
+    assert gateway.arrived == frames(10)
+
+
 async def test_rejection_is_an_error_everywhere_and_is_not_retried(gateway: FakeGateway) -> None:
     gateway.reject_at = 3
     seen: list[ClientEvent] = []
