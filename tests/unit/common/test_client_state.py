@@ -2,7 +2,15 @@ from __future__ import annotations
 
 from common.client_buffer import ResendBuffer
 from common.client_state import StreamState
-from common.events import Acknowledged, Failure, FrameVerdict, FullSentence, Report, SessionStarted
+from common.events import (
+    Acknowledged,
+    End,
+    Failure,
+    FrameVerdict,
+    FullSentence,
+    Report,
+    SessionStarted,
+)
 
 
 def started(*, resumed: bool, next_sequence: int = 0, session: str = "a") -> SessionStarted:
@@ -59,3 +67,19 @@ def test_sentences_are_counted_per_session() -> None:
     assert state.sentences == 1
     state.begin(started(resumed=False))
     assert state.sentences == 0
+
+
+def test_a_session_that_ended_needs_no_replay_of_what_it_took_in() -> None:
+    state = streaming(5)
+    state.receive(Report(3, 0.1, 3, 0, 0, [], 0, 0, 0, 0, 0, 0, {}))
+    state.receive(End())
+    assert state.ended
+    assert not state.all_taken_in
+    state.leave_session()
+    assert (state.ended, state.session) == (False, None)
+    state.begin(started(resumed=False, session="b"))
+    assert state.resent_frames == 2
+    assert [state.buffer.take(), state.buffer.take()] == [bytes([3]), bytes([4])]
+    state.receive(Report(2, 0.1, 2, 0, 0, [], 0, 0, 0, 0, 0, 0, {}))
+    state.receive(End())
+    assert state.all_taken_in
