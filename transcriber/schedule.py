@@ -1,8 +1,9 @@
 """Which requests go to an engine next. Decides only: no threads, no clock of its own.
 
-Finals run before partials, sessions take turns, a session has at most one partial waiting (the
-latest), partials that waited past their deadline are dropped, and they leave the engine alone
-for a while after each turn, so that they take no more than their share of it.
+Finals run before early transcriptions (which speech may yet overtake), these before partials.
+Sessions take turns. A session has at most one partial waiting (the latest), partials that waited
+past their deadline are dropped, and they leave the engine alone for a while after each turn, so
+that they take no more than their share of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ class Kind(enum.IntEnum):
     """What a request is for."""
 
     FINAL = 0
-    REALTIME = 1
+    EARLY = 1
+    """A final begun before its recording has ended."""
+    REALTIME = 2
 
 
 class QueueFullError(SttError):
@@ -72,15 +75,16 @@ class Schedule(Generic[P]):
         self._limits = limits
         # Sessions in order of their turn; one that was served goes to the end.
         self._finals: OrderedDict[str, deque[Job[P]]] = OrderedDict()
+        self._early: OrderedDict[str, Job[P]] = OrderedDict()
         self._partials: OrderedDict[str, Job[P]] = OrderedDict()
-        self._running = {Kind.FINAL: 0, Kind.REALTIME: 0}
+        self._running = dict.fromkeys(Kind, 0)
         self._partials_from_s = float("-inf")
-        # With one worker partials may use it; with more, one is always left to finals.
-        self._realtime_slots = max(1, limits.concurrency - 1)
+        # Where there is one worker all may use it; of more, one is always left to finals.
+        self._slots = max(1, limits.concurrency - 1)
 
     @property
     def waiting_finals(self) -> int:
-        """Finals in the queue."""
+        """Finals in the queue, without early ones."""
         return sum(map(len, self._finals.values()))
 
     @property
@@ -104,16 +108,24 @@ class Schedule(Generic[P]):
             waiting.append(job)
             return Submission(job, None)
         # Replaced in its place: a session that asks often keeps its turn, and no more.
-        superseded = self._partials.get(session)
-        self._partials[session] = job
+        waiting_one = self._one_each(kind)
+        superseded = waiting_one.get(session)
+        waiting_one[session] = job
         return Submission(job, superseded)
+
+    def promote(self, job: Job[P]) -> None:
+        """An early transcription is the recording's: it is a final from now on."""
+        if job.kind is Kind.EARLY and self.cancel(job):
+            job.kind = Kind.FINAL
+            self._finals.setdefault(job.session, deque()).append(job)
 
     def cancel(self, job: Job[P]) -> bool:
         """Take a job out of the queue; false when it runs or ran."""
-        if job.kind is Kind.REALTIME:
-            found = self._partials.get(job.session) is job
+        if job.kind is not Kind.FINAL:
+            waiting_one = self._one_each(job.kind)
+            found = waiting_one.get(job.session) is job
             if found:
-                del self._partials[job.session]
+                del waiting_one[job.session]
             return found
         waiting = self._finals.get(job.session)
         if waiting is None or job not in waiting:
@@ -125,9 +137,9 @@ class Schedule(Generic[P]):
 
     def forget(self, session: str) -> list[Job[P]]:
         """Take all jobs of a session out of the queue."""
-        jobs = list(self._finals.pop(session, ()))
-        partial = self._partials.pop(session, None)
-        return jobs if partial is None else [*jobs, partial]
+        finals = list(self._finals.pop(session, ()))
+        one_each = (self._early, self._partials)
+        return finals + [jobs.pop(session) for jobs in one_each if session in jobs]
 
     def expire(self, now: float) -> list[Job[P]]:
         """Take partials that waited past their deadline out of the queue."""
@@ -146,17 +158,17 @@ class Schedule(Generic[P]):
         if sum(self._running.values()) >= self._limits.concurrency:
             return None
         if self._finals:
-            jobs = self._take_finals()
-            kind = Kind.FINAL
+            kind, jobs = Kind.FINAL, self._take_finals()
+            jobs += self._take_from(self._early, self._limits.max_batch - len(jobs))
+        elif self._early and self._running[Kind.EARLY] < self._slots:
+            kind, jobs = Kind.EARLY, self._take_from(self._early, self._limits.max_batch)
         elif (
             partials
             and self._partials
             and now >= self._partials_from_s
-            and self._running[Kind.REALTIME] < self._realtime_slots
+            and self._running[Kind.REALTIME] < self._slots
         ):
-            count = min(self._limits.max_batch, len(self._partials))
-            jobs = [self._partials.popitem(last=False)[1] for _ in range(count)]
-            kind = Kind.REALTIME
+            kind, jobs = Kind.REALTIME, self._take_from(self._partials, self._limits.max_batch)
         else:
             return None
         self._running[kind] += 1
@@ -182,10 +194,18 @@ class Schedule(Generic[P]):
     def clear(self) -> list[Job[P]]:
         """Take all jobs out of the queue."""
         jobs = [job for waiting in self._finals.values() for job in waiting]
-        jobs += self._partials.values()
-        self._finals.clear()
-        self._partials.clear()
+        jobs += [*self._early.values(), *self._partials.values()]
+        for queue in (self._finals, self._early, self._partials):
+            queue.clear()
         return jobs
+
+    def _one_each(self, kind: Kind) -> OrderedDict[str, Job[P]]:
+        return self._early if kind is Kind.EARLY else self._partials
+
+    @staticmethod
+    def _take_from(waiting_one: OrderedDict[str, Job[P]], limit: int) -> list[Job[P]]:
+        count = min(limit, len(waiting_one))
+        return [waiting_one.popitem(last=False)[1] for _ in range(count)]
 
     def _take_finals(self) -> list[Job[P]]:
         jobs: list[Job[P]] = []

@@ -45,7 +45,13 @@ class Counters:
 
 class _Payload(NamedTuple):
     request: AudioRequest
-    future: Future[Transcript]
+    future: TranscriptFuture
+
+
+class TranscriptFuture(Future[Transcript]):
+    """A transcription to come; cancelling it takes the request back."""
+
+    job: Job[_Payload]
 
 
 class _Lane:
@@ -85,18 +91,26 @@ class _Lane:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, session: str, kind: Kind, request: AudioRequest) -> Future[Transcript]:
-        future: Future[Transcript] = Future()
+    def submit(self, session: str, kind: Kind, request: AudioRequest) -> TranscriptFuture:
+        future = TranscriptFuture()
         with self._changed:
             if self._closed:
                 raise CancelledError("the engine is closed")
             payload = _Payload(request, future)
             job, superseded = self._schedule.submit(session, kind, payload, time.monotonic())
+            future.job = job
             self._changed.notify()
-        if superseded is not None:
+        if superseded is not None and kind is Kind.REALTIME:
             self._drop([superseded])
+        elif superseded is not None:
+            superseded.payload.future.cancel()
         future.add_done_callback(lambda done: self._withdraw(job) if done.cancelled() else None)
         return future
+
+    def promote(self, future: TranscriptFuture) -> None:
+        with self._changed:
+            self._schedule.promote(future.job)
+            self._changed.notify()
 
     def forget(self, session: str) -> None:
         """Cancel all requests of a session, those that run included."""
@@ -177,10 +191,10 @@ class _Lane:
         )
         with self._changed:
             counters = self._counters
-            if batch.kind is Kind.FINAL:
-                counters.finals += report.size
-            else:
+            if batch.kind is Kind.REALTIME:
                 counters.partials += report.size
+            else:
+                counters.finals += report.size
             counters.failures += report.failures
             counters.batches += 1
             counters.inference_s += report.inference_s
@@ -208,7 +222,7 @@ class _Executor:
         """Take no more requests: they are cancelled at once."""
         self._closed = True
 
-    def _submit(self, kind: Kind, request: AudioRequest) -> Future[Transcript]:
+    def _submit(self, kind: Kind, request: AudioRequest) -> TranscriptFuture:
         if self._closed:
             raise CancelledError("the session is closed")
         return self._lane.submit(self._session, kind, request)
@@ -222,9 +236,15 @@ class FinalExecutor(_Executor):
         audio: FloatAudio,
         language: str | None = None,
         use_prompt: bool = True,
+        *,
+        early: bool = False,
         **options: Any,
-    ) -> Future[Transcript]:
+    ) -> TranscriptFuture:
         """Queue a transcription; cancelling the future takes it back.
+
+        Args:
+            early: the recording goes on, and speech may yet overtake the result; it waits behind
+                others until :meth:`promote`, and replaces an early one that waits.
 
         Raises:
             QueueFullError: the session has too many finals waiting.
@@ -233,7 +253,11 @@ class FinalExecutor(_Executor):
         request = AudioRequest(
             audio, language or None, use_prompt, False, bool(options.get("word_timestamps"))
         )
-        return self._submit(Kind.FINAL, request)
+        return self._submit(Kind.EARLY if early else Kind.FINAL, request)
+
+    def promote(self, future: TranscriptFuture) -> None:
+        """The recording has ended, and ``future`` is its final."""
+        self._lane.promote(future)
 
     def transcribe(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import Any, Final, Protocol
 
 import webrtcvad
@@ -20,12 +20,12 @@ from RealtimeSTT.core.voice_activity import (
 
 from transcriber import realtimestt_hooks
 from transcriber.audio_clock import SAMPLE_RATE_HZ, AudioClock
-from transcriber.engines.base import FloatAudio, Transcript
+from transcriber.engines.base import FloatAudio
 from transcriber.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
 from transcriber.recorder_events import NoticeType
 from transcriber.recorder_options import RecorderOptions, recorder_arguments
 from transcriber.schedule import QueueFullError
-from transcriber.scheduler import FinalExecutor, RealtimeExecutor
+from transcriber.scheduler import FinalExecutor, RealtimeExecutor, TranscriptFuture
 from transcriber.text_recorder import TextRecorder
 from transcriber.utterance import CommitTracker, Utterance
 
@@ -83,7 +83,7 @@ class SessionRecorder(TextRecorder):
         self._options = options
         self._listener = listener
         self._recording_from = start_sample
-        self._early: Future[Transcript] | None = None
+        self._early: TranscriptFuture | None = None
         self._open_utterances: deque[Utterance] = deque()
         self._aborting = False
         self._rearm = True
@@ -187,6 +187,8 @@ class SessionRecorder(TextRecorder):
             if backdate_stop_seconds and early is not None:
                 early.cancel()
                 early = None
+            if early is not None:
+                self.transcription_executor.promote(early)
             end = self.clock.position
             self._rearm = True
             self._commits.recording_stopped(end)
@@ -212,7 +214,7 @@ class SessionRecorder(TextRecorder):
         self._drop_early()
         try:
             self._early = self.transcription_executor.submit(
-                audio, language, use_prompt, **(options or {})
+                audio, language, use_prompt, early=True, **(options or {})
             )
         except (CancelledError, QueueFullError) as error:
             log.debug("no early transcription: %s", error)

@@ -94,6 +94,46 @@ def test_partials_leave_one_worker_to_finals() -> None:
     assert texts(schedule.take(0)) == ["c"]
 
 
+def test_early_transcriptions_run_after_finals_and_before_partials() -> None:
+    schedule = make()
+    schedule.submit("a", Kind.REALTIME, "partial", 0)
+    schedule.submit("b", Kind.EARLY, "early", 0)
+    schedule.submit("c", Kind.FINAL, "final", 0)
+    order = []
+    while (batch := schedule.take(0)) is not None:
+        order += texts(batch)
+        schedule.finish(batch, 0)
+    assert order == ["final", "early", "partial"]
+
+
+def test_early_transcriptions_leave_one_worker_to_finals() -> None:
+    schedule = make(concurrency=2)
+    schedule.submit("a", Kind.EARLY, "a", 0)
+    b = schedule.submit("b", Kind.EARLY, "b", 0).job
+    assert texts(schedule.take(0)) == ["a"]
+    assert schedule.take(0) is None
+    schedule.promote(b)
+    assert schedule.waiting_finals == 1
+    assert texts(schedule.take(0)) == ["b"]
+
+
+def test_early_transcriptions_fill_a_batch_of_finals() -> None:
+    schedule = make(max_batch=3)
+    for session in "abc":
+        schedule.submit(session, Kind.EARLY, f"early {session}", 0)
+    schedule.submit("d", Kind.FINAL, "final", 0)
+    assert texts(schedule.take(0)) == ["final", "early a", "early b"]
+
+
+def test_an_early_transcription_replaces_the_one_that_waits() -> None:
+    schedule = make()
+    first = schedule.submit("a", Kind.EARLY, "first", 0).job
+    assert schedule.submit("a", Kind.EARLY, "second", 0).superseded is first
+    schedule.promote(first)
+    assert schedule.waiting_finals == 0
+    assert texts(schedule.take(0)) == ["second"]
+
+
 def test_a_session_that_outruns_its_back_pressure_is_refused() -> None:
     schedule = make(finals_per_session=2)
     schedule.submit("a", Kind.FINAL, "1", 0)
@@ -121,6 +161,7 @@ OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("final"), st.sampled_from("abc")),
         st.tuples(st.just("partial"), st.sampled_from("abc")),
+        st.tuples(st.just("early"), st.sampled_from("abc")),
         st.tuples(st.sampled_from(["take", "finish", "expire", "wait", "forget"]), st.just("a")),
     ),
     max_size=60,
@@ -136,6 +177,8 @@ def test_every_request_ends_exactly_once(
     open_jobs: set[int] = set()
     running: list[Batch[str]] = []
 
+    kinds = {"final": Kind.FINAL, "early": Kind.EARLY, "partial": Kind.REALTIME}
+
     def ended(payload: str) -> None:
         open_jobs.remove(int(payload))
 
@@ -147,8 +190,8 @@ def test_every_request_ends_exactly_once(
 
     for operation, session in operations:
         now += 0.3
-        if operation in ("final", "partial"):
-            kind = Kind.FINAL if operation == "final" else Kind.REALTIME
+        if operation in kinds:
+            kind = kinds[operation]
             try:
                 submission = schedule.submit(session, kind, str(number), now)
             except QueueFullError:
@@ -158,7 +201,7 @@ def test_every_request_ends_exactly_once(
             if submission.superseded is not None:
                 ended(submission.superseded.payload)
         elif operation == "take" and (batch := schedule.take(now)) is not None:
-            assert len({job.kind for job in batch.jobs}) == 1
+            assert len({job.kind is Kind.REALTIME for job in batch.jobs}) == 1
             assert len(batch.jobs) <= max_batch
             running.append(batch)
             assert len(running) <= concurrency
@@ -171,7 +214,7 @@ def test_every_request_ends_exactly_once(
         elif operation == "forget":
             for job in schedule.forget(session):
                 ended(job.payload)
-    while schedule.waiting_finals or schedule.waiting_partials or running:
+    for _ in range(2 * number + len(running)):
         now += 1.0
         for job in schedule.expire(now):
             ended(job.payload)

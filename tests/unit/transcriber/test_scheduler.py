@@ -129,6 +129,22 @@ def test_a_cancelled_final_does_not_run(engine: GatedEngine, scheduler: Schedule
     assert engine.batches == [[1], [3]]
 
 
+def test_an_early_transcription_is_the_final_once_promoted(
+    engine: GatedEngine, scheduler: Scheduler
+) -> None:
+    first = scheduler.final_executor("a").submit(audio(1))
+    assert engine.entered.wait(5)
+    executor = scheduler.final_executor("b")
+    replaced = executor.submit(audio(2), early=True)
+    early = executor.submit(audio(3), early=True)
+    assert replaced.cancelled()
+    assert scheduler.waiting() == (0, 0)
+    executor.promote(early)
+    assert scheduler.waiting() == (1, 0)
+    engine.gate.set()
+    assert [first.result(5).text, early.result(5).text] == ["1", "3"]
+
+
 def test_a_closed_executor_takes_nothing(engine: GatedEngine, scheduler: Scheduler) -> None:
     final, partial = scheduler.final_executor("a"), scheduler.realtime_executor("a")
     final.close()
