@@ -1,0 +1,140 @@
+"""``deploy/stt-server`` with the real stages, and the demonstration."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from common.client import connect
+from common.events import FullSentence
+from deploy.demo_parts import same_words
+from tests.integration.fake_stages import assert_all_gone, command, stage_pids, start_server
+from tests.processes import ROOT, StageProcess, Stages, free_port
+from tests.speech import SENTENCES, load, silence
+
+
+class System(NamedTuple):
+    """A running system with the embedded engine."""
+
+    server: StageProcess
+    run_dir: Path
+    data_url: str
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[System]:
+    with Stages() as stages:
+        run_dir = stages.run_dir / "run"
+        data, control = free_port(), free_port()
+        options = ("--data_port", str(data), "--control_port", str(control))
+        server = start_server(run_dir, *options, "--verify-data-integrity")
+        server.wait_for_line(r"\| READY after", 120.0)
+        pids = stage_pids(server)
+        yield System(server, run_dir, f"ws://127.0.0.1:{data}")
+        assert server.terminate() == 0
+        assert_all_gone(pids)
+        assert not run_dir.exists()
+
+
+def steer(system: System, *arguments: str) -> str:
+    return subprocess.run(
+        command(*arguments, "--run-dir", str(system.run_dir)),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    ).stdout
+
+
+def status(system: System) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in json.loads(steer(system, "status", "--json"))}
+
+
+def test_every_stage_says_that_it_is_ready(system: System) -> None:
+    system.server.wait_for_line(r"^verifier-2 +\| .*verifier is ready")
+    states = {name: row["state"] for name, row in status(system).items()}
+    assert states == dict.fromkeys(
+        ("gateway", "verifier-1", "verifier-2", "transcriber-1"), "ready"
+    )
+
+
+async def test_the_web_page_is_where_the_ready_line_says(system: System) -> None:
+    url = system.server.wait_for_line(r"web page http://([\d.]+):(\d+)/")
+    reader, writer = await asyncio.open_connection(url[1], int(url[2]))
+    writer.write(f"GET / HTTP/1.1\r\nHost: {url[1]}:{url[2]}\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_verifiers_die_come_and_go_while_frames_flow_and_no_word_is_lost(
+    system: System,
+) -> None:
+    """Half the audio is sent before, the rest after everything was changed."""
+    sentence = SENTENCES["bridge"]
+    pcm = silence(0.5) + load("bridge") + silence(1.5)
+    half = len(pcm) // 4 * 2
+    async with asyncio.timeout(120), connect(system.data_url, chunk_samples=512) as stream:
+        await stream.send(pcm[:half])
+        rows = await asyncio.to_thread(status, system)
+        assert rows["gateway"]["sessions"] == rows["transcriber-1"]["sessions"] == 1
+        os.kill(rows["verifier-1"]["pid"], signal.SIGKILL)
+        await asyncio.to_thread(steer, system, "scale", "verifiers", "4")
+        await stream.send(pcm[half:])
+        await asyncio.to_thread(steer, system, "scale", "verifiers", "2")
+        await stream.finish()
+        texts = [event.text async for event in stream if isinstance(event, FullSentence)]
+        assert stream.verdicts.ok == stream.frames
+    assert same_words(sentence.spoken, " ".join(texts))
+    system.server.wait_for_line(r"verifier-1 died: killed by SIGKILL")
+    await asyncio.to_thread(system.server.wait_for_line, r"verifier-1 is back after")
+
+
+def test_a_port_in_use_is_told_by_the_gateway_and_ends_the_start() -> None:
+    with Stages() as stages, socket.create_server(("127.0.0.1", 0)) as listener:
+        busy = listener.getsockname()[1]
+        options = ("--data_port", str(busy), "--control_port", str(free_port()))
+        server = start_server(stages.run_dir / "run", *options)
+        assert server.wait(120.0) == 2
+    server.wait_for_line(rf"^gateway +\| .*cannot listen on the data port 127.0.0.1:{busy}")
+    server.wait_for_line(r"gateway cannot start, its own lines say why")
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_had_ends_the_start_with_what_to_do() -> None:
+    with Stages() as stages:
+        server = start_server(
+            stages.run_dir / "run",
+            *("--data_port", str(free_port()), "--control_port", str(free_port())),
+            *("--model", "/nowhere/whisper"),
+        )
+        assert server.wait(200.0) == 2
+    server.wait_for_line(r"^transcriber-1 +\| .*/nowhere/whisper")
+    server.wait_for_line(r"transcriber-1 cannot start")
+
+
+@pytest.mark.slow
+def test_the_demonstration_hears_what_was_spoken_and_leaves_nothing() -> None:
+    demo = subprocess.run(
+        [sys.executable, "-m", "deploy.demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "“The new bridge was opened in september.”" in demo.stdout
+    assert demo.stdout.count("[FAIL] frame 5") == 1
+    assert "nothing is left running" in demo.stdout
