@@ -52,6 +52,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
     metrics = GatewayMetrics()
     # Closed in reverse order: the loop must have let go of a socket before it is closed.
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_sole_user_of(settings.run_path))
         links = Links(settings)
         stack.callback(links.close_all)
         hub = Hub(settings, links, metrics)
@@ -75,6 +76,24 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         lifecycle.ready()
         await stopping.wait()
         await data_port.drain(settings.drain_s)
+
+
+@contextlib.contextmanager
+def _sole_user_of(run_path: Path) -> Iterator[None]:
+    """Hold the run directory: a second gateway there would take the first one's endpoints."""
+    run_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = run_path / "gateway.lock"
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(
+                f"another gateway uses {run_path}; stop it, or choose another --run-dir"
+            ) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _check(settings: GatewaySettings) -> None:

@@ -6,10 +6,16 @@ Links, resequencing, resampling, acknowledgements and commits are the real ones.
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import sys
+import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
+from common import envelope as ev
 from common import logs
 from common.lifecycle import Lifecycle, run_async
 from common.links import Links
@@ -22,7 +28,9 @@ from transcriber.recorder_options import RecorderOptions
 from transcriber.scheduler import Scheduler
 from transcriber.stage import Stage
 
-COMMIT_SAMPLES = 16_000
+COMMIT_SAMPLES: Final = 16_000
+ARRIVALS_FILE: Final = "BENCH_ARRIVALS_FILE"
+"""Environment variable: where to write the latencies of arrivals, in ms, when stopping."""
 
 
 class NullRecorder:
@@ -64,6 +72,19 @@ def make(*args: Any, **kwargs: Any) -> RecorderSession:
     return cast(RecorderSession, NullRecorder(*args, **kwargs))
 
 
+def record_arrivals(stage: Stage) -> deque[float]:
+    """Have the time from a frame's receipt at the gateway to its arrival here noted, in ms."""
+    arrivals: deque[float] = deque(maxlen=200_000)
+    accept = stage.sessions.accept
+
+    def noting(header: ev.Audio, pcm: bytes) -> None:
+        arrivals.append((time.time_ns() - header.received_ns) / 1e6)
+        accept(header, pcm)
+
+    stage.sessions.accept = noting  # type: ignore[method-assign]
+    return arrivals
+
+
 async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
     """As :func:`transcriber.stage.run`, without engines."""
     with contextlib.ExitStack() as stack:
@@ -72,8 +93,12 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
         scheduler = Scheduler(NullEngine())
         stack.callback(scheduler.close)
         stage = Stage(settings, lifecycle, links, TranscriberMetrics(), scheduler, make)
+        arrivals = record_arrivals(stage)
         lifecycle.ready()
         await stage.live()
+    target = os.environ.get(ARRIVALS_FILE)
+    if target:
+        Path(target).write_text(json.dumps(list(arrivals)))
 
 
 def main() -> int:

@@ -7,12 +7,14 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import psutil
 
 from tests.processes import ROOT, StageProcess, Stages
+
+NULL_TRANSCRIBER: Final = "tests.bench.null_transcriber"
 
 
 class Cost(NamedTuple):
@@ -62,7 +64,11 @@ class Pipeline(NamedTuple):
 
 @contextlib.contextmanager
 def pipeline(
-    *options: str, verifiers: int = 2, transcriber: str = "tests.bench.null_transcriber"
+    *options: str,
+    verifiers: int = 2,
+    transcriber: str = NULL_TRANSCRIBER,
+    transcriber_options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Pipeline]:
     """Start gateway, verifiers and a transcriber (the null one by default); verification is on."""
     control, data, metrics = free_ports(3)
@@ -74,7 +80,7 @@ def pipeline(
             *options,
         )
         pool = [stages.start("verifier") for _ in range(verifiers)]
-        worker = stages.start(transcriber)
+        worker = stages.start(transcriber, *transcriber_options, env=env)
         for _ in pool:
             gateway.wait_for_line(r"verifier \S+ joined")
         gateway.wait_for_line(r"transcriber \S+ joined")

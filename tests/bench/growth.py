@@ -1,0 +1,189 @@
+"""What sessions cost as they grow, and how long a start and a recovery take."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+
+import psutil
+import uvloop
+from websockets.asyncio.client import connect
+
+from common.client import connect as connect_stream
+from common.events import FrameVerdict, TranscriberChanged
+from tests.bench import frames
+from tests.bench.report import Result, Spread
+from tests.bench.system import NULL_TRANSCRIBER, Cost, Pipeline, load, pipeline
+
+ROOM = ("--max-sessions", "1200")
+TRANSCRIBER_ROOM = ("--transcriber-sessions", "1200")
+
+
+def run(*, quick: bool) -> list[Result]:
+    """Both tables."""
+    return [sessions(quick=quick), recovery(quick=quick)]
+
+
+def sessions(*, quick: bool) -> Result:
+    """Cost per frame with idle sessions beside, and with all active; memory per session."""
+    result = Result(
+        "growth",
+        "Growth with sessions (null recorder): CPU ms per 1,000 frames; gateway memory",
+        [
+            "sessions",
+            "state",
+            "gateway",
+            "verifiers",
+            "transcriber",
+            "gateway MiB",
+            "KiB per session",
+        ],
+    )
+    count_frames = 2_000 if quick else 10_000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, 4_096))
+    for count in (1, 100) if quick else (1, 10, 100, 1_000):
+        with pipeline(*ROOM, transcriber_options=TRANSCRIBER_ROOM) as running:
+            before = _gateway_mib(running)
+            idle = uvloop.run(_with_idle(running, count, count_frames))
+            _row(result, count, "idle beside 1 active", idle, before)
+        with pipeline(*ROOM, transcriber_options=TRANSCRIBER_ROOM) as running:
+            before = _gateway_mib(running)
+            active = load(
+                running.url,
+                running.pids(),
+                connections=count,
+                frames=max(count_frames, count),
+                close=True,
+            )
+            _row(result, count, "active", active, before)
+    return result
+
+
+def _row(result: Result, count: int, state: str, cost: Cost, before_mib: float) -> None:
+    per_thousand = {stage: 1e6 * seconds / cost.frames for stage, seconds in cost.cpu_s.items()}
+    after_mib = cost.rss_mib["gateway"]
+    result.add(
+        count,
+        state,
+        per_thousand["gateway"],
+        per_thousand["verifier"],
+        per_thousand["transcriber"],
+        after_mib,
+        max(0.0, (after_mib - before_mib) * 1024 / count),
+    )
+
+
+def _gateway_mib(running: Pipeline) -> float:
+    return float(psutil.Process(running.pids()["gateway"][0]).memory_info().rss / 2**20)
+
+
+async def _with_idle(running: Pipeline, count: int, count_frames: int) -> Cost:
+    clients = [
+        await connect(running.url, compression=None, ping_interval=None) for _ in range(count - 1)
+    ]
+    try:
+        return await asyncio.to_thread(
+            load,
+            running.url,
+            running.pids(),
+            connections=1,
+            frames=count_frames,
+            close=True,
+        )
+    finally:
+        for client in clients:
+            client.transport.abort()
+
+
+def recovery(*, quick: bool) -> Result:
+    """Seconds from start to ready, and from a kill to the next progress."""
+    runs = 1 if quick else 3
+    result = Result("recovery", "Start and recovery, in seconds: median (min-max)", ["what", "s"])
+    result.add("start of the pipeline, null recorder", Spread.of([_start_s() for _ in range(runs)]))
+    result.add(
+        "start of the pipeline, PocketSphinx",
+        Spread.of([_start_s(transcriber="transcriber") for _ in range(runs)]),
+    )
+    result.add(
+        "verifier killed (1 of 2): longest wait for a verdict after it",
+        Spread.of([asyncio.run(_verifier_killed()) for _ in range(runs)]),
+    )
+    result.add(
+        "verifier stopped (1 of 3): longest wait for a verdict after it",
+        Spread.of([asyncio.run(_verifier_stopped()) for _ in range(runs)]),
+    )
+    result.add(
+        "transcriber killed, another stands by: to the session's re-opening",
+        Spread.of([asyncio.run(_transcriber_killed()) for _ in range(runs)]),
+    )
+    return result
+
+
+def _start_s(transcriber: str = NULL_TRANSCRIBER) -> float:
+    started = time.perf_counter()
+    with pipeline(transcriber=transcriber):
+        return time.perf_counter() - started
+
+
+async def _verifier_killed() -> float:
+    with pipeline(verifiers=2) as running:
+        return await _longest_wait(running, running.processes["verifier"][0].kill)
+
+
+async def _verifier_stopped() -> float:
+    with pipeline(verifiers=3) as running:
+        return await _longest_wait(running, running.processes["verifier"][0].pause)
+
+
+async def _longest_wait(running: Pipeline, fault: object) -> float:
+    """Stream at ten times real-time pace, cause a fault in the middle; the worst latency, s."""
+    assert callable(fault)
+    worst = 0.0
+    struck = False
+
+    def heard(event: object) -> None:
+        nonlocal worst
+        if isinstance(event, FrameVerdict) and struck:
+            worst = max(worst, event.latency_ms / 1000)
+
+    async with connect_stream(running.url, on_event=heard) as stream:
+        for number in range(300):
+            if number == 150:
+                await asyncio.to_thread(fault)
+                struck = True
+            await stream.send(frames.pcm(number % 16))
+            await asyncio.sleep(0.0256)
+        await stream.finish()
+    return worst
+
+
+async def _transcriber_killed() -> float:
+    reopened = asyncio.Event()
+    opens = 0
+
+    def heard(event: object) -> None:
+        nonlocal opens
+        if isinstance(event, TranscriberChanged) and event.state == "open":
+            opens += 1
+            if opens == 2:
+                reopened.set()
+
+    with pipeline() as running:
+        standby = running.stages.start(NULL_TRANSCRIBER)
+        async with connect_stream(running.url, on_event=heard) as stream:
+            await stream.send(frames.pcm(0))
+            await asyncio.to_thread(standby.wait_for_line, "is ready")
+            await asyncio.to_thread(_wait_for_two, running)
+            started = time.perf_counter()
+            await asyncio.to_thread(running.processes["transcriber"][0].kill)
+            async with asyncio.timeout(30):
+                await reopened.wait()
+            return time.perf_counter() - started
+
+
+def _wait_for_two(running: Pipeline) -> None:
+    """Wait until the gateway has heard of both transcribers."""
+    gateway = running.processes["gateway"][0]
+    first = next(i for i, line in enumerate(gateway.lines) if "transcriber" in line)
+    gateway.wait_for_line(r"transcriber \S+ joined", after=first + 1)
