@@ -6,17 +6,17 @@ The schedule is seeded; what it meets is not, since processes take the time they
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
 from tests.faults.clips import speech
+from tests.faults.conftest import StartSystem
 from tests.faults.crowd import Talker, talk_all
 from tests.faults.storm import ROUGH, Kind, check, through_storm
 from tests.faults.system import Stage, System, Usage
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
 
 CLIENTS: Final = 8
 GROWTH: Final = 24 << 20
@@ -27,36 +27,28 @@ def crowd(sentences: int) -> list[Talker]:
     return [Talker(speech(number, sentences)) for number in range(CLIENTS)]
 
 
-@pytest.fixture
-def system(request: pytest.FixtureRequest) -> Iterator[System]:
-    engine, transcribers = request.param
-    options = ["--verify-data-integrity"]
-    with System(engine=engine, transcribers=transcribers, gateway=options) as system:
-        system.wait_ready()
-        yield system
-
-
 @pytest.mark.parametrize(
-    "system, seed, count, pace",
-    [(("pocketsphinx", 2), 1, 2, 1.0), (("null", 1), 2, 4, 1.0)],
-    indirect=["system"],
+    "engine, transcribers, sentences, seed",
+    [("pocketsphinx", 2, 2, 1), ("null", 1, 4, 2)],
     ids=["two transcribers and words", "one transcriber and lengths"],
 )
 async def test_a_storm_changes_nothing_that_clients_or_recorders_hear(
-    system: System, seed: int, count: int, pace: float
+    start_system: StartSystem, engine: str, transcribers: int, sentences: int, seed: int
 ) -> None:
-    quiet = crowd(count)
+    options = ["--verify-data-integrity"]
+    system = start_system(engine=engine, transcribers=transcribers, gateway=options)
+    quiet = crowd(sentences)
     await talk_all(system.url, quiet)
     expected = [talker.sentences for talker in quiet]
-    for talker, sentences in zip(quiet, expected, strict=True):
-        assert len(sentences) == count
-        check(talker, system.tap_dir, sentences)
+    for talker, texts in zip(quiet, expected, strict=True):
+        assert len(texts) == sentences
+        check(talker, system.tap_dir, texts)
     before = usage(system)
 
-    talkers = crowd(count)
-    strikes = await through_storm(system, talkers, random.Random(seed), ROUGH, pace)
-    for talker, sentences in zip(talkers, expected, strict=True):
-        check(talker, system.tap_dir, sentences)
+    talkers = crowd(sentences)
+    strikes = await through_storm(system, talkers, random.Random(seed), ROUGH, pace=1.0)
+    for talker, texts in zip(talkers, expected, strict=True):
+        check(talker, system.tap_dir, texts)
     struck = {(strike.stage, strike.kind) for strike in strikes}
     assert {(Stage.VERIFIER, Kind.KILL), (Stage.TRANSCRIBER, Kind.KILL)} <= struck
 
