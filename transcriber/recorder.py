@@ -97,6 +97,7 @@ class RecorderSession:
         self._finishing = False
         self._closed = False
         self._backlogged = False
+        self._backlog_lock = threading.Lock()
         self._final_executor = scheduler.final_executor(session)
         self._realtime_executor = scheduler.realtime_executor(
             session, use_main=options.use_main_model_for_realtime
@@ -129,13 +130,9 @@ class RecorderSession:
     @property
     def backlogged(self) -> bool:
         """Whether to hold audio back for now; :class:`BacklogCleared` follows once it is true."""
-        if self._is_backlogged():
-            self._backlogged = True
-            # It may have cleared before the flag was seen by the threads that look at it.
-            if self._is_backlogged():
-                return True
-            self._backlogged = False
-        return False
+        with self._backlog_lock:
+            self._backlogged = self._is_backlogged()
+            return self._backlogged
 
     @property
     def position(self) -> int:
@@ -220,6 +217,7 @@ class RecorderSession:
         elif name == "clear_audio_queue":
             recorder.feed.discard(self._clock.advance)
             recorder.feed.post(recorder.clear_audio_queue)
+            recorder.feed.post(self.consumed)
         elif name in ("abort", "stop", "wakeup"):
             recorder.feed.post(lambda: getattr(recorder, name)(**arguments))
 
@@ -251,8 +249,13 @@ class RecorderSession:
 
     def consumed(self) -> None:
         """Called by the recorder."""
-        if self._backlogged and not self._is_backlogged(clearing=True):
-            self._backlogged = False
+        # Always under the lock: a look at the flag alone could miss that it is being set for a
+        # backlog that is gone by now, and nothing would clear it.
+        with self._backlog_lock:
+            cleared = self._backlogged and not self._is_backlogged(clearing=True)
+            if cleared:
+                self._backlogged = False
+        if cleared:
             self._emit(BacklogCleared(self._clock.position))
 
     def _report_texts(self) -> None:

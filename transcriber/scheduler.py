@@ -277,13 +277,23 @@ class FinalExecutor(_Executor):
 class RealtimeExecutor(_Executor):
     """Partial transcriptions of one session, by the signature that RealtimeSTT calls."""
 
+    def __init__(self, lane: _Lane, session: str) -> None:
+        super().__init__(lane, session)
+        self._current: TranscriptFuture | None = None
+
+    def drop(self) -> None:
+        """The recording has ended: nobody needs the partial that waits."""
+        if self._current is not None:
+            self._current.cancel()
+
     def transcribe(
         self, audio: FloatAudio, language: str | None = None, use_prompt: bool = True, **_: Any
     ) -> Transcript:
         """Transcribe and wait; an empty text when the request was dropped for newer ones."""
         request = AudioRequest(audio, language or None, use_prompt, True)
         try:
-            return self._submit(Kind.REALTIME, request).result()
+            self._current = self._submit(Kind.REALTIME, request)
+            return self._current.result()
         except CancelledError:
             return NOTHING
 

@@ -70,6 +70,7 @@ class SessionRecorder(TextRecorder):
 
     # RealtimeSTT's, as used here.
     speech_end_silence_start: float
+    realtime_transcription_executor: RealtimeExecutor
 
     def __init__(
         self,
@@ -189,6 +190,7 @@ class SessionRecorder(TextRecorder):
                 early = None
             if early is not None:
                 self.transcription_executor.promote(early)
+            self.realtime_transcription_executor.drop()
             end = self.clock.position
             self._rearm = True
             self._commits.recording_stopped(end)

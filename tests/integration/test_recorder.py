@@ -231,6 +231,20 @@ def test_silence_is_committed_while_nobody_speaks(scheduler: Scheduler) -> None:
     assert commits[-1] / 16_000 > 22
 
 
+def test_speech_within_the_gap_between_recordings_does_not_make_the_recorder_deaf(
+    scheduler: Scheduler,
+) -> None:
+    options = RecorderOptions(min_gap_between_recordings=3)
+    pcm = silence(1) + load(CITY) + silence(1) + load(NUMBERS) + silence(3) + load(BRIDGE)
+    client = stream(scheduler, pcm, options)
+    assert len(client.sentences) == 2
+    first, last = client.sentences
+    assert last.end_sample > len(pcm) // 2
+    assert last.start_sample > len(pcm) // 2 - 16_000 * 4
+    replayed = stream(scheduler, pcm, options, start_sample=first.end_sample)
+    assert replayed.sentences == [last]
+
+
 # -- engines that fail or dawdle -------------------------------------------------------------------
 
 
@@ -286,6 +300,16 @@ def test_a_recorder_that_is_behind_asks_to_be_fed_later(scheduler: Scheduler) ->
     client.wait_for(BacklogCleared)
     assert not client.is_held_back()
     client.finish()
+
+
+def test_clearing_the_queue_clears_the_backlog(scheduler: Scheduler) -> None:
+    client = Client(scheduler)
+    client.session.feed(silence(600))
+    assert client.is_held_back()
+    client.session.call_method("clear_audio_queue")
+    client.wait_for(BacklogCleared, timeout_s=5)
+    assert client.session.position == 600 * 16_000
+    client.session.close()
 
 
 # -- commands --------------------------------------------------------------------------------------

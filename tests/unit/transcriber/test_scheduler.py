@@ -145,6 +145,18 @@ def test_an_early_transcription_is_the_final_once_promoted(
     assert [first.result(5).text, early.result(5).text] == ["1", "3"]
 
 
+def test_a_partial_that_nobody_needs_comes_back_empty(
+    engine: GatedEngine, scheduler: Scheduler
+) -> None:
+    scheduler.final_executor("a").submit(audio(1))
+    assert engine.entered.wait(5)
+    executor = scheduler.realtime_executor("a")
+    threading.Timer(0.1, executor.drop).start()
+    assert executor.transcribe(audio(2)).text == ""
+    assert engine.batches == [[1]]
+    executor.drop()
+
+
 def test_a_closed_executor_takes_nothing(engine: GatedEngine, scheduler: Scheduler) -> None:
     final, partial = scheduler.final_executor("a"), scheduler.realtime_executor("a")
     final.close()
