@@ -115,10 +115,13 @@ class Hub:
         self._retained_bytes += size
         self._tally.frames += 1
         self._tally.bytes += size
-        if session.link is Link.OPEN:
+        # With nobody before it a frame goes out at once; otherwise its session waits for its turn.
+        if session.headers is not None and (
+            len(self._queue)
+            or self._send_one(session.id) is not True
+            or window.unsent < window.next_seq
+        ):
             self._queue.add(session.id)
-            if not self._outlet.blocked:
-                self._queue.pump()
         if (
             window.retained_bytes > self.settings.retain_session_bytes
             or self._retained_bytes > self.settings.retain_total_bytes
