@@ -32,7 +32,7 @@ def health(url: str, timeout_s: float = 0.5) -> Health:
     try:
         status, text = _get(url, "/readyz", timeout_s)
     except (OSError, http.client.HTTPException):
-        return Health(False, "no answer yet")
+        return Health(False, "no answer")
     return Health(status == http.client.OK, text.strip())
 
 

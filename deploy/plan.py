@@ -19,6 +19,8 @@ from common.errors import SettingsError
 PLAN_FILE: Final = "system.json"
 CONFIG_FILE: Final = "supervisord.conf"
 CONTROL_SOCKET: Final = "control.sock"
+STAGES_LOCK: Final = "stages.lock"
+"""Held, shared, by each stage as long as it lives."""
 TETHER: Final = Path(__file__).with_name("tether.py")
 
 GATEWAY: Final = "gateway"
@@ -188,7 +190,8 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 def _program(plan: Plan, stage: Stage) -> str:
     tether = (sys.executable, "-I", "-S", str(TETHER), str(plan.server_pid))
-    command = shlex.join([*tether, sys.executable, "-P", "-m", stage.kind])
+    lock = str(plan.folder / STAGES_LOCK)
+    command = shlex.join([*tether, lock, sys.executable, "-P", "-m", stage.kind])
     return f"""\
 [program:{stage.name}]
 command={_literal(command)}

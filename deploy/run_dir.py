@@ -11,7 +11,7 @@ from typing import IO, Final, Self
 
 from common.errors import SettingsError
 from common.settings import default_run_dir
-from deploy.plan import CONFIG_FILE, CONTROL_SOCKET, PLAN_FILE
+from deploy.plan import CONFIG_FILE, CONTROL_SOCKET, PLAN_FILE, STAGES_LOCK
 
 LOCK_FILE: Final = "lock"
 LOCK_TRIES: Final = 10
@@ -19,7 +19,12 @@ LOCK_TRIES: Final = 10
 LOCK_PAUSE_S: Final = 0.02
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Longer paths of Unix sockets are cut silently by the kernel interface."""
-_OWN_FILES: Final = ("*.sock", "*.sock.*", "supervisord.pid", PLAN_FILE, CONFIG_FILE, ".*.new")
+ORPHANS_TIMEOUT_S: Final = 30.0
+"""How long to wait for the stages of a system whose supervisor was killed: they are draining."""
+_OWN_FILES: Final = (
+    *("*.sock", "*.sock.*", "supervisord.pid", ".*.new"),
+    *(PLAN_FILE, CONFIG_FILE, STAGES_LOCK),
+)
 
 
 class RunDir:
@@ -44,6 +49,7 @@ class RunDir:
                 f"a system already runs in {self._folder}: `stt-server stop` ends it, "
                 "another --run-dir (and ports) starts a second one"
             )
+        self._wait_for_orphans()
         self._sweep()  # what a system that was killed left behind
         return self
 
@@ -54,6 +60,14 @@ class RunDir:
             self._lock.close()
         if self._removable and not any(self._folder.iterdir()):
             self._folder.rmdir()
+
+    def _wait_for_orphans(self) -> None:
+        with (self._folder / STAGES_LOCK).open("w") as lock:
+            if not _try_lock(lock, int(ORPHANS_TIMEOUT_S / LOCK_PAUSE_S)):
+                raise SettingsError(
+                    f"stages of a system that was killed still run in {self._folder}; "
+                    "another --run-dir starts one beside them"
+                )
 
     def _sweep(self) -> None:
         for pattern in _OWN_FILES:

@@ -20,6 +20,7 @@ from supervisor.poller import Poller
 from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
+from common.errors import SettingsError
 from deploy import plan as plans
 from deploy.console import Console, Tone
 from deploy.health import health
@@ -209,7 +210,8 @@ class Supervision(Supervisor):  # type: ignore[misc]
         awaited = self._watch.awaited()
         if not awaited:
             return
-        self._plan = plans.load(self._folder)
+        with contextlib.suppress(SettingsError):  # somebody cleared the run dir: go on without
+            self._plan = plans.load(self._folder)
         now_s = time.monotonic()
         if not self._watch.ready:
             answer = health(self._plan.metrics_url(self._plan.gateway))

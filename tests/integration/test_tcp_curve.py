@@ -96,7 +96,7 @@ def test_a_verifier_with_other_keys_never_joins(system: System, keys: Path, tmp_
         *(*system.links, "--curve-dir", str(make_keys(tmp_path).parent)),
         *("--metrics-port", str(port := free_port())),
     )
-    wait_until(lambda: health(f"http://127.0.0.1:{port}").reason != "no answer yet", "it runs")
+    wait_until(lambda: health(f"http://127.0.0.1:{port}").reason != "no answer", "it runs")
     friend = system.stages.start("verifier", *system.links, "--curve-dir", str(keys))
     wait_until(
         lambda: sample(system.gateway_metrics_url, ("stt_gateway_verifiers",)) == 3,

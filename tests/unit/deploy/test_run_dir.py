@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import threading
 from pathlib import Path
 
 import pytest
 
 from common.errors import SettingsError
+from deploy.plan import STAGES_LOCK
 from deploy.run_dir import RunDir, is_in_use
 
 
@@ -32,6 +35,17 @@ def test_what_a_killed_system_left_is_swept_at_the_next_start(tmp_path: Path) ->
         (tmp_path / name).touch()
     with RunDir(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_start_waits_for_stages_that_outlived_their_supervisor(tmp_path: Path) -> None:
+    orphan = (tmp_path / STAGES_LOCK).open("w")
+    fcntl.flock(orphan, fcntl.LOCK_SH)
+    release = threading.Timer(0.1, orphan.close)
+    release.start()
+    with RunDir(tmp_path):
+        assert orphan.closed
+    release.join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_system_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
