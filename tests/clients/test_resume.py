@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.client import ClientEvent, Stream, connect
-from common.events import FullSentence, SessionStarted
+from common.events import FullSentence, Report, SessionStarted
 from tests.processes import StageProcess, Stages, free_port
 from tests.speech import SENTENCES, load
 
@@ -143,6 +143,22 @@ async def test_a_gateway_that_dies_costs_nothing_of_what_is_said(system: System)
     assert stream.lost_frames == 0
     assert covered_without_a_gap(system, events, pcm)
     assert sentences(events) == expected
+
+
+async def test_a_gateway_that_is_stopped_hands_its_streams_to_the_next(system: System) -> None:
+    pcm = utterances(5)
+    events: list[ClientEvent] = []
+    async with connect(system.url, chunk_samples=CHUNK_SAMPLES, on_event=events.append) as stream:
+        sender = asyncio.create_task(send_paced(stream, pcm))
+        await progress(stream, 100)
+        assert await asyncio.to_thread(system.gateway.terminate) == 0
+        await asyncio.to_thread(system.start_gateway)
+        await sender
+        await stream.finish()
+    reports = [event for event in events if isinstance(event, Report)]
+    assert len(reports) == 2
+    assert sum(report.frames for report in reports) == stream.frames == stream.verdicts.ok
+    assert stream.lost_frames == 0
 
 
 def covered_without_a_gap(system: System, events: list[ClientEvent], pcm: bytes) -> bool:
