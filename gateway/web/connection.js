@@ -10,6 +10,7 @@ const RETRY_BUSY_MS = 5_000;
 const SILENCE_LIMIT_MS = 30_000; // frames are out and nothing comes back: the link is dead
 const SOCKET_BACKLOG_BYTES = 256 * 1024; // what the browser may queue before we wait
 const BACKLOG_POLL_MS = 25; // a WebSocket does not say when its backlog shrinks
+const OPEN = 1; // WebSocket.OPEN
 const HELD_BYTES = 32 * 1024 * 1024; // five minutes at 48 kHz
 
 export const CloseCode = Object.freeze({
@@ -189,13 +190,14 @@ export class Connection {
     const socket = this.#socket;
     if (!socket || !this.#sessionOpen || this.#observing) return;
     while (this.buffer.unsent) {
+      if (socket.readyState !== OPEN) return; // closing: its close event comes next
       if (socket.bufferedAmount > SOCKET_BACKLOG_BYTES) {
         this.#pumpTimer = setTimeout(() => this.#pump(), BACKLOG_POLL_MS);
         return;
       }
       this.#sendNext(socket);
     }
-    if (this.#ending && !this.#endSent) {
+    if (this.#ending && !this.#endSent && socket.readyState === OPEN) {
       this.#endSent = true;
       socket.send('{"type":"end"}');
     }

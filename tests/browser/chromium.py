@@ -51,14 +51,15 @@ class Browsers:
         url: str,
         *,
         microphone: Path | None = None,
+        again_and_again: bool = False,
         flags: tuple[str, ...] = (),
         **context: Any,
     ) -> Page:
-        """Open a page; the microphone plays the WAV file once, then silence.
+        """Open a page; the microphone plays the WAV file once, then silence, or in a loop.
 
         Without ``microphone`` there is none. ``context`` goes to Playwright's ``new_context``.
         """
-        sound = _microphone_flags(microphone) if microphone else ()
+        sound = _microphone_flags(microphone, again_and_again) if microphone else ()
         browser = self._playwright.chromium.launch(
             executable_path=executable(), args=[*QUIET, *sound, *flags]
         )
@@ -94,9 +95,10 @@ def browsers() -> Iterator[Browsers]:
         yield Browsers(stack.enter_context(sync_playwright()), stack)
 
 
-def _microphone_flags(recording: Path) -> tuple[str, ...]:
+def _microphone_flags(recording: Path, again_and_again: bool) -> tuple[str, ...]:
+    source = str(recording) if again_and_again else f"{recording}%noloop"
     return (
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={recording}%noloop",
+        f"--use-file-for-fake-audio-capture={source}",
     )

@@ -11,7 +11,7 @@ class FakeSocket {
   static all = [];
 
   constructor(url) {
-    Object.assign(this, { url, sent: [], bufferedAmount: 0, closedWith: null });
+    Object.assign(this, { url, sent: [], readyState: 1, bufferedAmount: 0, closedWith: null });
     FakeSocket.all.push(this);
   }
 
@@ -165,6 +165,18 @@ test('a full socket is not filled further until it drains', () => {
   assert.deepEqual(latest().numbers, []);
   latest().bufferedAmount = 0;
   mock.timers.tick(100);
+  assert.deepEqual(latest().numbers, [0]);
+});
+
+test('a closing socket is not written to', () => {
+  const connection = connect();
+  latest().serverSays(hello());
+  latest().readyState = 2;
+  connection.send(SAMPLES, 16000);
+  assert.deepEqual(latest().sent, []);
+  latest().serverCloses(1001);
+  mock.timers.tick(1000);
+  latest().serverSays(hello({ resumed: true }));
   assert.deepEqual(latest().numbers, [0]);
 });
 

@@ -56,9 +56,9 @@ def _speaking(
     opened: Browsers, system: System, speech: Recording, name: str, **context: Any
 ) -> None:
     """In the middle of a later sentence, after a damaged frame."""
-    page = opened.open(system.url, microphone=speech.path, **context)
+    page = opened.open(system.url, microphone=speech.path, again_and_again=True, **context)
     page.click("#record")
-    expect(page.locator("#sentences li")).to_have_count(1, timeout=SPEECH_MS)
+    expect(page.locator("#sentences li")).to_have_count(2, timeout=SPEECH_MS)
     _corrupt_next(page)
     expect(page.locator("#count-corrupt")).to_have_text("1", timeout=SPEECH_MS)
     expect(page.locator("#partial")).not_to_be_empty(timeout=SPEECH_MS)
