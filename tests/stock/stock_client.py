@@ -158,6 +158,11 @@ class StockClient:
         """Partial results so far."""
         return [str(c.args[0]) for c in self.callbacks if "realtime" in c.name]
 
+    @property
+    def audios(self) -> list[npt.NDArray[np.float32]]:
+        """The audio of each utterance whose transcription began, as the client got it."""
+        return [c.audio for c in self.callbacks if c.name == "on_transcription_start"]
+
     def wait_for(self, condition: Callable[[StockClient], object], what: str) -> None:
         """Wait until something holds of what it did."""
         self._wait(lambda: bool(condition(self)), what, ANSWER_TIMEOUT_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.envelope import Parameter
@@ -148,11 +148,13 @@ JSON: Final = st.recursive(
 )
 
 
+@settings(deadline=None)  # machines may be busy
 @given(name=WORDS | JSON, value=JSON)
 def test_whatever_is_set_it_is_taken_or_refused_in_few_words(name: object, value: object) -> None:
     assert is_modest(lambda: checked_value(name, value))
 
 
+@settings(deadline=None)  # machines may be busy
 @given(name=WORDS | JSON, args=JSON, kwargs=JSON)
 def test_whatever_is_called_it_is_taken_or_refused_in_few_words(
     name: object, args: object, kwargs: object

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.pairing import FRESH_S, ArrivalOrder, NamedSessions
@@ -131,6 +131,7 @@ def test_a_session_that_ended_is_not_given_back(order: ArrivalOrder[str, int]) -
     assert order.add_control(HOST, "b", 0.1) is None
 
 
+@settings(deadline=None)  # machines may be busy
 @given(st.permutations(["C1", "D1", "C2", "D2", "C3", "D3", "P1", "P2"]), st.data())
 def test_in_whatever_order_they_come_everyone_gets_a_partner(
     arrivals: list[str], data: st.DataObject
