@@ -12,14 +12,14 @@ import asyncio
 import hmac
 import logging
 import time
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode, MalformedReason
-from common.events import STOCK_EVENT_TYPES, Error, is_end_of_stream
+from common.events import END_OF_STREAM, STOCK_EVENT_TYPES, Error, is_end_of_stream
 from gateway.connection import Connection
 from gateway.control_line import ControlLine
 from gateway.hub import Hub
@@ -29,6 +29,13 @@ from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.session import Limits, Session
 
 log = logging.getLogger(__name__)
+
+
+NOT_A_FRAME: Final = Error(
+    "not_a_frame",
+    f"a frame is a binary message; the only text message here is {END_OF_STREAM}",
+    "continue",
+)
 
 
 class Query(NamedTuple):
@@ -247,7 +254,7 @@ class DataPort:
             for sentence in session.missed_sentences(query.sentences):
                 connection.deliver(sentence)
         if session.drained:
-            self._end(attachment)
+            self._hub.end_if_done(session)
 
     async def _read(self, connection: Connection, attachment: Attachment) -> None:
         """Take in a client's messages, no faster than its window allows."""
@@ -276,6 +283,7 @@ class DataPort:
                     hub.finish(session)
                 else:
                     hub.metrics.refused.labels("text").inc()
+                    connection.deliver(NOT_A_FRAME)
                 continue
             if session.finishing:
                 hub.metrics.refused.labels("after_end").inc()
@@ -305,6 +313,8 @@ class DataPort:
         self._hub.on_progress.pop(session.id, None)
         ended = connection.close_with is not None or session.is_rejected()
         code = connection.websocket.close_code
+        if code == CloseCode.MESSAGE_TOO_BIG:
+            session.log.refused("sent a message far over the size limit and was disconnected")
         if ended or not session.wants_events or code in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
             self._forget(session.id)
             return
