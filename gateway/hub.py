@@ -250,7 +250,7 @@ class Hub:
                 self._queue.remove(session.id)
                 self._progress(session)
             elif session.window.judged != before and session.drained:
-                self._end_if_done(session)
+                self.end_if_done(session)
 
     # -- results in ----------------------------------------------------------------------------
 
@@ -324,17 +324,17 @@ class Hub:
         elif sentence.text:
             self.metrics.sentences.inc()
         retained = session.window.retained_bytes
-        session.window.commit_to(sentence.commit)
+        session.commit(sentence.commit)
         self._retained_bytes -= retained - session.window.retained_bytes
 
     def _on_drained(self, drained: ev.Drained) -> None:
         session = self._session_at(drained.session, drained.instance, drained.epoch)
         if session is not None and session.finishing:
             session.drained = True
-            self._end_if_done(session)
+            self.end_if_done(session)
 
-    def _end_if_done(self, session: Session) -> None:
-        """Everything was transcribed; the last verdicts may still be on their way."""
+    def end_if_done(self, session: Session) -> None:
+        """End a session that was transcribed to its end, unless verdicts are still on their way."""
         if session.window.judged < session.window.next_seq:
             return
         if session.wants_events:

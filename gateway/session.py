@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from common.envelope import SESSION_ID_BYTES, Ack, Code, FrameHeaders, Parameter, Verdict
+from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, FrameHeaders, Parameter, Verdict
 from common.events import (
     Acknowledged,
     Error,
@@ -235,6 +235,11 @@ class Session:
         if moved and self.wants_events:
             self.deliver(Acknowledged(self.window.received, self.window.commit.seq))
         return moved
+
+    def commit(self, commit: Commit) -> None:
+        """Take in what a sentence commits; the client is told after it got the sentence."""
+        if self.window.commit_to(commit) and self.wants_events:
+            self.deliver(Acknowledged(self.window.received, commit.seq))
 
     def sentence(self, text: str, end_sample: int) -> bool:
         """A final result; whether it is new (a replay may repeat it)."""
