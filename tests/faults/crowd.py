@@ -27,6 +27,7 @@ class Talker:
         said: bytes of ``pcm`` that were sent so far.
         sent: the same in frames.
         received: frames that a recorder has, as far as the server said.
+        committed: frames that no replay needs, likewise.
         moves: how often its session came to a recorder.
         notices: types of all other events, in order.
         done: everything was transcribed, and the server said so.
@@ -39,6 +40,7 @@ class Talker:
     said: int = 0
     sent: int = 0
     received: int = 0
+    committed: int = 0
     moves: int = 0
     report: Report | None = None
     done: bool = False
@@ -101,6 +103,11 @@ class Talker:
             await self.finish()
 
     @property
+    def frames(self) -> int:
+        """Frames that all it has to say makes."""
+        return -(-len(self.pcm) // CHUNK_BYTES)
+
+    @property
     def all_received(self) -> bool:
         """Whether a recorder has all that was sent."""
         return self.received == self.sent
@@ -108,10 +115,9 @@ class Talker:
     @property
     def state(self) -> str:
         """How far it got, for the message of a failure."""
-        total = -(-len(self.pcm) // CHUNK_BYTES)
         counts = self._stream.verdicts if self._stream is not None else None
         return (
-            f"{self.sent} of {total} frames sent, {self.received} with a recorder, {counts}, "
+            f"{self.sent} of {self.frames} frames sent, {self.received} with a recorder, {counts}, "
             f"{self.moves} recorders, {self.sentences}, {'done' if self.done else 'not done'}"
         )
 
@@ -121,6 +127,7 @@ class Talker:
                 self.sentences.append(event.text)
             case Acknowledged():
                 self.received = max(self.received, event.received)
+                self.committed = max(self.committed, event.committed)
             case TranscriberChanged(state="open"):
                 self.moves += 1
             case Error():

@@ -1,0 +1,125 @@
+"""Gateways that die and connections that break: clients go on where they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clips import speech
+from tests.faults.conftest import StartSystem
+from tests.faults.crowd import CHUNK_BYTES, Talker, until
+from tests.faults.cut import CuttableProxy
+from tests.faults.quiet import quiet_sentences
+from tests.faults.storm import check
+from tests.faults.system import System
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared_system: StartSystem) -> System:
+    return start_shared_system(gateway=["--verify-data-integrity"])
+
+
+@pytest.fixture
+def system(shared: System) -> System:
+    """A transcriber and three verifiers, all of them up."""
+    shared.wait_ready()
+    return shared
+
+
+def tapped(system: System, session: str) -> bytes:
+    path: Path = system.tap_dir / f"{session}.pcm"
+    assert not path.with_suffix(".mismatch").exists()
+    return path.read_bytes()
+
+
+async def test_a_client_of_a_gateway_that_dies_loses_nothing(system: System) -> None:
+    talker = Talker(speech(0, 2))
+    expected = await quiet_sentences(system, talker.pcm)
+    async with talker.connect(system.url) as stream:
+        # Into the second sentence, the first one delivered and committed.
+        await talker.say(CHUNK_BYTES * (3 * talker.frames // 4))
+        await until(lambda: len(talker.sentences) == 1, "there is one sentence")
+        await until(lambda: talker.committed > talker.frames // 4, "it is committed")
+        await until(lambda: talker.all_received, "all so far is with the recorder")
+        committed, first_session = talker.committed, talker.session
+        assert stream.unacknowledged_bytes > 0
+
+        system.gateway.replace()
+        await talker.say()
+        await talker.finish()
+
+    assert (stream.reconnections, stream.lost_frames) == (1, 0)
+    assert talker.session != first_session
+    again = tapped(system, talker.session)
+    assert again == talker.pcm[committed * CHUNK_BYTES :]
+    before = tapped(system, first_session)
+    assert before == talker.pcm[: len(before)]
+    assert len(before) >= committed * CHUNK_BYTES
+    assert talker.sentences[0] == expected[0]
+    assert len(talker.sentences) == len(expected)
+
+
+async def test_a_gateway_that_comes_back_later_is_waited_for(system: System) -> None:
+    talker = Talker(speech(1, 1))
+    expected = await quiet_sentences(system, talker.pcm)
+    async with talker.connect(system.url) as stream:
+        system.gateway.kill()
+        await until(lambda: not stream.connected, "the client notices")
+        await talker.say()
+        system.gateway.start_again()
+        await talker.finish()
+    check(talker, system.tap_dir, expected)
+    assert stream.reconnections == 1
+
+
+@pytest.mark.parametrize("where", [0.3, 0.6, 1.0], ids=["early", "in the middle", "at the end"])
+async def test_a_connection_that_breaks_is_taken_up_in_the_same_session(
+    system: System, where: float
+) -> None:
+    talker = Talker(speech(2))
+    expected = await quiet_sentences(system, talker.pcm)
+    async with CuttableProxy(system.data_port) as proxy, talker.connect(proxy.url) as stream:
+        session = talker.session
+        await talker.say(round(where * len(talker.pcm)))
+        proxy.cut()
+        await until(lambda: not stream.connected, "the client notices")
+        await talker.say()
+        await talker.finish()
+    assert talker.session == session
+    assert stream.reconnections == 1
+    check(talker, system.tap_dir, expected)
+
+
+async def test_sentences_spoken_while_the_line_is_down_come_afterwards(system: System) -> None:
+    talker = Talker(speech(3, 3))
+    expected = await quiet_sentences(system, talker.pcm)
+    sentences = system.metrics()["sentences"]
+    async with CuttableProxy(system.data_port) as proxy, talker.connect(proxy.url) as stream:
+        await talker.say(len(talker.pcm) // 2)
+        await until(lambda: talker.all_received, "half of it is with the recorder")
+        proxy.cut()
+        await until(lambda: system.metrics()["sentences"] > sentences, "there is a sentence")
+        await until(lambda: stream.connected, "the client is back")
+        await talker.say()
+        await talker.finish()
+    check(talker, system.tap_dir, expected)
+
+
+async def test_a_line_that_breaks_again_and_again_loses_and_doubles_nothing(
+    system: System,
+) -> None:
+    talker = Talker(speech(4, 3))
+    expected = await quiet_sentences(system, talker.pcm)
+    async with CuttableProxy(system.data_port) as proxy, talker.connect(proxy.url) as stream:
+        for tenth in range(1, 10):
+            await talker.say(tenth * len(talker.pcm) // 10)
+            await until(lambda: stream.connected, "the client is back")
+            proxy.cut()
+            await until(lambda: not stream.connected, "the client notices")
+        await talker.say()
+        await talker.finish()
+    assert stream.reconnections == 9
+    check(talker, system.tap_dir, expected)
