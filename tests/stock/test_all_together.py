@@ -1,15 +1,23 @@
-"""Stock clients, the stock command and our own clients at once: each hears only itself."""
+"""All stock clients and eight of our own at once: each hears only itself."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pytest
+from playwright.sync_api import Page, expect
+
 from common.client import connect as connect_ours
 from common.events import FullSentence, Realtime, Report, TranscriptionStart
+from tests.browser.chromium import browsers, executable
+from tests.browser.recordings import record
+from tests.browser.test_stock_page import STOCK_CONTROL, STOCK_DATA, stock_page
 from tests.faults.system import System
 from tests.speech import load, silence
 from tests.stock.conftest import Connect
@@ -17,8 +25,11 @@ from tests.stock.listening import is_audio_of, is_heard, samples_of
 from tests.stock.stock_client import GREETING
 from tests.stock.stt_command import SttCommand, check_no_complaint, running, texts
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
+
 STOCK: Final = ("bread", "train")
 COMMAND: Final = "garden"
+PAGE: Final = "ship"
 OURS: Final = ("book", "bridge", "city", "dog", "mountains", "numbers", "prices", "river")
 
 
@@ -61,18 +72,36 @@ async def stream_all(url: str) -> dict[str, Heard]:
     return dict(zip(OURS, heard, strict=True))
 
 
+@contextmanager
+def page_of(system: System, folder: Path) -> Iterator[Page | None]:
+    """The stock page of the installed package, with a microphone; None without a browser."""
+    if executable() is None:
+        yield None
+        return
+    copy = folder / "index.html"
+    text = stock_page().replace(STOCK_CONTROL, f"ws://127.0.0.1:{system.control_port}")
+    copy.write_text(text.replace(STOCK_DATA, system.url), encoding="utf-8")
+    with browsers() as opened:
+        yield opened.open(copy.as_uri(), microphone=record(folder, PAGE).path)
+        assert opened.complaints == []
+
+
 def test_everyone_hears_only_itself(system: System, connect: Connect, tmp_path: Path) -> None:
     clients = {name: connect(name) for name in STOCK}
     with (
         running(SttCommand(system, tmp_path / COMMAND)) as command,
+        page_of(system, tmp_path) as page,
         ThreadPoolExecutor(1) as threads,
     ):
         calls = {name: client.wait_ready().begin_text() for name, client in clients.items()}
         command.wait_listening()
+
         ours = threads.submit(asyncio.run, stream_all(system.url))
         for name, client in clients.items():
             client.microphone.hear(silence(0.3) + load(name))
         command.microphone.hear(silence(0.3) + load(COMMAND))
+        if page is not None:
+            page.click("#startButton")
 
         for name, client in clients.items():
             text = client.end(calls[name]).value
@@ -91,3 +120,8 @@ def test_everyone_hears_only_itself(system: System, connect: Connect, tmp_path: 
             assert [is_audio_of(name, samples_of(pcm)) for pcm in heard.audios] == [True], name
             assert heard.report is not None
             assert (heard.report.ok, heard.report.corrupt) == (heard.frames, 0)
+
+        if page is None:
+            pytest.skip("all passed, but without the stock page: no Chromium is installed")
+        expect(page.locator("#fullText")).not_to_be_empty(timeout=60_000)
+        assert is_heard(PAGE, page.inner_text("#fullText")), page.inner_text("#fullText")

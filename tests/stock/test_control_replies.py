@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from websockets.asyncio.client import connect
 
 from common.parameters import METHODS, READ_ONLY, WRITABLE
 from tests.faults.system import System
 from tests.processes import ROOT
 from tests.stock.stock_client import MODULES
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
 
 PROGRAM: Final = Path(__file__).with_name("control_program.py")
 GOOD_VALUES: Final[dict[str, Any]] = {

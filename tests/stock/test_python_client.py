@@ -15,6 +15,8 @@ from tests.stock.conftest import Connect, start_client
 from tests.stock.listening import is_audio_of, is_heard, nearest
 from tests.stock.stock_client import GREETING, StockClient, pcm_argument
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
+
 PARAMETERS: Final = (
     "language",
     "silero_sensitivity",

@@ -8,11 +8,15 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.faults.system import System
 from tests.processes import wait_until
 from tests.speech import load, silence
 from tests.stock.listening import is_heard
 from tests.stock.stt_command import (
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
     LISTENING,
     MODULE,
     SttCommand,
