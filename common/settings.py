@@ -329,7 +329,7 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
         keywords.setdefault("metavar", {int: "N", float: "X"}.get(type(default), "TEXT"))
     if "choices" in keywords:
         keywords.pop("metavar", None)
-    if default not in ("", [], False, True) and "[" not in keywords["help"]:
+    if not isinstance(default, bool) and default not in ("", []) and "[" not in keywords["help"]:
         keywords["help"] += f" [{default}]"
     return keywords
 
