@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -15,6 +16,9 @@ from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
 
 log = logging.getLogger(__name__)
+
+STUCK_S: Final = 5.0
+"""A connection that is to close and on which no event leaves for this long is cut."""
 
 
 class ConnectionLimit:
@@ -66,17 +70,24 @@ class Connection:
         self.outbox = AsyncOutbox(queue_limit)
         self.close_with: tuple[CloseCode, str] | None = None
         self._metrics = metrics
+        self._sent = 0
         self._writer = asyncio.create_task(self._write(), name=f"writer {self.peer}")
 
     def deliver(self, event: Queued) -> None:
         """Queue an event for this client."""
-        if not self.outbox.closed:
-            self.outbox.put(event)
+        if self.outbox.closed:
+            return
+        self.outbox.put(event)
+        if self.outbox.overflow:
+            self._metrics.slow_clients.inc()
+            log.warning("client %s does not read: %s", self.peer, self.outbox.overflow)
+            self.end(CloseCode.POLICY_VIOLATION, "client does not read its results")
 
     def end(self, code: CloseCode, reason: str) -> None:
-        """Close the connection after what is queued was sent."""
+        """Close the connection after what is queued was sent (after an overflow: at once)."""
         if self.close_with is None:
             self.close_with = (code, reason)
+            self._abort_when_stuck()
         self.outbox.close()
 
     async def finished(self) -> None:
@@ -88,11 +99,22 @@ class Connection:
         try:
             while (event := await self.outbox.take()) is not None:
                 await self.websocket.send(to_json(event))
-            if self.outbox.overflow:
-                self._metrics.slow_clients.inc()
-                log.warning("client %s does not read: %s", self.peer, self.outbox.overflow)
-                self.close_with = (CloseCode.POLICY_VIOLATION, "client does not read its results")
+                self._sent += 1
             if self.close_with is not None:
                 await self.websocket.close(*self.close_with)
         except ConnectionClosed:
             self.outbox.close()
+
+    def _abort_when_stuck(self) -> None:
+        """Cut the connection of a client that reads nothing, for it cannot even be told to go."""
+        sent = self._sent
+
+        def check() -> None:
+            if self._writer.done():
+                return
+            if self._sent == sent:
+                self.websocket.transport.abort()
+            else:
+                self._abort_when_stuck()
+
+        asyncio.get_running_loop().call_later(STUCK_S, check)
