@@ -125,7 +125,11 @@ class Intake:
             if pcm:
                 pcm = self._resampler.process(pcm, header.sample_rate_hz)
             pcm = self._without_skipped(pcm)
-        self._timeline.fed(header.seq, len(pcm) // 2)
+        to_come = self._resampler.lag_samples - self._skip_samples
+        self._timeline.fed(header.seq, len(pcm) // 2, to_come)
+        self._pass_on(pcm)
+
+    def _pass_on(self, pcm: bytes | memoryview) -> None:
         if pcm:
             if self._tap is not None:
                 self._tap(pcm)
@@ -143,4 +147,8 @@ class Intake:
         if self.finished or self._end_seq is None or self._frames.next_seq < self._end_seq:
             return
         self.finished = True
+        if not self.fenced:
+            rest = self._without_skipped(self._resampler.flush())
+            self._timeline.flushed(len(rest) // 2)
+            self._pass_on(rest)
         self._listener.finish()

@@ -21,6 +21,13 @@ class Resampler:
     def __init__(self) -> None:
         self._rate_hz = SAMPLE_RATE_HZ
         self._stream: Any = None
+        self._taken = 0  # samples that went into the present stream, at its rate
+        self._given = 0  # samples that came out of it, at 16 kHz
+
+    @property
+    def lag_samples(self) -> int:
+        """16 kHz samples that are still to come of what was taken in."""
+        return round(self._taken * SAMPLE_RATE_HZ / self._rate_hz) - self._given
 
     def process(self, pcm16: bytes | memoryview, rate_hz: int) -> bytes | memoryview:
         """Resample the next frame; what is at 16 kHz already is returned as it is.
@@ -37,7 +44,10 @@ class Resampler:
         if self._stream is None:
             return rest + bytes(pcm16) if rest else pcm16
         samples = np.frombuffer(pcm16, dtype="<i2").astype(np.float32)
-        return rest + _int16(self._stream.resample_chunk(samples))
+        resampled = _int16(self._stream.resample_chunk(samples))
+        self._taken += len(samples)
+        self._given += len(resampled) // 2
+        return rest + resampled
 
     def flush(self) -> bytes:
         """What the filter still holds; the next frame starts anew."""
@@ -46,6 +56,7 @@ class Resampler:
         rest = _int16(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
         self._stream = None
         self._rate_hz = SAMPLE_RATE_HZ
+        self._taken = self._given = 0
         return rest
 
 

@@ -25,12 +25,23 @@ class Timeline:
         self._frames: deque[tuple[int, int, int]] = deque()
         self._frame_start = start.sample - start.skip_samples
 
-    def fed(self, seq: int, samples: int) -> None:
-        """Frame ``seq`` added ``samples`` to the audio (what a replay skipped is not counted)."""
+    def fed(self, seq: int, samples: int, to_come: int = 0) -> None:
+        """Frame ``seq`` added ``samples`` to the audio (what a replay skipped is not counted).
+
+        A resampler gives out the last ``to_come`` samples of the frame only after the next one
+        came in. They are this frame's all the same: a replay whose resampler starts with the next
+        frame does not yield them.
+        """
         self.fed_samples += samples
-        self._frames.append((seq, self._frame_start, self.fed_samples))
-        self._frame_start = self.fed_samples
+        end = self.fed_samples + to_come
+        self._frames.append((seq, self._frame_start, end))
+        self._frame_start = end
         self._next_seq = seq + 1
+
+    def flushed(self, samples: int) -> None:
+        """All that was still to come was fed, as ``samples``: rounding may have said one more."""
+        fed = self.fed_samples = self._frame_start = self.fed_samples + samples
+        self._frames = deque((seq, min(a, fed), min(b, fed)) for seq, a, b in self._frames)
 
     def commit_to(self, sample: int) -> Commit | None:
         """Commit the audio before ``sample``; None when that is no more than before.

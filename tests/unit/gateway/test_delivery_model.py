@@ -197,21 +197,3 @@ class Delivery(RuleBasedStateMachine):
 
 Delivery.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 TestDelivery = Delivery.TestCase
-
-
-def test_commit_in_the_middle_of_a_frame_skips_its_committed_part() -> None:
-    timeline = Timeline(Commit(0, 0, 0))
-    for seq in range(3):
-        timeline.fed(seq, SAMPLES)
-    assert timeline.commit_to(150) == Commit(1, 50, 150)
-    assert timeline.commit_to(150) is None
-    assert timeline.commit_to(10_000) == Commit(3, 0, 300)
-
-
-def test_a_replay_from_the_middle_of_a_frame_counts_positions_as_before() -> None:
-    timeline = Timeline(Commit(1, 50, 150))
-    timeline.fed(1, SAMPLES - 50)
-    assert timeline.fed_samples == 200
-    assert timeline.commit_to(170) == Commit(1, 70, 170)
-    timeline.fed(2, SAMPLES)
-    assert timeline.commit_to(200) == Commit(2, 0, 200)
