@@ -1,0 +1,448 @@
+"""Which transcriber serves which session, when transcribers come, refuse, drain and die."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from common import envelope as ev
+from common.errors import SettingsError
+from common.events import Notice, ServerEvent, TranscriberChanged
+from common.links import End, Links
+from common.settings import GatewaySettings
+from gateway.integrity_log import IntegrityLog
+from gateway.metrics import GatewayMetrics
+from gateway.placement import Placement
+from gateway.rejection import RejectionPolicy
+from gateway.session import Limits, Link, Session
+
+POLICY = RejectionPolicy(True, True, 5, ev.OnCorruption.SILENCE)
+PEER_TIMEOUT_S = 3.0
+
+
+class FakeChannel:
+    """Stands in for a command link: keeps what is sent."""
+
+    def __init__(
+        self,
+        links: Links,
+        endpoint: str,
+        on_opened: Callable[[ev.Opened], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        if endpoint == "nonsense":
+            raise SettingsError("cannot connect to nonsense")
+        self.sent: list[ev.Message] = []
+        self.on_opened = on_opened
+        self.on_gone = on_gone
+        self.closed = False
+
+    def send(self, message: ev.Message) -> None:
+        assert not self.closed
+        self.sent.append(message)
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
+
+class Gateway:
+    """A placement with its sessions, and transcribers that answer when told to."""
+
+    def __init__(self, links: Links) -> None:
+        self.metrics = GatewayMetrics()
+        self.sessions: dict[bytes, Session] = {}
+        self.opened: list[Session] = []
+        self.events: list[ServerEvent | Notice] = []
+        self.placement = Placement(
+            "gateway",
+            GatewaySettings(peer_timeout_s=PEER_TIMEOUT_S),
+            links,
+            self.metrics,
+            self.sessions,
+            POLICY,
+            self.opened.append,
+        )
+        self.now_s = time.monotonic()
+
+    def transcriber(
+        self, instance: str, *, room: int = 10, draining: bool = False, endpoint: str = ""
+    ) -> None:
+        """A heartbeat."""
+        hello = ev.TranscriberHello(
+            instance=instance,
+            pid=1,
+            audio_endpoint=f"ipc://audio-{instance}",
+            commands_endpoint=endpoint or f"ipc://commands-{instance}",
+            engine="null",
+            sessions=0,
+            max_sessions=room,
+            draining=draining,
+        )
+        self.placement.hear(hello, self.now_s)
+
+    def client(self) -> Session:
+        """A session that wants a recorder."""
+        session = Session(
+            peer="peer",
+            wants_events=True,
+            policy=POLICY,
+            limits=Limits(64, 0.25, 4.0),
+            log=IntegrityLog("peer", POLICY, extended=False, summary_s=10),
+            tally=self.metrics.tally,
+            deliver=self.events.append,
+        )
+        self.sessions[session.id] = session
+        self.placement.assign(session)
+        return session
+
+    def channel(self, instance: str) -> FakeChannel:
+        found = self.placement._channels[instance]
+        assert isinstance(found, FakeChannel)
+        return found
+
+    def opens(self, instance: str) -> list[ev.Open]:
+        return [m for m in self.channel(instance).sent if isinstance(m, ev.Open)]
+
+    def answer(self, session: Session, error: str = "") -> None:
+        """The transcriber answers a session's latest Open."""
+        instance = session.transcriber
+        assert instance is not None
+        self.channel(instance).on_opened(ev.Opened(instance, session.id, error, session.epoch))
+
+    def count(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"stt_gateway_{name}")
+
+
+@pytest.fixture
+def links() -> Iterator[Links]:
+    links = Links(GatewaySettings())
+    yield links
+    links.close_all()
+
+
+@pytest.fixture
+def gateway(links: Links, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    monkeypatch.setattr("gateway.placement.CommandChannel", FakeChannel)
+    return Gateway(links)
+
+
+def link_of(session: Session) -> Link:
+    return session.link
+
+
+def send_frames(session: Session, count: int) -> None:
+    for _ in range(count):
+        session.window.sent(session.window.accept(b"message", 0.0, 0), 0.0)
+
+
+# -- assigning ------------------------------------------------------------------------------------
+
+
+def test_sessions_go_to_the_least_loaded(gateway: Gateway) -> None:
+    gateway.transcriber("big", room=4)
+    gateway.transcriber("small", room=2)
+    places = [gateway.client().transcriber for _ in range(6)]
+    assert (places.count("big"), places.count("small")) == (4, 2)
+
+
+def test_a_session_waits_until_a_transcriber_joins(gateway: Gateway) -> None:
+    session = gateway.client()
+    assert link_of(session) is Link.WAITING
+    assert gateway.events == [TranscriberChanged("waiting")]
+    gateway.transcriber("a")
+    assert session.transcriber == "a"
+    assert link_of(session) is Link.OPENING
+
+
+def test_a_session_that_ends_makes_room_for_one_that_waits(gateway: Gateway) -> None:
+    gateway.transcriber("a", room=1)
+    first, second = gateway.client(), gateway.client()
+    assert (first.transcriber, second.link) == ("a", Link.WAITING)
+    del gateway.sessions[first.id]
+    gateway.placement.remove(first)
+    assert ev.Close(first.id) in gateway.channel("a").sent
+    assert second.transcriber == "a"
+
+
+def test_a_rejected_session_gets_no_new_recorder(gateway: Gateway) -> None:
+    session = gateway.client()
+    session.rejected = "too many corrupt frames"
+    gateway.transcriber("a")
+    assert link_of(session) is Link.WAITING
+
+
+def test_a_transcriber_that_cannot_be_reached_is_not_used(gateway: Gateway) -> None:
+    gateway.transcriber("odd", endpoint="nonsense")
+    assert link_of(gateway.client()) is Link.WAITING
+    gateway.placement.beat(gateway.now_s)
+
+
+# -- opening --------------------------------------------------------------------------------------
+
+
+def test_an_open_tells_what_a_recorder_must_know(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    (opened,) = gateway.opens("a")
+    assert (opened.gateway, opened.session) == ("gateway", session.id)
+    assert opened.start == ev.Commit(0, 0, 0)
+    assert (opened.window_frames, opened.tolerated, opened.failures) == (64, 5, 0)
+
+
+def test_frames_may_be_sent_once_the_recorder_is_there(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    assert gateway.placement.channel_of(session) is None
+    gateway.answer(session)
+    assert link_of(session) is Link.OPEN
+    assert gateway.opened == [session]
+    assert session.headers is not None
+    frame = ev.expect(session.headers.pack(3, 4), ev.Frame)
+    assert frame == ev.Frame("gateway", session.id, 3, 4, "ipc://audio-a", POLICY.bits)
+    channel: object = gateway.placement.channel_of(session)
+    assert channel is gateway.channel("a")
+    assert gateway.events == [TranscriberChanged("open", 0)]
+    assert gateway.count("replays_total") == 0
+
+
+def test_an_answer_that_comes_twice_opens_once(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    gateway.answer(session)
+    assert gateway.opened == [session]
+
+
+def test_an_open_without_answer_is_repeated_with_its_epoch(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    gateway.client()
+    gateway.placement.beat(gateway.now_s + 0.1)
+    assert len(gateway.opens("a")) == 1
+    gateway.now_s += PEER_TIMEOUT_S + 1
+    gateway.transcriber("a")  # it lives
+    gateway.placement.beat(gateway.now_s)
+    first, second = gateway.opens("a")
+    assert first == second
+
+
+def test_an_answer_to_an_earlier_placement_is_stale(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    earlier = ev.Opened("a", session.id, "", session.epoch)
+    gateway.answer(session, "full")
+    gateway.placement.beat(gateway.now_s)
+    assert session.transcriber == "a"
+    gateway.channel("a").on_opened(earlier)
+    assert link_of(session) is Link.OPENING
+    gateway.answer(session)
+    assert link_of(session) is Link.OPEN
+
+
+def test_an_answer_of_another_instance_or_session_changes_nothing(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    channel = gateway.channel("a")
+    channel.on_opened(ev.Opened("b", session.id, "", session.epoch))
+    channel.on_opened(ev.Opened("a", b"x" * 16, "", session.epoch))
+    assert link_of(session) is Link.OPENING
+    assert gateway.opened == []
+
+
+def test_a_refused_session_tries_again_with_the_next_heartbeat(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session, "full: 64 sessions")
+    assert link_of(session) is Link.WAITING
+    assert session.transcriber is None
+    gateway.placement.beat(gateway.now_s)
+    assert link_of(session) is Link.OPENING
+    assert [opened.epoch for opened in gateway.opens("a")] == [1, 2]
+
+
+def test_a_refusal_of_an_earlier_placement_is_stale(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    refusal = ev.Opened("a", session.id, "full", session.epoch)
+    gateway.answer(session, "full")
+    gateway.placement.beat(gateway.now_s)
+    gateway.answer(session)
+    gateway.channel("a").on_opened(refusal)
+    assert link_of(session) is Link.OPEN
+
+
+def test_a_session_that_its_transcriber_lost_is_opened_again(gateway: Gateway) -> None:
+    """The answer to a ping that lists it."""
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    gateway.answer(session, "it is not open here")
+    assert session.headers is None
+    gateway.placement.beat(gateway.now_s)
+    gateway.answer(session)
+    assert link_of(session) is Link.OPEN
+    assert session.replays == 1
+
+
+# -- dying ----------------------------------------------------------------------------------------
+
+
+def test_sessions_of_a_dead_transcriber_are_opened_on_another_from_their_commit(
+    gateway: Gateway,
+) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    send_frames(session, 5)
+    session.window.acknowledge(ev.Ack(session.id, 4, 4, [], ev.Commit(2, 7, 300), session.epoch))
+    gateway.transcriber("b")
+    gateway.channel("a").on_gone()
+    assert session.transcriber == "b"
+    (opened,) = gateway.opens("b")
+    assert opened.start == ev.Commit(2, 7, 300)
+    assert opened.epoch == 2
+    gateway.answer(session)
+    assert gateway.events[-1] == TranscriberChanged("open", 2)
+    assert (session.replays, gateway.count("replays_total")) == (1, 1)
+    assert gateway.count("replayed_frames_total") == 2
+
+
+def test_without_another_transcriber_sessions_wait_for_one(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    sessions = [gateway.client() for _ in range(3)]
+    for session in sessions:
+        gateway.answer(session)
+    channel = gateway.channel("a")
+    channel.on_gone()
+    assert channel.closed
+    assert {session.link for session in sessions} == {Link.WAITING}
+    assert gateway.count("transcribers") == 0
+    gateway.transcriber("restarted")
+    assert {session.transcriber for session in sessions} == {"restarted"}
+
+
+def test_a_silent_transcriber_is_given_up_and_counts_as_new_when_it_speaks(
+    gateway: Gateway,
+) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    first = gateway.channel("a")
+    gateway.now_s += PEER_TIMEOUT_S + 0.1
+    gateway.placement.beat(gateway.now_s)
+    assert first.closed
+    assert link_of(session) is Link.WAITING
+    gateway.transcriber("a")
+    assert gateway.channel("a") is not first
+    assert gateway.opens("a")[0].epoch == 2
+
+
+def test_what_a_dead_transcriber_said_last_is_not_heard(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    gateway.transcriber("b")
+    session = gateway.client()
+    place = session.transcriber
+    assert place is not None
+    late = ev.Opened(place, session.id, "", session.epoch)
+    channel = gateway.channel(place)
+    channel.on_gone()
+    channel.on_opened(late)
+    assert session.transcriber != place
+    assert link_of(session) is Link.OPENING
+
+
+# -- draining -------------------------------------------------------------------------------------
+
+
+def test_a_draining_transcriber_gives_its_sessions_to_others(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    gateway.transcriber("b")
+    gateway.transcriber("a", draining=True)
+    assert session.transcriber == "b"
+    assert ev.Close(session.id) in gateway.channel("a").sent
+
+
+def test_only_as_many_sessions_move_as_there_is_room_for(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    sessions = [gateway.client() for _ in range(5)]
+    for session in sessions:
+        gateway.answer(session)
+    gateway.transcriber("b", room=2)
+    gateway.transcriber("a", draining=True)
+    assert sorted(s.transcriber or "" for s in sessions) == ["a", "a", "a", "b", "b"]
+    assert sum(s.link is Link.OPEN for s in sessions) == 3
+
+
+def test_without_another_one_a_draining_transcriber_finishes_what_it_has(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    gateway.transcriber("a", draining=True)
+    assert link_of(session) is Link.OPEN
+    assert link_of(gateway.client()) is Link.WAITING
+
+
+# -- heartbeats -----------------------------------------------------------------------------------
+
+
+def test_pings_list_a_transcribers_sessions_with_the_latest_epoch(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    gateway.transcriber("b")
+    sessions = [gateway.client() for _ in range(4)]
+    gateway.placement.beat(gateway.now_s)
+    for instance in ("a", "b"):
+        ping = gateway.channel(instance).sent[-1]
+        assert isinstance(ping, ev.Ping)
+        assert set(ping.sessions) == {s.id for s in sessions if s.transcriber == instance}
+        assert (ping.gateway, ping.epoch) == ("gateway", 4)
+
+
+def test_closing_closes_every_link(gateway: Gateway) -> None:
+    gateway.transcriber("a")
+    gateway.transcriber("b")
+    channels = [gateway.channel("a"), gateway.channel("b")]
+    gateway.placement.close()
+    assert all(channel.closed for channel in channels)
+
+
+# -- over real sockets ----------------------------------------------------------------------------
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.005)
+
+
+async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_noticed(
+    links: Links,
+) -> None:
+    gateway = Gateway(links)
+    peers = Links(GatewaySettings())
+    with tempfile.TemporaryDirectory(prefix="stt", dir="/tmp") as folder:
+        endpoint = f"ipc://{Path(folder) / 'commands.sock'}"
+        commands = peers.open(End.COMMANDS_IN, endpoint)
+        try:
+            gateway.transcriber("a", endpoint=endpoint)
+            session = gateway.client()
+            assert await asyncio.to_thread(commands.poll, 5_000)
+            peer, packed = commands.recv_multipart(zmq.NOBLOCK)
+            opened = ev.expect(packed, ev.Open)
+            assert opened.session == session.id
+            answer = ev.Opened("a", session.id, epoch=opened.epoch)
+            commands.send_multipart([peer, ev.pack(answer)])
+            await until(lambda: session.link is Link.OPEN)
+            peers.close(commands)
+            await until(lambda: session.link is Link.WAITING)
+            assert len(gateway.placement.registry) == 0
+        finally:
+            gateway.placement.close()
+            peers.close_all()
