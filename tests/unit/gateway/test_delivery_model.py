@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from common.envelope import Ack, Code, Commit, Verdict
+from common.envelope import Ack, Code, Verdict
 from gateway.window import RetransmissionTimer, Window
 from transcriber.resequencer import Resequencer
 from transcriber.timeline import Timeline
