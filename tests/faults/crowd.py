@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from common.client import ClientEvent, Stream, connect
-from common.events import Acknowledged, Error, FullSentence, Report, TranscriberChanged
+from common.events import (
+    Acknowledged,
+    Error,
+    FrameVerdict,
+    FullSentence,
+    Realtime,
+    Report,
+    TranscriberChanged,
+    TranscriptionStart,
+)
 from tests.faults.clips import RATE_HZ
 
 CHUNK_SAMPLES: Final = 1024
@@ -29,14 +38,14 @@ class Talker:
         received: frames that a recorder has, as far as the server said.
         committed: frames that no replay needs, likewise.
         moves: how often its session came to a recorder.
-        notices: types of all other events, in order.
+        events: all other events, in order.
         done: everything was transcribed, and the server said so.
     """
 
     pcm: bytes
     sentences: list[str] = dataclasses.field(default_factory=list)
     errors: list[Error] = dataclasses.field(default_factory=list)
-    notices: list[str] = dataclasses.field(default_factory=list)
+    events: list[ClientEvent] = dataclasses.field(default_factory=list)
     said: int = 0
     sent: int = 0
     received: int = 0
@@ -103,6 +112,11 @@ class Talker:
             await self.finish()
 
     @property
+    def notices(self) -> list[str]:
+        """Types of the other events."""
+        return [event.type for event in self.events]
+
+    @property
     def frames(self) -> int:
         """Frames that all it has to say makes."""
         return -(-len(self.pcm) // CHUNK_BYTES)
@@ -132,8 +146,10 @@ class Talker:
                 self.moves += 1
             case Error():
                 self.errors.append(event)
+            case FrameVerdict() | Realtime() | TranscriptionStart():
+                pass  # many, or large
             case _:
-                self.notices.append(event.type)
+                self.events.append(event)
 
 
 async def talk_all(url: str, talkers: Sequence[Talker], pace: float | None = None) -> None:

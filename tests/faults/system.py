@@ -49,7 +49,7 @@ class Member:
         self.paused = False
         self.past: list[StageProcess] = []
         self._stages = stages
-        self._options = options
+        self._options = list(options)
         self.process = self._start()
 
     def __repr__(self) -> str:
@@ -90,9 +90,11 @@ class Member:
         """SIGTERM; the exit status."""
         return self.process.terminate(STOP_TIMEOUT_S)
 
-    def start_again(self) -> None:
+    def start_again(self, *more_options: str) -> None:
         """Fill the place with a new process, without waiting for it."""
         assert not self.process.alive
+        if more_options:
+            self._options = [*self._options, *more_options]
         self.past.append(self.process)
         self.process = self._start()
 
