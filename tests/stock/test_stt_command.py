@@ -15,8 +15,6 @@ from tests.processes import wait_until
 from tests.speech import load, silence
 from tests.stock.listening import is_heard
 from tests.stock.stt_command import (
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
     LISTENING,
     MODULE,
     SttCommand,
@@ -24,6 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
     running,
     texts,
 )
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
 
 
 def test_the_module_is_the_installed_command() -> None:
