@@ -120,8 +120,9 @@ class StreamState:
                 event = self.report = msgspec.structs.replace(
                     event, failures=[self._renumbered(failure) for failure in event.failures]
                 )
-            case FullSentence():
+            case FullSentence(committed=committed):
                 self.sentences += 1
+                self.buffer.acknowledge(committed, committed)
             case Error():
                 self.last_error = event
             case End():

@@ -54,9 +54,10 @@ class Realtime(Event, frozen=True, tag="realtime"):
 
 
 class FullSentence(Event, frozen=True, tag="fullSentence"):
-    """A final result."""
+    """A final result; ``committed`` as in :class:`Acknowledged`, to who asked for events."""
 
     text: str
+    committed: int = 0
 
 
 class TranscriptionStart(Event, frozen=True, tag="transcription_start"):
@@ -97,7 +98,10 @@ class SessionStarted(Event, frozen=True, tag="session"):
 
 
 class FrameVerdict(Event, frozen=True, tag="verdict", omit_defaults=False):
-    """The integrity check's result for one frame."""
+    """The integrity check's result for one frame.
+
+    ``tolerated`` is the number of failures that do not reject the client; -1: any number.
+    """
 
     sequence: int
     verdict: str

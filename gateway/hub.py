@@ -317,7 +317,7 @@ class Hub:
         session = self._session_at(sentence.session, sentence.instance, sentence.epoch)
         if session is None:
             return
-        if not session.sentence(sentence.text, sentence.end_sample):
+        if not session.sentence(sentence.text, sentence.end_sample, sentence.commit.seq):
             self.metrics.duplicate_sentences.inc()
         elif sentence.error:
             session.deliver(Error("transcription_failed", sentence.error, "continue"))

@@ -205,7 +205,7 @@ class Session:
             actual_checksum=verdict.actual_checksum,
             diagnosis=verdict.diagnosis,
             failures=self.failures,
-            tolerated=self.policy.tolerated,
+            tolerated=self.policy.limit,
         )
 
     def _remember(self, verdict: Verdict) -> None:
@@ -241,15 +241,19 @@ class Session:
         if self.window.commit_to(commit) and self.wants_events:
             self.deliver(Acknowledged(self.window.received, commit.seq))
 
-    def sentence(self, text: str, end_sample: int) -> bool:
-        """A final result; whether it is new (a replay may repeat it)."""
+    def sentence(self, text: str, end_sample: int, committed: int = 0) -> bool:
+        """A final result; whether it is new (a replay may repeat it).
+
+        A client that can resend is told with the sentence which frames it covers, so that no
+        crash between two messages makes it send them again.
+        """
         if end_sample <= self._last_sentence_end:
             return False
         self._last_sentence_end = end_sample
         if text:
             self.sentences.append(text)
             self.sentence_count += 1
-            self.deliver(FullSentence(text))
+            self.deliver(FullSentence(text, committed if self.wants_events else 0))
         return True
 
     def is_new(self, event_type: str, at_sample: int) -> bool:

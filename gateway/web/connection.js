@@ -158,7 +158,10 @@ export class Connection {
         this.buffer.acknowledge(event.received, event.committed);
         this.#pump();
         break;
-      case 'fullSentence': this.#sentences += 1; break;
+      case 'fullSentence':
+        this.#sentences += 1;
+        this.buffer.acknowledge(event.committed ?? 0, event.committed ?? 0);
+        break;
       case 'end': this.#ended = true; break;
     }
     this.#emit('onEvent', event);

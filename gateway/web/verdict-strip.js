@@ -160,5 +160,5 @@ function differences(frame) {
 
 function tally({ failures, tolerated }) {
   if (!failures) return '';
-  return tolerated ? ` Failure ${failures}; ${tolerated} are tolerated.` : ` Failure ${failures}.`;
+  return tolerated > 0 ? ` Failure ${failures}; ${tolerated} are tolerated.` : ` Failure ${failures}.`;
 }
