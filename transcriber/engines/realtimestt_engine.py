@@ -24,6 +24,7 @@ from transcriber.engines.base import (
     Transcript,
     TranscriptInfo,
 )
+from transcriber.engines.cuda_libraries import preload_cublas
 from transcriber.engines.options import EngineOptions
 from transcriber.engines.whisper_batch import WhisperBatch
 
@@ -96,6 +97,8 @@ def create_realtimestt_engines(
         EngineError: one cannot be had; the message says what to do.
     """
     device = choose_device(options.device)
+    if device == "cuda":
+        preload_cublas()
     model = options.model or "large-v2"
     final = _create(options, device, model, realtime=False)
     shared = options.use_main_model_for_realtime or options.realtime_model == model
