@@ -2,12 +2,13 @@
 
 import { FileInput, InputError, listMicrophones, MicrophoneInput } from './audio-input.js';
 import { closedPanel, waitingPanel } from './close-reasons.js';
-import { Connection } from './connection.js';
+import { CloseCode, Connection } from './connection.js';
 import { Corruption } from './corruption.js';
 import { LevelMeter } from './level-meter.js';
+import { Numbers } from './numbers.js';
 import { Panel } from './panel.js';
 import { Report } from './report.js';
-import { duration, percentiles, Statistics } from './statistics.js';
+import { Statistics } from './statistics.js';
 import { observe } from './subtitles.js';
 import { Transcript } from './transcript.js';
 import { VerdictStrip } from './verdict-strip.js';
@@ -29,20 +30,27 @@ const report = new Report({
   card: $('report'), title: $('report-title'), numbers: $('report-numbers'),
   failures: $('report-failures'), save: $('report-save'),
 });
+const numbers = new Numbers({
+  ok: $('count-ok'), unverified: $('count-unverified'), corrupt: $('count-corrupt'),
+  sent: $('count-sent'), held: $('count-held'), resent: $('count-resent'),
+  dropped: $('count-dropped'), verdictLatency: $('verdict-latency'), roundTrip: $('round-trip'),
+  clock: $('clock'),
+}, () => ({ statistics, buffer: connection?.buffer }));
 const corruption = new Corruption();
 
 let connection = null;
 let input = null;
 let statistics = new Statistics();
 let wakeLock = null;
+let lastFile = null; // what to start again; null: the microphone
 let lastError = null; // the event before the server disconnects
 let countdown = null;
-let renderDue = false;
 
 // ---- starting and stopping -------------------------------------------------------------------
 
 async function start(file = null) {
   if (connection) return;
+  lastFile = file;
   panel.hide();
   report.hide();
   transcript.clear();
@@ -59,38 +67,50 @@ async function start(file = null) {
       meter.show(samples);
       mine.send(samples, rate);
     },
-    onEnd: (reason) => { toast(reason); stop(); },
+    onEnd: (reason) => { toast(reason); finish(); },
     congested: () => mine.congested,
   };
-  input = file
+  const source = file
     ? new FileInput({ file, fast: $('file-fast').checked, ...options })
     : new MicrophoneInput({ deviceId: $('microphone').value, ...options });
+  input = source;
   setState('starting', file ? `Reading ${file.name}…` : 'Allow the microphone…');
-  try {
-    await input.start();
-  } catch (error) {
+  let problem = null;
+  await source.start().catch((error) => { problem = error; });
+  if (mine !== connection) { // the person gave up while the browser asked
+    source.stop();
+  } else if (problem) {
     mine.abort();
-    showInputError(error);
-    return;
+    showInputError(problem);
+  } else {
+    mine.open();
+    refreshMicrophones(); // labels are known from now on
+    keepScreenOn(mine);
   }
-  if (mine !== connection) return; // stopped while the question was open
-  mine.open();
-  refreshMicrophones(); // labels are known from now on
-  wakeLock = await navigator.wakeLock?.request('screen').catch(() => null);
 }
 
-async function stop() {
-  if (!connection) return;
-  if (document.body.dataset.state === 'ending' || !input) {
-    connection.abort();
-    return;
-  }
+async function keepScreenOn(mine) {
+  const lock = await navigator.wakeLock?.request('screen').catch(() => null);
+  if (mine === connection) wakeLock = lock;
+  else lock?.release();
+}
+
+/** The person presses Stop: once for the last sentence to come, twice to leave it. */
+function stop() {
+  if (!input || document.body.dataset.state === 'starting') connection.abort();
+  else finish();
+}
+
+/** No more audio comes; what was said is still transcribed. */
+async function finish() {
+  if (!input) return;
   const ended = input;
   input = null;
   setState('ending', 'Finishing…');
+  const mine = connection;
   await ended.stop();
   meter.rest();
-  connection?.finish();
+  mine.finish();
 }
 
 function leave() {
@@ -143,12 +163,12 @@ const handlers = {
   onSent(sent) {
     statistics.frameSent(sent, performance.now());
     strip.sent(sent);
-    render();
+    numbers.update();
   },
 
   onDropped(total) {
     toast(`The server is away for too long: ${total} frames were dropped.`);
-    render();
+    numbers.update();
   },
 
   onEvent(event) {
@@ -169,7 +189,7 @@ const handlers = {
       case 'transcriber': showTranscriber(event); break;
       case 'report': report.show(event); break;
     }
-    render();
+    numbers.update();
   },
 };
 
@@ -203,7 +223,8 @@ function showWaiting(state) {
 
 function showClosed(state) {
   leave();
-  if (state.finished || (state.code === 1000 && !lastError)) {
+  const givenUpHere = state.code === CloseCode.NORMAL && !state.reason;
+  if (state.finished || givenUpHere) {
     panel.hide();
     transcript.showPartial('');
     setState('idle', state.finished ? 'Finished' : 'Ready');
@@ -211,10 +232,10 @@ function showClosed(state) {
     setState('failed', 'Disconnected');
     panel.show({
       ...closedPanel(state, lastError),
-      actions: [['Start a new session', () => start()]],
+      actions: [['Start a new session', () => start(lastFile)]],
     });
   }
-  render();
+  numbers.update();
 }
 
 // ---- showing ---------------------------------------------------------------------------------
@@ -235,34 +256,6 @@ function setState(state, text) {
 
 function toast(text) {
   $('toast').textContent = text;
-}
-
-function render() {
-  if (renderDue) return;
-  renderDue = true;
-  requestAnimationFrame(() => {
-    renderDue = false;
-    for (const [verdict, count] of Object.entries(statistics.counts)) {
-      $(`count-${verdict}`).textContent = count;
-    }
-    $('count-sent').textContent = statistics.sent;
-    const buffer = connection?.buffer;
-    $('count-held').textContent = buffer?.held ?? 0;
-    if (buffer) {
-      $('count-resent').textContent = buffer.resent;
-      $('count-dropped').textContent = buffer.dropped;
-    }
-    showLatency('verdict-latency', statistics.verdictMs);
-    showLatency('round-trip', statistics.roundTripMs);
-    const seconds = Math.floor(statistics.seconds);
-    $('clock').textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
-  });
-}
-
-function showLatency(id, values) {
-  const found = percentiles(values);
-  $(id).textContent = found ? duration(found.p50) : '–';
-  $(id).title = found ? `median; 95 % within ${duration(found.p95)}` : '';
 }
 
 async function refreshMicrophones() {
@@ -310,6 +303,7 @@ function connectControls() {
     });
   }
   navigator.mediaDevices?.addEventListener('devicechange', refreshMicrophones);
+  addEventListener('hashchange', () => location.reload());
   addEventListener('online', () => connection?.retryNow());
   refreshMicrophones();
   $('record').focus({ preventScroll: true });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from playwright.sync_api import Page
@@ -14,6 +14,18 @@ from tests.processes import Stages
 
 OpenPage = Callable[..., Page]
 """``Browsers.open``: ``open_page(url, microphone=PATH, flags=(…), **context)``."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the stages said when a test fails."""
+    report = yield
+    system = getattr(item, "funcargs", {}).get("system")
+    if report.failed and isinstance(system, System):
+        report.sections.append(("stages", system.output))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,10 @@ class Recording(NamedTuple):
         return -(-self.samples // PAGE_FRAME_SAMPLES)
 
     def recognised_in(self, text: str) -> bool:
-        """Whether at least three of four words are in ``text``."""
+        """Whether at least three of five words are in ``text``."""
         words = {word for name in self.names for word in SENTENCES[name].recognised.split()}
         heard = {word.strip(".,?!").lower() for word in text.split()}
-        return 4 * len(heard & words) >= 3 * len(words)
+        return 5 * len(heard & words) >= 3 * len(words)
 
 
 def record(folder: Path, *names: str, pause_s: float = PAUSE_S) -> Recording:

@@ -33,6 +33,15 @@ class System:
         assert self._gateway is not None, "serve() comes first"
         return self._gateway
 
+    @property
+    def output(self) -> str:
+        """The last lines of each process."""
+        return "\n".join(
+            line
+            for process in self._stages.processes[-6:]
+            for line in (f"--- {process!r}", *process.lines[-40:])
+        )
+
     def serve(self, *options: str) -> None:
         """Have a gateway with these options and the whole pipeline behind it, ready."""
         if self._gateway is None or not self._gateway.alive or options != self._options:
