@@ -19,12 +19,14 @@ class ControlLine:
     Attributes:
         session: None before there is one, and after it ended.
         early: parameters that were set before there was a session.
+        used: it carried a command.
     """
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.early: dict[str, Parameter] = {}
         self.over = False
+        self.used = False
         self._changed = asyncio.Event()
 
     def attach(self, session: Session) -> None:

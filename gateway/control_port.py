@@ -88,6 +88,7 @@ class ControlPort:
             if not known:
                 await websocket.send(_error("there is no such session"))
             async for message in websocket:
+                line.used = True
                 reply, fault = await self._answer(line, message)
                 if fault and budget.allow(time.monotonic()):
                     log.info("client %s: %s", peer, _printable(fault))
@@ -128,7 +129,7 @@ class ControlPort:
         if key:
             self._names.remove_control(key, line)
             return
-        freed = self._arrivals.remove_control(address, line, time.monotonic())
+        freed = self._arrivals.remove_control(address, line, time.monotonic(), used=line.used)
         if freed is not None:
             heir, session_id = freed
             self.sessions.adopt_control(session_id, heir)

@@ -8,6 +8,7 @@ tells it from its neighbour on the same host, so the second way is a good guess,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -37,7 +38,8 @@ class ArrivalOrder(Generic[C, D]):
     one that has waited for long: that is a client which opens one kind of connection only, such
     as the stock browser page. A data connection that has waited for long is left to a control
     connection that finds no other (:meth:`claim`). A control connection that closes gives its
-    data connection back: stock clients open and close a probe first.
+    data connection back: stock clients open and close a probe first. One that was used was no
+    probe, so what it gives back is left to be claimed.
     """
 
     def __init__(self) -> None:
@@ -79,12 +81,20 @@ class ArrivalOrder(Generic[C, D]):
         self._pairs[control] = data
         return data.member
 
-    def remove_control(self, address: str, control: C, now_s: float) -> tuple[C, D] | None:
-        """A control connection closed; another one and the data connection that it gets now."""
+    def remove_control(
+        self, address: str, control: C, now_s: float, *, used: bool = False
+    ) -> tuple[C, D] | None:
+        """A control connection closed; another one and the data connection that it gets now.
+
+        Args:
+            used: it carried a command.
+        """
         _remove(self._controls, address, control)
         data = self._pairs.pop(control, None)
         if data is None:
             return None
+        if used:
+            data = data._replace(since_s=-math.inf)
         controls = self._controls.get(address)
         if controls and data.is_fresh(now_s):
             heir = controls[0].member

@@ -123,6 +123,19 @@ def test_an_old_session_that_is_given_back_waits_to_be_claimed(
     assert order.claim(HOST, "c") == 1
 
 
+def test_a_client_that_leaves_does_not_leave_its_session_to_one_that_comes(
+    order: ArrivalOrder[str, int],
+) -> None:
+    """A stock client closes its control connection first."""
+    order.add_control(HOST, "a", 0.0)
+    order.add_data(HOST, 1, 0.0)
+    order.add_control(HOST, "b", 0.1)
+    assert order.remove_control(HOST, "a", 0.2, used=True) is None
+    assert order.add_data(HOST, 2, 0.2) == "b"
+    order.add_control(HOST, "late", LATER)
+    assert order.claim(HOST, "late") == 1
+
+
 def test_a_session_that_ended_is_not_given_back(order: ArrivalOrder[str, int]) -> None:
     order.add_control(HOST, "a", 0.0)
     order.add_data(HOST, 1, 0.0)
