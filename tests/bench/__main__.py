@@ -8,7 +8,15 @@ import sys
 
 from rich.console import Console
 
-TABLES = ("kernel", "pipeline", "latency", "sessions", "growth", "bandwidth")
+TABLES = (
+    "kernel",
+    "pipeline",
+    "latency",
+    "stopped",
+    "sessions",
+    "growth",
+    "bandwidth",
+)
 
 
 def main() -> int:

@@ -54,7 +54,6 @@ def sessions(*, quick: bool) -> Result:
                 running.pids(),
                 connections=count,
                 frames=max(count_frames, count),
-                close=True,
             )
             _row(result, count, "active", active, before)
     return result
@@ -89,7 +88,6 @@ async def _with_idle(running: Pipeline, count: int, count_frames: int) -> Cost:
             running.pids(),
             connections=1,
             frames=count_frames,
-            close=True,
         )
     finally:
         for client in clients:

@@ -47,7 +47,6 @@ def run(*, quick: bool) -> list[Result]:
             running.pids(),
             connections=CONNECTIONS,
             frames=3_000 if quick else 20_000,
-            close=True,
         )
     capacity = probe.rate
     for share in (0.1, 0.5, 0.8):

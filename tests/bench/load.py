@@ -1,7 +1,7 @@
-"""A load generator in a process of its own: ``python -m tests.bench.load URL CONNECTIONS FRAMES``.
+"""A load generator in a process of its own: ``python -m tests.bench.load KIND URL N FRAMES``.
 
-Sends prepared frames as fast as the server takes them, over all connections alike, says that the
-streams end, and waits until the server closed them (our gateway) or took everything (others).
+Sends frames as fast as the server takes them, over N connections alike, and waits until the server
+is done with them. Every kind of server is sent the same bytes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,42 @@ from websockets.exceptions import ConnectionClosed
 
 from common.events import END_OF_STREAM
 from tests.bench import frames
+from tests.bench.production_client import turns
 
-PREPARED = 64
+TURN_FRAMES = 400
+"""RealtimeSTT's production server takes at most 120 s of audio in a turn; these are 102 s."""
 
 
-async def _stream(url: str, messages: list[bytes], count: int, wait_for_close: bool) -> None:
+async def _pipeline(url: str, count: int) -> None:
+    """The server closes the connection when everything was taken to its end."""
     async with connect(url, compression=None, ping_interval=None) as websocket:
         reader = asyncio.create_task(_read(websocket.recv))
         for number in range(count):
-            await websocket.send(messages[number % PREPARED])
-        if wait_for_close:
-            await websocket.send(END_OF_STREAM)
-            await reader
-        else:
-            await (await websocket.ping())  # answered once all before it was read
-            reader.cancel()
+            await websocket.send(frames.streamed(number))
+        await websocket.send(END_OF_STREAM)
+        await reader
+
+
+async def _plain(url: str, count: int) -> None:
+    """A ping is answered once all before it was read."""
+    async with connect(url, compression=None, ping_interval=None) as websocket:
+        reader = asyncio.create_task(_read(websocket.recv))
+        for number in range(count):
+            await websocket.send(frames.streamed(number))
+        await (await websocket.ping())
+        reader.cancel()
+
+
+async def _production(url: str, count: int) -> None:
+    """Turn after turn; each ends with a final."""
+    async with turns(url) as client:
+        for first in range(0, count, TURN_FRAMES):
+            if first:
+                await client.hear("completion")
+            await client.start()
+            for number in range(min(TURN_FRAMES, count - first)):
+                await client.send(frames.streamed(number))
+            await client.finish()
 
 
 async def _read(receive: object) -> None:
@@ -43,16 +64,19 @@ async def _read(receive: object) -> None:
         pass
 
 
-async def main(url: str, connections: int, total: int, wait_for_close: bool) -> None:
+KINDS = {"pipeline": _pipeline, "plain": _plain, "production": _production}
+
+
+async def main(kind: str, url: str, connections: int, total: int) -> None:
     """Run the load and print its rate."""
-    messages = [frames.message(number) for number in range(PREPARED)]
+    stream = KINDS[kind]
+    each = total // connections
+    frames.streamed(0)  # the audio is made before the clock starts
     started = time.perf_counter()
-    await asyncio.gather(
-        *(_stream(url, messages, total // connections, wait_for_close) for _ in range(connections))
-    )
+    await asyncio.gather(*(stream(url, each) for _ in range(connections)))
     seconds = time.perf_counter() - started
-    print(json.dumps({"frames": total, "seconds": seconds}), flush=True)
+    print(json.dumps({"frames": each * connections, "seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "close"))
+    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -66,6 +66,7 @@ class Pipeline(NamedTuple):
 def pipeline(
     *options: str,
     verifiers: int = 2,
+    gateway_module: str = "gateway",
     transcriber: str = NULL_TRANSCRIBER,
     transcriber_options: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
@@ -74,10 +75,11 @@ def pipeline(
     control, data, metrics = free_ports(3)
     with Stages() as stages:
         gateway = stages.start(
-            "gateway",
+            gateway_module,
             *("--control_port", str(control), "--data_port", str(data)),
             *("--metrics-port", str(metrics), "--verify-data-integrity"),
             *options,
+            env=env,
         )
         pool = [stages.start("verifier") for _ in range(verifiers)]
         worker = stages.start(transcriber, *transcriber_options, env=env)
@@ -93,26 +95,35 @@ def pipeline(
 
 
 @contextlib.contextmanager
-def server(module: str) -> Iterator[tuple[str, StageProcess]]:
+def server(module: str, *options: str) -> Iterator[tuple[str, StageProcess]]:
     """Start one of the servers that the pipeline is compared with; its URL and process."""
     (port,) = free_ports(1)
-    process = StageProcess([sys.executable, "-m", module, str(port)], name=module)
+    process = StageProcess([sys.executable, "-m", module, str(port), *options], name=module)
     try:
-        process.wait_for_line("is ready")
+        process.wait_for_line("is ready|Uvicorn running")
         yield f"ws://127.0.0.1:{port}", process
     finally:
         process.kill()
 
 
 def load(
-    url: str, pids: Mapping[str, list[int]], *, connections: int, frames: int, close: bool
+    url: str,
+    pids: Mapping[str, list[int]],
+    *,
+    connections: int,
+    frames: int,
+    kind: str = "pipeline",
 ) -> Cost:
-    """Send ``frames`` over ``connections`` and read what that cost the processes."""
+    """Send ``frames`` over ``connections`` and read what that cost the processes.
+
+    Args:
+        kind: of server, one of :data:`tests.bench.load.KINDS`.
+    """
     before = _cpu_s(pids)
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.bench.load", url, str(connections), str(frames)),
-            "close" if close else "stay",
+            *(sys.executable, "-m", "tests.bench.load"),
+            *(kind, url, str(connections), str(frames)),
         ],
         cwd=ROOT,
         check=True,
