@@ -280,6 +280,7 @@ class DataPort:
                 return
             if isinstance(message, str):
                 if is_end_of_stream(message):
+                    session.said_end = True
                     hub.finish(session)
                 else:
                     hub.metrics.refused.labels("text").inc()
@@ -324,8 +325,12 @@ class DataPort:
 
     def _end(self, attachment: Attachment) -> None:
         """All of a finished stream was delivered."""
-        if attachment.connection is not None:
+        if attachment.connection is None:
+            return
+        if attachment.session.said_end:
             attachment.connection.end(CloseCode.NORMAL, "end of stream")
+        else:  # a client that may go on elsewhere
+            attachment.connection.end(CloseCode.GOING_AWAY, "the server is stopping")
 
     def _forget(self, session_id: bytes) -> None:
         attachment = self._attachments.pop(session_id, None)

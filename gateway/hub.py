@@ -240,7 +240,7 @@ class Hub:
             session = self.sessions.get(verdict.session)
             if session is None or session.is_rejected():
                 continue
-            before = session.window.judged
+            before, was_full = session.window.judged, session.window.full
             retained = session.window.retained_bytes
             session.judge(verdict, now_s)
             self._retained_bytes -= retained - session.window.retained_bytes
@@ -249,8 +249,11 @@ class Hub:
                 self.metrics.rejections.inc()
                 self._queue.remove(session.id)
                 self._progress(session)
-            elif session.window.judged != before and session.drained:
-                self.end_if_done(session)
+            elif session.window.judged != before:
+                if session.drained:
+                    self.end_if_done(session)
+                if was_full:
+                    self._progress(session)
 
     # -- results in ----------------------------------------------------------------------------
 
@@ -339,7 +342,8 @@ class Hub:
             return
         if session.wants_events:
             session.deliver(session.report())
-            session.deliver(End())
+            if session.said_end:
+                session.deliver(End())
         callback = self.on_end.get(session.id)
         if callback is not None:
             callback()

@@ -65,6 +65,7 @@ class Session:
     Attributes:
         epoch: number of its latest placement; results of earlier ones do not count.
         headers: packs the headers of its frames while it has a recorder to send them to.
+        said_end: the client said that no more audio follows (a stopping server finishes, too).
         to_replay: frames that its next recorder will be sent again.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
@@ -97,6 +98,7 @@ class Session:
         self.headers: FrameHeaders | None = None
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
+        self.said_end = False
         self.drained = False
         self.was_open = False
         self.rejected: str | None = None

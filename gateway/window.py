@@ -106,8 +106,8 @@ class Window:
 
     @property
     def in_flight(self) -> int:
-        """Frames accepted and not yet fed to a recorder."""
-        return self.next_seq - self.received
+        """Frames accepted that were not fed to a recorder yet, or not judged."""
+        return self.next_seq - min(self.received, self.judged)
 
     @property
     def replay_start(self) -> Commit:

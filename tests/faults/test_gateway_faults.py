@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -122,4 +123,37 @@ async def test_a_line_that_breaks_again_and_again_loses_and_doubles_nothing(
         await talker.say()
         await talker.finish()
     assert stream.reconnections == 9
+    check(talker, system.tap_dir, expected)
+
+
+async def test_a_client_of_a_gateway_that_is_told_to_stop_goes_on_with_the_next(
+    system: System,
+) -> None:
+    talker = Talker(speech(5, 2))
+    async with talker.connect(system.url) as stream:
+        await talker.say(len(talker.pcm) // 2)
+        await until(lambda: talker.all_received, "all so far is with the recorder")
+        first_session, sent = talker.session, talker.sent
+        assert system.gateway.terminate() == 0
+        assert talker.committed == sent, "a gateway that stops has everything transcribed first"
+        system.gateway.start_again()
+        await talker.say()
+        await talker.finish()
+    assert (stream.reconnections, stream.lost_frames) == (1, 0)
+    heard = tapped(system, first_session) + tapped(system, talker.session)
+    assert heard == talker.pcm
+
+
+async def test_a_line_that_breaks_after_the_end_was_said_still_brings_the_report(
+    system: System,
+) -> None:
+    talker = Talker(speech(6, 2))
+    expected = await quiet_sentences(system, talker.pcm)
+    async with CuttableProxy(system.data_port) as proxy, talker.connect(proxy.url) as stream:
+        await talker.say()
+        ending = asyncio.create_task(talker.finish())
+        await until(lambda: talker.all_received, "all is with the recorder")
+        proxy.cut()
+        await ending
+    assert stream.reconnections <= 1  # the end may have been there already
     check(talker, system.tap_dir, expected)

@@ -39,10 +39,13 @@ def filled(count: int, limit: int = 4) -> Window:
     return win
 
 
-def test_window_is_full_at_its_limit_and_opens_with_the_ack() -> None:
+def test_window_is_full_at_its_limit_and_opens_with_ack_and_verdict() -> None:
     win = filled(4)
+    send_all(win)
     assert win.full
     win.acknowledge(ack(1))
+    assert win.full, "what has no verdict is kept, and so must be bounded"
+    list(win.judge(verdict(0), 0.1))
     assert not win.full
 
 
