@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -111,7 +111,7 @@ def _carry(contender: Contender, count: int, sentences: int) -> Carried:
 
 
 async def _measure(
-    speak: Callable[[str, int, int, asyncio.Barrier], Awaitable[list[float]]],
+    speak: Callable[[str, int, int, asyncio.Barrier], Coroutine[None, None, list[float]]],
     url: str,
     pid: int,
     streams: int,

@@ -81,8 +81,8 @@ def _goals(
         worst <= limit_ms,
     )
     result.notes.append(
-        f"a timeout is {timeout_ms:g} ms, the least retransmission timeout and the time between two "
-        "looks at it, and doubles with each sending; verdicts are acted on in the order of a "
+        f"a timeout is {timeout_ms:g} ms, the least retransmission timeout and the time between "
+        "two looks at it, and doubles with each sending; verdicts are acted on in the order of a "
         "session's frames, so that those behind a missing one wait for it"
     )
 

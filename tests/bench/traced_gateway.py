@@ -49,10 +49,10 @@ def trace() -> deque[Traced]:
     frames: deque[Traced] = deque(maxlen=MOST_FRAMES)
     act_on = Session._act_on
 
-    def noting(session: Session, frame: HeldFrame, verdict: Verdict, now_s: float) -> None:
+    def noting(self: Session, frame: HeldFrame, verdict: Verdict, now_s: float) -> None:
         latency_ms = 1000 * (now_s - frame.received_s)
-        frames.append(Traced(session.key, frame.received_ns, now_s, latency_ms, frame.attempts))
-        act_on(session, frame, verdict, now_s)
+        frames.append(Traced(self.key, frame.received_ns, now_s, latency_ms, frame.attempts))
+        act_on(self, frame, verdict, now_s)
 
     Session._act_on = noting  # type: ignore[method-assign]
     return frames
