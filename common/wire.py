@@ -146,8 +146,12 @@ def metadata_text(message: bytes | memoryview, limit: int = 300) -> str:
     (length,) = LENGTH_PREFIX.unpack_from(view)
     raw = bytes(view[LENGTH_PREFIX.size : LENGTH_PREFIX.size + min(length, limit)])
     text = raw.decode("utf-8", errors="backslashreplace")
-    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return printable + ("…" if length > limit else "")
+    return printable(text) + ("…" if length > limit else "")
+
+
+def printable(text: str) -> str:
+    """A client's words as a log line may repeat them: they stay on their line and in its colour."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def build_message(metadata: Metadata, pcm: bytes | memoryview) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from common.envelope import Verdict
 from common.integrity import MASK32
 from common.logs import INTEGRITY_LOGGER, LogBudget, clock
-from common.wire import metadata_text
+from common.wire import metadata_text, printable
 from gateway.rejection import RejectionPolicy
 from gateway.sequence import Anomaly
 
@@ -182,5 +182,8 @@ def _comparison(verdict: Verdict) -> list[str]:
 
 
 def _unsigned(checksum: int | str) -> int | str:
-    """JavaScript's signed sums as the unsigned number that they stand for."""
-    return checksum & MASK32 if isinstance(checksum, int) else checksum
+    """JavaScript's signed sums as the unsigned number that they stand for; text as it may be shown.
+
+    A client may send any text for a checksum.
+    """
+    return checksum & MASK32 if isinstance(checksum, int) else printable(checksum)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from common.envelope import OnCorruption, Policy, Verdict
 from common.settings import GatewaySettings
+from common.wire import printable
 
 
 class RejectionPolicy(NamedTuple):
@@ -87,4 +88,5 @@ def mismatch_message(verdict: Verdict) -> str:
         return f"Length mismatch: expected {verdict.expected_length}, got {verdict.actual_length}"
     if verdict.expected_checksum is None:
         return verdict.diagnosis or "Corrupt frame"
-    return f"Checksum mismatch: expected {verdict.expected_checksum}, got {verdict.actual_checksum}"
+    expected = printable(str(verdict.expected_checksum))  # a client may send any text
+    return f"Checksum mismatch: expected {expected}, got {verdict.actual_checksum}"

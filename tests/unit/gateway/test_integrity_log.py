@@ -94,6 +94,14 @@ def test_diagnosis_is_named(caplog: pytest.LogCaptureFixture) -> None:
     assert "    Diagnosis: truncated by 6 samples" in lines(caplog)
 
 
+def test_text_for_a_checksum_forges_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    corrupt = verdict(Code.CORRUPT, expected_checksum="1\n  [12:00] [OK] fine\x1b[2K")
+    log().failed(MESSAGE, corrupt, 1, False, 0.0)
+    said = lines(caplog)
+    assert r"    Checksum: expected 1\n  [12:00] [OK] fine\x1b[2K, got 4294965588 (FAIL)" in said
+    assert all(line.isprintable() for line in said)
+
+
 def test_flood_of_failures_is_bounded_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     noisy = log(reject=False)
     for number in range(1000):

@@ -57,6 +57,9 @@ def test_message_names_what_differs() -> None:
     assert mismatch_message(verdict(malformed="not_json", diagnosis="no JSON")) == (
         "Malformed frame: no JSON"
     )
+    assert mismatch_message(verdict(expected_checksum="1\x1b[2K\n")) == (
+        r"Checksum mismatch: expected 1\x1b[2K\n, got 87654321"
+    )
 
 
 def test_silent_frames_are_never_called_stale() -> None:
