@@ -17,6 +17,7 @@ from gateway.outbox import AsyncOutbox, Queued
 
 log = logging.getLogger(__name__)
 
+MAX_REASON_BYTES: Final = 123
 STUCK_S: Final = 5.0
 """A connection that is to close and on which no event leaves for this long is cut."""
 
@@ -55,6 +56,11 @@ def peer_of(websocket: ServerConnection) -> tuple[str, str]:
     return host, f"[{host}]:{remote[1]}" if ":" in host else f"{host}:{remote[1]}"
 
 
+def close_reason(text: str) -> str:
+    """As much of a text as fits into a close frame, which may quote what a client sent."""
+    return text.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
 class Connection:
     """A data connection that events are sent on.
 
@@ -86,7 +92,7 @@ class Connection:
     def end(self, code: CloseCode, reason: str) -> None:
         """Close the connection after what is queued was sent (after an overflow: at once)."""
         if self.close_with is None:
-            self.close_with = (code, reason)
+            self.close_with = (code, close_reason(reason))
             self._abort_when_stuck()
         self.outbox.close()
 
