@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from supervisor.xmlrpc import SupervisorTransport
 
 from common.errors import SettingsError
-from common.settings import check_range, default_run_dir
+from common.settings import ENVIRONMENT_PREFIX, check_range, default_run_dir
 from deploy import plan as plans
 from deploy.health import health, sample
 from deploy.plan import CONTROL_SOCKET, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
@@ -32,6 +32,7 @@ SESSION_METRICS: Final = {
 """Gauges that count sessions, by stage."""
 SCALABLE: Final = {"verifiers": VERIFIER, "transcribers": TRANSCRIBER}
 MOST_STAGES: Final = 64
+RUN_DIR_VARIABLE: Final = f"{ENVIRONMENT_PREFIX}RUN_DIR"
 
 
 class StageStatus(NamedTuple):
@@ -127,7 +128,11 @@ class System:
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"stt-server {command}", description=description)
-    parser.add_argument("--run-dir", default="", help="run dir of the system [per user]")
+    parser.add_argument(
+        "--run-dir",
+        default=os.environ.get(RUN_DIR_VARIABLE, ""),
+        help=f"run dir of the system [per user] [env var: {RUN_DIR_VARIABLE}]",
+    )
     return parser
 
 

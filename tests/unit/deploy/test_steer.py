@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import SettingsError
 from common.links import load_security
-from deploy.steer import StageStatus, keys, render
+from deploy.steer import StageStatus, keys, render, status
 
 
 def test_the_table_is_aligned_and_shows_what_is_not_known_as_a_dash() -> None:
@@ -23,6 +23,16 @@ def test_the_table_is_aligned_and_shows_what_is_not_known_as_a_dash() -> None:
         "gateway     12   ready    1:02:03  4         http://127.0.0.1:8013/metrics",
         "verifier-1  -    backoff  -        -         http://127.0.0.1:8014/metrics",
     ]
+
+
+def test_the_run_dir_is_that_of_the_environment_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STT_RUN_DIR", str(tmp_path / "a"))
+    with pytest.raises(SettingsError, match=f"no system runs in {tmp_path}/a "):
+        status([])
+    with pytest.raises(SettingsError, match=f"no system runs in {tmp_path}/b "):
+        status(["--run-dir", str(tmp_path / "b")])
 
 
 def test_keys_are_made_for_their_owner_alone(tmp_path: Path) -> None:
