@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -22,6 +23,7 @@ from gateway.commands import CommandChannel
 from gateway.connection import peer_of
 from gateway.control_line import ControlLine
 from gateway.hub import Hub
+from gateway.local_peer import owner_of
 from gateway.pairing import FRESH_S, ArrivalOrder, NamedSessions
 from gateway.session import Session
 
@@ -83,7 +85,8 @@ class ControlPort:
         budget = LogBudget(5, 0.2)
         path = websocket.request.path if websocket.request else "/"
         key = parse_qs(urlsplit(path).query, max_num_fields=20).get("session", [""])[-1]
-        known = self._connect(line, address, key)
+        owner = None if key else await owner_of(websocket)
+        known = self._connect(line, address, key, owner)
         try:
             if not known:
                 await websocket.send(_error("there is no such session"))
@@ -98,11 +101,11 @@ class ControlPort:
         finally:
             self._disconnect(line, address, key)
 
-    def _connect(self, line: ControlLine, address: str, key: str) -> bool:
+    def _connect(self, line: ControlLine, address: str, key: str, owner: int | None) -> bool:
         """Find the line's session by name or by order of arrival; whether a given name is one."""
         assert self.sessions is not None
         if not key:
-            session_id = self._arrivals.add_control(address, line, time.monotonic())
+            session_id = self._arrivals.add_control(address, line, time.monotonic(), owner)
             if session_id is not None:
                 self.sessions.adopt_control(session_id, line)
             else:
@@ -215,8 +218,7 @@ class ControlPort:
         arguments = checked_call(name, command.get("args", []), command.get("kwargs", {}))
         done = {"status": "success", "message": f"Method {name} called"}
         if name == "shutdown":
-            assert self.sessions is not None
-            self.sessions.end_session(await self._session_of(line))
+            await self._shut_down(line, await self._session_of(line))
         else:
             await self._request(
                 line,
@@ -224,6 +226,15 @@ class ControlPort:
                 once=True,
             )
         return done
+
+    async def _shut_down(self, line: ControlLine, session: Session) -> None:
+        """End a session; returns when it is gone, or its client is slow to close."""
+        assert self.sessions is not None
+        self.sessions.end_session(session)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while line.session is session:
+                    await line.next_change()
 
     # -- the session's recorder ----------------------------------------------------------------
 

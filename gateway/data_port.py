@@ -24,6 +24,7 @@ from gateway.connection import Connection
 from gateway.control_line import ControlLine
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog
+from gateway.local_peer import owner_of
 from gateway.outbox import Queued
 from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.session import Limits, Session
@@ -164,6 +165,7 @@ class DataPort:
             attachment.observers.pop(connection, None)
 
     async def _stream(self, connection: Connection, query: Query) -> None:
+        owner = None if query.events or query.session else await owner_of(connection.websocket)
         resumed = self._find(query.session) if query.resume and query.session else None
         if resumed is not None and resumed.session.rejected is None:
             attachment = resumed
@@ -172,7 +174,7 @@ class DataPort:
             self._refuse(connection)
             return
         else:
-            attachment = self._begin(connection, query)
+            attachment = self._begin(connection, query, owner)
         try:
             await self._read(connection, attachment)
         finally:
@@ -189,7 +191,7 @@ class DataPort:
         connection.deliver(Error("busy", reason, "disconnect"))
         connection.end(CloseCode.TRY_AGAIN_LATER, reason)
 
-    def _begin(self, connection: Connection, query: Query) -> Attachment:
+    def _begin(self, connection: Connection, query: Query, owner: int | None) -> Attachment:
         settings = self._settings
         policy = self._hub.policy
 
@@ -219,21 +221,21 @@ class DataPort:
         log.info("client %s connected (%d sessions)", session.peer, len(self._attachments))
         if query.events:
             connection.deliver(session.started(resumed=False))
-        for control in self._controls_of(attachment):
+        for control in self._controls_of(attachment, owner):
             self.adopt_control(session.id, control)
         self._hub.on_open[session.id] = attachment.wake_controls
         self._hub.add(session)
         self._hub.on_end[session.id] = lambda: self._end(attachment)
         return attachment
 
-    def _controls_of(self, attachment: Attachment) -> list[ControlLine]:
+    def _controls_of(self, attachment: Attachment, owner: int | None) -> list[ControlLine]:
         """The control connections that wait for a new session."""
         session = attachment.session
         if attachment.name:
             return self._names.add_data(attachment.name, session.id)
         if session.wants_events:
             return []  # it is told its id, and nobody commands it who does not know that
-        control = self._arrivals.add_data(attachment.address, session.id, time.monotonic())
+        control = self._arrivals.add_data(attachment.address, session.id, time.monotonic(), owner)
         return [] if control is None else [control]
 
     def _take_over(self, attachment: Attachment, connection: Connection, query: Query) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from gateway.pairing import FRESH_S
 from tests.faults.system import System
 from tests.integration.wire_client import control_of, data_of, session_of
+from tests.processes import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,47 @@ async def test_probes_and_clients_without_control_connection_take_nobodys_place(
             async with control_of(system) as second, data_of(system):
                 assert await second.get("silero_sensitivity") == 0.05
             assert await control.get("silero_sensitivity") == 0.375
+
+
+class OrderedClient:
+    """``ordered_client.py`` in a process."""
+
+    def __init__(self, system: System) -> None:
+        urls = [f"ws://127.0.0.1:{port}" for port in (system.control_port, system.data_port)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.ordered_client", *urls],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def do(self, line: str) -> str:
+        """Its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def test_two_processes_on_this_host_are_told_apart_in_the_worst_order(system: System) -> None:
+    anna, ben = OrderedClient(system), OrderedClient(system)
+    try:
+        for client, line in ((anna, "control"), (ben, "control"), (ben, "data"), (anna, "data")):
+            assert client.do(line) == "open"
+        assert anna.do("set 0.25") == ben.do("set 0.75") == "success"
+        assert (anna.do("get"), ben.do("get")) == ("0.25", "0.75")
+        ben.close()  # its session, and no other, ends with it
+        assert anna.do("get") == "0.25"
+    finally:
+        anna.close()
+        ben.close()
 
 
 async def test_a_session_that_knows_its_id_is_not_given_to_just_anyone(system: System) -> None:

@@ -181,6 +181,56 @@ def test_in_whatever_order_they_come_everyone_gets_a_partner(
     assert sorted(pairs.values()) == ["D1", "D2", "D3"]
 
 
+# -- owners ----------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.permutations(["C1", "D1", "C2", "D2", "C3", "D3"]))
+def test_connections_of_one_process_find_each_other_in_whatever_order_they_come(
+    arrivals: list[str],
+) -> None:
+    order: ArrivalOrder[str, str] = ArrivalOrder()
+    pairs: dict[str, str] = {}
+    for arrival in arrivals:
+        owner = int(arrival[1])
+        if arrival.startswith("D"):
+            control = order.add_data(HOST, arrival, 1.0, owner)
+            pairs |= {control: arrival} if control else {}
+        else:
+            session = order.add_control(HOST, arrival, 1.0, owner)
+            pairs |= {arrival: session} if session else {}
+    assert pairs == {"C1": "D1", "C2": "D2", "C3": "D3"}
+
+
+def test_of_the_same_process_goes_before_of_an_unknown_one(order: ArrivalOrder[str, int]) -> None:
+    order.add_control(HOST, "unknown", 0.0)
+    order.add_control(HOST, "own", 0.0, 5)
+    assert order.add_data(HOST, 1, 0.1, 5) == "own"
+
+
+def test_a_probe_gives_nothing_to_another_process(order: ArrivalOrder[str, int]) -> None:
+    order.add_control(HOST, "other", 0.0, 2)
+    order.add_data(HOST, 1, 0.0, 1)
+    order.add_control(HOST, "probe", 0.0, 1)
+    assert order.remove_control(HOST, "probe", 0.1) is None
+    assert order.add_control(HOST, "own", 0.1, 1) == 1
+
+
+def test_a_patient_control_connection_may_be_of_any_process(
+    order: ArrivalOrder[str, int],
+) -> None:
+    order.add_control(HOST, "tool", 0.0, 1)
+    assert order.add_data(HOST, 1, LATER, 2) == "tool"
+
+
+def test_of_two_processes_that_belong_together_the_first_claims_the_other(
+    order: ArrivalOrder[str, int],
+) -> None:
+    order.add_control(HOST, "tool", 0.0, 1)
+    assert order.add_data(HOST, 1, 0.1, 2) is None
+    assert order.claim(HOST, "tool") == 1
+
+
 # -- names -----------------------------------------------------------------------------------------
 
 
