@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from common.client import ClientEvent, Stream, connect
+from common.client import ClientEvent, Stream, connect, flip_bit
 from common.events import (
     Acknowledged,
     Error,
@@ -91,6 +91,12 @@ class Talker:
             await self.stream.send(frame)
             self.said += len(frame)
             self.sent = self.stream.frames
+
+    async def say_corrupt(self) -> None:
+        """Send the next frame with a flipped bit."""
+        await self.stream.send(self.pcm[self.said : self.said + CHUNK_BYTES], corrupt=flip_bit)
+        self.said += CHUNK_BYTES
+        self.sent = self.stream.frames
 
     async def finish(self) -> None:
         """Say that this was all, and wait for the rest of the results.

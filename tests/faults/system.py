@@ -234,6 +234,14 @@ class System:
             if member.paused:
                 member.resume()
 
+    def repair(self) -> None:
+        """Bring back whatever a test that failed has left paused or dead, and wait for it."""
+        self.resume_all()
+        for member in self.members:
+            if not member.process.alive:
+                member.start_again()
+        self.wait_ready()
+
     def check_alive(self) -> None:
         """Nothing died but what was killed.
 

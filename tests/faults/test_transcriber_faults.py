@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
+import psutil
 import pytest
 
-from common.client import ControlClient
+from common.client import ControlClient, RejectedError
 from tests.faults.clips import RATE_HZ, speech
 from tests.faults.conftest import StartSystem
-from tests.faults.crowd import Talker, until
+from tests.faults.crowd import CHUNK_BYTES, Talker, until
 from tests.faults.quiet import quiet_sentences
 from tests.faults.storm import check
 from tests.faults.system import Member, System
@@ -25,14 +27,14 @@ MID_SENTENCE = 2 * RATE_HZ
 
 @pytest.fixture(scope="module")
 def shared(start_shared_system: StartSystem) -> System:
-    return start_shared_system(transcribers=2, gateway=["--verify-data-integrity"])
+    options = ["--reject-corrupted-data", "--corruption-threshold", "1"]
+    return start_shared_system(transcribers=2, gateway=options)
 
 
 @pytest.fixture
 def system(shared: System) -> System:
     """Two transcribers and three verifiers, all of them up."""
-    shared.resume_all()
-    shared.wait_ready()
+    shared.repair()
     return shared
 
 
@@ -136,7 +138,7 @@ async def test_one_more_transcriber_takes_new_sessions_at_once(system: System) -
         await talker.say()
         await talker.finish()
         assert talker.moves == 1
-    assert joined.terminate() == 0
+    assert await asyncio.to_thread(joined.terminate) == 0
     system.transcribers.remove(joined)
 
 
@@ -146,7 +148,7 @@ async def test_sessions_move_from_a_transcriber_that_is_told_to_stop(system: Sys
     async with talker.connect(system.url):
         await begin(talker)
         host = await host_of(system, talker)
-        assert host.terminate() == 0
+        assert await asyncio.to_thread(host.terminate) == 0
         host.start_again()
         await talker.say()
         await talker.finish()
@@ -188,6 +190,45 @@ async def test_a_short_pause_costs_nothing_but_time(system: System) -> None:
         await talker.say(len(talker.pcm) // 2)
         wait_until(lambda: time.monotonic() > paused_s + PEER_TIMEOUT_S / 3, "some time goes by")
         host.resume()
+        await talker.say()
+        await talker.finish()
+    check(talker, system.tap_dir, expected)
+    assert talker.moves == 1
+
+
+async def test_corrupt_frames_from_before_a_crash_count_once_and_still(system: System) -> None:
+    talker = Talker(speech(6))
+    first, second = 10, 40
+    heard = bytearray(talker.pcm[: second * CHUNK_BYTES])
+    heard[first * CHUNK_BYTES : (first + 1) * CHUNK_BYTES] = bytes(CHUNK_BYTES)
+    async with talker.connect(system.url) as stream:
+        await talker.say(first * CHUNK_BYTES)
+        await talker.say_corrupt()
+        await begin(talker)
+        (await host_of(system, talker)).replace()
+        await until(lambda: talker.moves == 2, "the session has another recorder")
+        await talker.say(second * CHUNK_BYTES)
+        await until(lambda: talker.all_received, "the replay is heard as well")
+        assert not talker.errors, "one corrupt frame is tolerated, though it was sent twice"
+        await talker.say_corrupt()
+        with pytest.raises(RejectedError):
+            await talker.finish()
+    assert stream.report is not None
+    assert stream.report.corrupt == 2
+    tap = system.tap_dir / f"{talker.session}.pcm"
+    assert tap.read_bytes() == heard, "nothing after the rejected frame is heard"
+
+
+async def test_an_engine_worker_that_dies_costs_no_sentence(start_system: StartSystem) -> None:
+    system = start_system(engine="pocketsphinx", verifiers=1)
+    talker = Talker(speech(0))
+    expected = await quiet_sentences(system, talker.pcm)
+    async with talker.connect(system.url):
+        await begin(talker)
+        workers = psutil.Process(system.transcribers[0].process.pid).children()
+        assert len(workers) == 2
+        for worker in workers:
+            worker.kill()
         await talker.say()
         await talker.finish()
     check(talker, system.tap_dir, expected)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from common.client import flip_bit
 from tests.faults.clips import speech
 from tests.faults.conftest import StartSystem
-from tests.faults.crowd import CHUNK_BYTES, Talker, until
+from tests.faults.crowd import Talker, until
 from tests.faults.quiet import quiet_sentences
 from tests.faults.storm import check
 from tests.faults.system import System
@@ -25,8 +26,7 @@ def shared(start_shared_system: StartSystem) -> System:
 @pytest.fixture
 def system(shared: System) -> System:
     """Three verifiers and a transcriber, all of them up."""
-    shared.resume_all()
-    shared.wait_ready()
+    shared.repair()
     return shared
 
 
@@ -81,8 +81,7 @@ async def test_a_corrupt_frame_that_was_sent_again_is_one_failure(system: System
     async with talker.connect(system.url) as stream:
         for verifier in system.verifiers:
             verifier.pause()
-        await stream.send(talker.pcm[:CHUNK_BYTES], corrupt=flip_bit)
-        talker.said = CHUNK_BYTES  # of which the recorder hears silence
+        await talker.say_corrupt()
         # Not once but thrice, since what is sent again may also get lost.
         await until(
             lambda: system.metrics()["retransmissions"] >= sent_again + 3, "it is sent again"
@@ -132,7 +131,7 @@ async def test_verifiers_join_and_leave_while_frames_flow(system: System) -> Non
         joined = system.add_verifier()
         joined.wait_ready()
         await talker.say(2 * len(talker.pcm) // 3, pace=4)
-        assert joined.terminate() == 0
+        assert await asyncio.to_thread(joined.terminate) == 0
         system.verifiers.remove(joined)
         await talker.say()
         await talker.finish()
