@@ -316,7 +316,8 @@ class DataPort:
         self._hub.on_progress.pop(session.id, None)
         ended = connection.close_with is not None or session.is_rejected()
         code = connection.websocket.close_code
-        if code == CloseCode.MESSAGE_TOO_BIG:
+        sent = connection.websocket.protocol.close_sent
+        if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
             session.log.refused("sent a message far over the size limit and was disconnected")
         if ended or not session.wants_events or code in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
             self._forget(session.id)
