@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from common.settings import StageSettings
+from common.wire import printable
 
 INTEGRITY_LOGGER: Final = "integrity"
 """Lines of this logger have the integrity document's own layout and time stamps."""
@@ -30,10 +31,11 @@ class TextFormatter(logging.Formatter):
         """One or more lines of text."""
         text = record.getMessage()
         if record.name != INTEGRITY_LOGGER:
-            text = f"[{clock(record.created)}] {record.levelname:<7} {text}"
+            text = f"[{clock(record.created)}] {record.levelname:<7} {printable(text)}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        return text
+        # A terminal must not obey what a peer sent; only our own lines are broken.
+        return "\n".join(map(printable, text.split("\n")))
 
 
 class JsonFormatter(logging.Formatter):
@@ -62,6 +64,20 @@ def clock(time_s: float | None = None) -> str:
     """Local time of day as the log lines show it: ``21:04:39.891``."""
     moment = datetime.fromtimestamp(time.time() if time_s is None else time_s, tz=LOCAL)
     return moment.strftime("%H:%M:%S.%f")[:-3]
+
+
+class HandshakeFilter(logging.Filter):
+    """One line for a connection that is no WebSocket: a stranger's fault needs no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True; the record is shortened."""
+        if record.msg == "opening handshake failed" and isinstance(record.exc_info, tuple):
+            error = record.exc_info[1]
+            record.msg = "a connection was refused, it is not a WebSocket's: %s"
+            record.args = (str(getattr(error, "__cause__", None) or error),)
+            record.exc_info = None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
 
 
 class FloodFilter(logging.Filter):
@@ -99,6 +115,7 @@ class FloodFilter(logging.Filter):
 def configure(stage: str, settings: StageSettings) -> None:
     """Send all log lines of this process to standard output in the form that was asked for."""
     handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(HandshakeFilter())
     handler.addFilter(FloodFilter())
     handler.setFormatter(JsonFormatter(stage) if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(

@@ -11,6 +11,7 @@ import pytest
 from common.logs import (
     INTEGRITY_LOGGER,
     FloodFilter,
+    HandshakeFilter,
     JsonFormatter,
     LogBudget,
     TextFormatter,
@@ -45,6 +46,36 @@ def test_integrity_lines_keep_the_documents_layout() -> None:
         "  [21:04:40.123] [FAIL] Data integrity check failed!\n    Length: expected 1, got 2 (FAIL)"
     )
     assert TextFormatter().format(record(text, INTEGRITY_LOGGER)) == text
+
+
+def test_a_peer_cannot_break_a_line_or_steer_a_terminal() -> None:
+    line = TextFormatter().format(record("verifier \x1b[2J\n[00:00] [OK] forged\x9b joined"))
+    assert line.endswith(r"verifier \x1b[2J\n[00:00] [OK] forged\x9b joined")
+    try:
+        raise ValueError("invalid header: \x1b[31m\r[OK] forged")
+    except ValueError:
+        line = TextFormatter().format(record("failed", exc_info=sys.exc_info()))
+    assert line.endswith("\n" + r"ValueError: invalid header: \x1b[31m\r[OK] forged")
+    line = TextFormatter().format(record("  [FAIL]\n  \x07", INTEGRITY_LOGGER))
+    assert line == "  [FAIL]\n  \\x07"
+
+
+def test_a_failed_handshake_is_one_line() -> None:
+    try:
+        raise ValueError("not a request") from EOFError("0 bytes")
+    except ValueError:
+        failed = record("opening handshake failed", "websockets.server", exc_info=sys.exc_info())
+    assert HandshakeFilter().filter(failed)
+    assert re.fullmatch(
+        r"\[\S+\] INFO    a connection was refused, it is not a WebSocket's: 0 bytes",
+        TextFormatter().format(failed),
+    )
+    try:
+        raise ValueError("ours")
+    except ValueError:
+        fault = record("connection handler failed", "websockets.server", exc_info=sys.exc_info())
+    assert HandshakeFilter().filter(fault)
+    assert "Traceback" in TextFormatter().format(fault)
 
 
 def test_a_json_line_carries_the_facts() -> None:
