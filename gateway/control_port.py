@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -25,6 +24,7 @@ from gateway.control_line import ControlLine
 from gateway.hub import Hub
 from gateway.local_peer import owner_of
 from gateway.pairing import FRESH_S, ArrivalOrder, NamedSessions
+from gateway.query import query_fields
 from gateway.session import Session
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class ControlPort:
         line = ControlLine()
         budget = LogBudget(5, 0.2)
         path = websocket.request.path if websocket.request else "/"
-        key = parse_qs(urlsplit(path).query, max_num_fields=20).get("session", [""])[-1]
+        key = query_fields(path).get("session", "")
         owner = None if key else await owner_of(websocket)
         known = self._connect(line, address, key, owner)
         try:

@@ -12,8 +12,7 @@ import asyncio
 import hmac
 import logging
 import time
-from typing import Final, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -27,6 +26,7 @@ from gateway.integrity_log import IntegrityLog
 from gateway.local_peer import owner_of
 from gateway.outbox import Queued
 from gateway.pairing import ArrivalOrder, NamedSessions
+from gateway.query import Query
 from gateway.session import Limits, Session
 
 log = logging.getLogger(__name__)
@@ -37,29 +37,6 @@ NOT_A_FRAME: Final = Error(
     f"a frame is a binary message; the only text message here is {END_OF_STREAM}",
     "continue",
 )
-
-
-class Query(NamedTuple):
-    """What a data URL's query string asks for."""
-
-    events: bool
-    session: str
-    resume: bool
-    observe: str
-    sentences: int
-
-    @classmethod
-    def of(cls, path: str) -> Query:
-        """Parse a request path; unknown and malformed fields are ignored."""
-        fields = {k: v[-1] for k, v in parse_qs(urlsplit(path).query, max_num_fields=20).items()}
-        sentences = fields.get("sentences", "")
-        return cls(
-            events=fields.get("events") == "integrity",
-            session=fields.get("session", ""),
-            resume=fields.get("resume") == "1",
-            observe=fields.get("observe", ""),
-            sentences=int(sentences) if sentences.isdecimal() and len(sentences) < 10 else -1,
-        )
 
 
 class Attachment:
