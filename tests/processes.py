@@ -19,6 +19,7 @@ import atexit
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -230,10 +231,16 @@ def wait_until(
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that nothing listens on at the moment.
+
+    Below those that the kernel gives to outgoing connections (from 32768 on), one of which might
+    otherwise take it before the server is up, or while a test has it down.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _state_of(pid: int) -> str:

@@ -200,7 +200,7 @@ class System:
         member = member or self.gateway
         url = f"http://127.0.0.1:{member.metrics_port()}/metrics"
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
+            with urllib.request.urlopen(url, timeout=10) as response:
                 text = response.read().decode()
         except OSError:
             return {}
@@ -235,12 +235,14 @@ class System:
                 member.resume()
 
     def repair(self) -> None:
-        """Bring back whatever a test that failed has left paused or dead, and wait for it."""
+        """Bring back what an earlier test has left paused or dead, and wait until all is quiet."""
         self.resume_all()
         for member in self.members:
             if not member.process.alive:
                 member.start_again()
         self.wait_ready()
+        # Of a client that left while it was held back, what lay before its close is read first.
+        wait_until(lambda: self.metrics().get("sessions") == 0, "no session is left", poll_s=0.05)
 
     def check_alive(self) -> None:
         """Nothing died but what was killed.
