@@ -68,12 +68,12 @@ class SttCommand:
         """What it wrote to standard error so far."""
         return self._said["stderr"].decode("utf-8", "replace")
 
-    def wait_listening(self, times: int = 1) -> None:
-        """Wait until it listens for the n-th time."""
+    def wait_listening(self) -> None:
+        """Wait until it listens for the first time (partial results show the sign again)."""
 
         def listening() -> bool:
             assert self._process.poll() is None, self.stdout + self.stderr
-            return self.stderr.count(LISTENING) >= times
+            return LISTENING in self.stderr
 
         wait_until(listening, "the command listens", poll_s=0.05)
 

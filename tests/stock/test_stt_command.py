@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,17 @@ def test_it_sets_gets_calls_and_prints_one_sentence(system: System, tmp_path: Pa
 def test_continuous_goes_on_until_it_is_interrupted(system: System, tmp_path: Path) -> None:
     spoken = ["dog", "mountains"]
     with running(SttCommand(system, tmp_path / "mic", "--continuous")) as command:
+
+        def has_printed(sentences: int) -> Callable[[], bool]:
+            return lambda: len(texts(command.stdout)) >= sentences
+
+        command.wait_listening()
         for number, name in enumerate(spoken, 1):
-            command.wait_listening(number)
-            command.microphone.hear(silence(0.3) + load(name))
-        command.wait_listening(3)
+            command.microphone.hear(silence(0.6) + load(name))
+            wait_until(has_printed(number), f"{name} is printed", poll_s=0.05)
         command.interrupt()
         assert command.wait() == 0
-        for name, text in zip(spoken, texts(command.stdout), strict=False):
+        for name, text in zip(spoken, texts(command.stdout), strict=True):
             assert is_heard(name, text), text
         check_no_complaint(command)
 
