@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from socketserver import ThreadingMixIn
+from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -17,9 +21,50 @@ from common.settings import StageSettings
 log = logging.getLogger(__name__)
 
 
-class _Quiet(WSGIRequestHandler):
-    timeout = 5  # a peer that connects and sends nothing may not hold the only thread
+REQUEST_S: Final = 5.0
+"""A request that is not over after this long is cut off, however busily its peer dawdles."""
+MAX_REQUESTS: Final = 16
 
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """One thread a request, so that a slow peer keeps no other from being answered."""
+
+    daemon_threads = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room = threading.BoundedSemaphore(MAX_REQUESTS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread of its own; turn away who finds all of them taken."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer within the time."""
+        deadline = threading.Timer(REQUEST_S, _cut, (request,))
+        deadline.daemon = True
+        deadline.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            deadline.cancel()
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A peer that goes away is not worth a log line."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+def _cut(request: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
+
+
+class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Requests of a scraper are not worth a log line."""
 
@@ -49,7 +94,11 @@ class Telemetry:
             return
         try:
             self._server = make_server(
-                settings.metrics_host, settings.metrics_port, self._answer, handler_class=_Quiet
+                settings.metrics_host,
+                settings.metrics_port,
+                self._answer,
+                server_class=_Server,
+                handler_class=_Quiet,
             )
         except OSError as error:
             raise SettingsError(

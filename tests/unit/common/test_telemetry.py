@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import urllib.error
 import urllib.request
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from common import telemetry as telemetry_module
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle
 from common.settings import StageSettings
@@ -67,6 +69,28 @@ def test_other_paths_are_not_found(stage: Stage) -> None:
     status, body = stage.get("/")
     assert status == 404
     assert "/metrics" in body
+
+
+def test_a_slow_peer_keeps_nobody_waiting_and_is_cut_off(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry_module, "REQUEST_S", 1.0)
+    with socket.create_connection(("127.0.0.1", stage.telemetry.port), timeout=10) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\n")  # and never an end of it
+        assert stage.get("/healthz") == (200, "ok\n")
+        while slow.recv(4096):
+            pass
+
+
+def test_peers_without_number_take_no_threads_without_number(stage: Stage) -> None:
+    address = ("127.0.0.1", stage.telemetry.port)
+    with contextlib.ExitStack() as stack:
+        many = [
+            stack.enter_context(socket.create_connection(address, timeout=10))
+            for _ in range(telemetry_module.MAX_REQUESTS + 1)
+        ]
+        assert many[-1].recv(1) == b""
+    assert stage.get("/healthz") == (200, "ok\n")
 
 
 def test_by_default_nothing_is_served() -> None:
