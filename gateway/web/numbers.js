@@ -1,11 +1,12 @@
-// Counts, times and the clock, drawn at most once per picture.
+// Counts, times and the clock.
 
+import { withNextPicture } from './pictures.js';
 import { duration, percentiles } from './statistics.js';
 
 export class Numbers {
-  #due = false;
+  #drawNow = () => this.#draw(this.read());
 
-  /** elements: by name, see `#draw`; `read()` returns `{statistics, buffer}`; buffer may be null. */
+  /** elements: by name, see `#draw`; `read()` returns `{statistics, buffer}`, buffer if any. */
   constructor(elements, read) {
     this.elements = elements;
     this.read = read;
@@ -13,12 +14,7 @@ export class Numbers {
 
   /** Something changed. */
   update() {
-    if (this.#due) return;
-    this.#due = true;
-    requestAnimationFrame(() => {
-      this.#due = false;
-      this.#draw(this.read());
-    });
+    withNextPicture(this.#drawNow);
   }
 
   #draw({ statistics, buffer }) {

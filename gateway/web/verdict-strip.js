@@ -1,7 +1,9 @@
 // A bar for each of the latest frames, coloured by its verdict; one of them is explained below.
 
+import { withNextPicture } from './pictures.js';
+
 const PITCH_PX = 7; // width and gap, as in style.css
-const REMEMBERED = 400; // bars, whether or not there is room to show them
+const REMEMBERED = 300; // bars, whether or not there is room to show them
 const FAILURES_SHOWN = 6;
 
 /**
@@ -10,13 +12,18 @@ const FAILURES_SHOWN = 6;
  */
 export class VerdictStrip {
   #cells = new Map(); // key → {element, frame}, oldest first
+  #changed = new Set(); // cells that look different since the last picture
+  #coming = []; // cells without a place yet
+  #placed = 0; // bars that ever had one: the number of the next place
   #visible = 1; // bars that there is room for
   #pinned = null; // key of the chosen bar
   #pointed = false;
   #hint;
+  #drawNow = () => this.#draw();
 
   constructor({ strip, detail, failures }) {
     this.strip = strip;
+    this.track = strip.firstElementChild;
     this.detail = detail;
     this.failures = failures;
     this.#hint = detail.textContent;
@@ -28,7 +35,7 @@ export class VerdictStrip {
     strip.addEventListener('pointerleave', () => {
       this.#pointed = false;
       this.#show(this.#pinned);
-      this.#catchUp();
+      withNextPicture(this.#drawNow);
     });
     strip.addEventListener('click', (event) => {
       const { key } = event.target.dataset;
@@ -40,7 +47,9 @@ export class VerdictStrip {
 
   clear() {
     this.#cells.clear();
-    this.strip.replaceChildren();
+    this.#changed.clear();
+    this.#coming = [];
+    this.track.replaceChildren();
     this.failures.replaceChildren();
     this.#pin(null);
   }
@@ -57,43 +66,57 @@ export class VerdictStrip {
   #cell(key, frame) {
     let cell = this.#cells.get(key);
     if (!cell) {
-      const element = document.createElement('span');
-      element.id = `frame-${key.replace(':', '-')}`;
-      element.dataset.key = key;
-      element.setAttribute('role', 'option');
-      element.setAttribute('aria-selected', 'false');
-      cell = { element };
+      cell = { key, element: null };
       this.#cells.set(key, cell);
+      this.#coming.push(cell);
       this.#forgetOldest();
-      this.#catchUp();
     }
     cell.frame = frame;
-    cell.element.dataset.verdict = frame.verdict;
-    cell.element.setAttribute('aria-label', explain(frame));
-    if (this.#pinned === key) this.#show(key);
+    this.#changed.add(cell);
+    withNextPicture(this.#drawNow);
   }
 
   #forgetOldest() {
     if (this.#cells.size <= REMEMBERED) return;
     const [key, cell] = this.#cells.entries().next().value;
     this.#cells.delete(key);
-    cell.element.remove();
+    this.#changed.delete(cell);
+    cell.element?.remove();
     if (key === this.#pinned) this.#pin(null);
   }
 
-  /** Puts the bars that came while the strip stood still, unless it still stands. */
-  #catchUp() {
-    if (this.#pointed || this.#pinned !== null) return;
-    const waiting = [];
-    for (const { element } of [...this.#cells.values()].reverse()) {
-      if (element.isConnected) break;
-      waiting.unshift(element);
+  #draw() {
+    if (!this.#pointed && this.#pinned === null) this.#placeNew();
+    for (const cell of this.#changed) {
+      if (!cell.element) continue; // it waits while the strip stands still
+      cell.element.dataset.verdict = cell.frame.verdict;
+      cell.element.setAttribute('aria-label', explain(cell.frame));
+      if (cell.key === this.#pinned) this.#show(cell.key);
+      this.#changed.delete(cell);
     }
-    this.strip.append(...waiting);
+  }
+
+  /** Puts new bars behind the others and moves all of them on: nothing is laid out again. */
+  #placeNew() {
+    const bars = [];
+    for (const cell of this.#coming) {
+      if (!this.#cells.has(cell.key)) continue;
+      cell.element = document.createElement('span');
+      cell.element.id = `frame-${cell.key.replace(':', '-')}`;
+      cell.element.dataset.key = cell.key;
+      cell.element.setAttribute('role', 'option');
+      cell.element.setAttribute('aria-selected', 'false');
+      cell.element.style.left = `${this.#placed * PITCH_PX}px`;
+      this.#placed += 1;
+      bars.push(cell.element);
+    }
+    this.#coming = [];
+    this.track.append(...bars);
+    this.track.style.transform = `translateX(${-this.#placed * PITCH_PX}px)`;
   }
 
   #key(event) {
-    const shown = [...this.strip.children].slice(-this.#visible).map((bar) => bar.dataset.key);
+    const shown = [...this.track.children].slice(-this.#visible).map((bar) => bar.dataset.key);
     const here = this.#pinned === null ? shown.length : shown.indexOf(this.#pinned);
     const target = {
       ArrowLeft: Math.max(0, here - 1),
@@ -109,13 +132,13 @@ export class VerdictStrip {
 
   #pin(key) {
     this.#cells.get(this.#pinned)?.element.setAttribute('aria-selected', 'false');
-    this.#pinned = this.#cells.has(key) ? key : null;
-    const cell = this.#cells.get(this.#pinned);
+    const cell = this.#cells.get(key);
+    this.#pinned = cell ? key : null;
     cell?.element.setAttribute('aria-selected', 'true');
     if (cell) this.strip.setAttribute('aria-activedescendant', cell.element.id);
     else this.strip.removeAttribute('aria-activedescendant');
     this.#show(this.#pinned);
-    this.#catchUp();
+    withNextPicture(this.#drawNow);
   }
 
   #show(key) {

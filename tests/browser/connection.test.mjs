@@ -79,7 +79,8 @@ test('after a lost connection the session is resumed where the server wants', ()
   assert.equal(states.at(-1).name, 'waiting');
   connection.send(SAMPLES, 16000);
   mock.timers.tick(1000);
-  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity&session=abc&resume=1&sentences=1');
+  assert.equal(latest().url,
+    'ws://localhost:8012/?events=integrity&session=abc&resume=1&sentences=1');
   latest().serverSays(hello({ resumed: true, next_sequence: 2 }));
   assert.deepEqual(latest().numbers, [2, 3, 4]);
   assert.equal(sessions.at(-1).resumed, true);
