@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from common import envelope as ev
 from common.errors import CommandError
@@ -28,6 +28,9 @@ from transcriber.scheduler import Scheduler
 from transcriber.tap import Tap
 
 log = logging.getLogger(__name__)
+
+SILENT_S: Final = 3.0
+"""A gateway silent for this long keeps nobody out: its sessions go when there is no other room."""
 
 
 class RecorderFactory(Protocol):
@@ -101,6 +104,8 @@ class Sessions:
             return
         if known is not None:  # the gateway has given this recorder up
             self.close(key)
+        if len(self) >= self._settings.transcriber_sessions:
+            self.drop_orphans(min(SILENT_S, self._settings.session_grace_s))
         if len(self) >= self._settings.transcriber_sessions:
             reply(ev.Opened(self._instance, key, f"full: {len(self)} sessions", epoch))
             return
@@ -195,11 +200,13 @@ class Sessions:
         for key in listed - known.keys():
             reply(ev.Opened(self._instance, key, "it is not open here", message.epoch))
 
-    def drop_orphans(self) -> None:
+    def drop_orphans(self, grace_s: float | None = None) -> None:
         """Close the sessions whose gateway was silent for longer than the grace period."""
         now_s = time.monotonic()
+        if grace_s is None:
+            grace_s = self._settings.session_grace_s
         for gateway, heard_s in list(self._heard_s.items()):
-            if now_s - heard_s <= self._settings.session_grace_s:
+            if now_s - heard_s <= grace_s:
                 continue
             del self._heard_s[gateway]
             orphans = [key for key, s in self._open.items() if s.gateway == gateway]

@@ -20,7 +20,11 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def shared(start_shared_system: StartSystem) -> System:
-    return start_shared_system(gateway=["--verify-data-integrity"])
+    return start_shared_system(
+        gateway=["--verify-data-integrity"],
+        # Room for one: a session whose gateway died must not stand in its successor's way.
+        transcriber=["--transcriber-sessions", "1", "--session-grace", "1000"],
+    )
 
 
 @pytest.fixture
