@@ -92,7 +92,7 @@ class DataPort:
         if attachment is not None:
             attachment.controls.add(control)
             control.attach(attachment.session)
-            self._hub.apply_parameters(attachment.session)
+            self._hub.placement.apply_parameters(attachment.session)
 
     def drop_control(self, control: ControlLine) -> None:
         """A control connection commands nothing any more."""

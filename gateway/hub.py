@@ -135,7 +135,7 @@ class Hub:
 
     def _on_open(self, session: Session) -> None:
         """A session has a (new) recorder: send it what it needs."""
-        self.apply_parameters(session)  # some may have been set since it was asked for
+        self.placement.apply_parameters(session)  # some may have been set since it was asked for
         self._queue.add(session.id)
         self._queue.pump()
         if session.finishing:
@@ -143,14 +143,6 @@ class Hub:
         callback = self.on_open.get(session.id)
         if callback is not None:
             callback()
-
-    def apply_parameters(self, session: Session) -> None:
-        """Send a session's parameters to its recorder, if it has one already."""
-        channel = self.placement.channel_of(session)
-        if channel is None:
-            return
-        for name, value in session.parameters.items():
-            channel.send(ev.SetParameter(0, session.id, name, value))  # the reply is not awaited
 
     def _send_finish(self, session: Session) -> None:
         channel = self.placement.channel_of(session)

@@ -55,6 +55,14 @@ class Placement:
         """The command link to a session's transcriber while the session is open there."""
         return self._channels.get(session.transcriber or "") if session.link is Link.OPEN else None
 
+    def apply_parameters(self, session: Session) -> None:
+        """Send a session's parameters to its recorder, if it has one already."""
+        channel = self.channel_of(session)
+        if channel is None:
+            return
+        for name, value in session.parameters.items():
+            channel.send(ev.SetParameter(0, session.id, name, value))  # the reply is not awaited
+
     def hear(self, hello: ev.TranscriberHello, now_s: float) -> None:
         """A transcriber's heartbeat: a new one takes what waits, a draining one gives away."""
         heard = self.registry.hear(hello, now_s)
