@@ -183,5 +183,7 @@ function differences(frame) {
 
 function tally({ failures, tolerated }) {
   if (!failures) return '';
-  return tolerated > 0 ? ` Failure ${failures}; ${tolerated} are tolerated.` : ` Failure ${failures}.`;
+  return tolerated > 0
+    ? ` Failure ${failures}; ${tolerated} are tolerated.`
+    : ` Failure ${failures}.`;
 }

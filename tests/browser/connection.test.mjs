@@ -100,6 +100,18 @@ test('a server that forgot the session gets everything held, from 0', () => {
   assert.equal(connection.epoch, 2);
 });
 
+test('what a delivered sentence covers is not sent to a server that forgot the session', () => {
+  const connection = connect();
+  latest().serverSays(hello());
+  for (let i = 0; i < 4; i++) connection.send(SAMPLES, 16000);
+  latest().serverSays({ type: 'fullSentence', text: 'One.', committed: 3 });
+  assert.equal(connection.buffer.held, 1);
+  latest().serverCloses(1006);
+  mock.timers.tick(1000);
+  latest().serverSays(hello({ session: 'def' }));
+  assert.deepEqual(latest().numbers, [0]);
+});
+
 test('attempts come further apart, up to a limit, and start afresh after a success', () => {
   const connection = connect();
   const delays = [];

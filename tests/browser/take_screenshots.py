@@ -28,13 +28,12 @@ def main() -> None:
     with Stages() as stages, tempfile.TemporaryDirectory() as folder, browsers() as opened:
         system = System(stages)
         speech = record(Path(folder), "train", "garden", "prices")
-        fluent = record(Path(folder), "river", "mountains", "experiment", pause_s=0.1)
         system.serve(*VERIFY)
-        _speaking(opened, system, fluent, "light", viewport={"width": 1000, "height": 830})
+        _speaking(opened, system, speech, "light", viewport={"width": 1000, "height": 830})
         _speaking(
             opened,
             system,
-            fluent,
+            speech,
             "dark",
             viewport={"width": 1000, "height": 830},
             color_scheme="dark",
@@ -42,7 +41,7 @@ def main() -> None:
         _speaking(
             opened,
             system,
-            fluent,
+            speech,
             "phone",
             viewport={"width": 390, "height": 844},
             device_scale_factor=2,
