@@ -10,6 +10,7 @@ from common import logs, settings
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle, State
 from common.links import Links
+from common.run_folder import check_links
 from common.settings import VerifierSettings
 from common.telemetry import Telemetry
 from verifier.metrics import Metrics
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: VerifierSettings, lifecycle: Lifecycle) -> None:
+    check_links(options, "frames", "verdicts")
     metrics = Metrics()
     key = read_key(options.hmac_key_file)
     links = Links(options)

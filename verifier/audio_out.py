@@ -16,6 +16,8 @@ from typing import Final
 
 import zmq
 
+from common.links import send
+
 WAITING_FRAMES: Final = 64
 """At as many waiting for one transcriber, no more batches are taken until it has room."""
 MAX_ENDPOINTS: Final = 64
@@ -41,7 +43,7 @@ class _Transcriber:
 
     def try_send(self, parts: Parts) -> bool:
         try:
-            self.socket.send_multipart(parts, zmq.NOBLOCK, copy=parts[1].nbytes < ZERO_COPY_BYTES)
+            send(self.socket, parts, copy=parts[1].nbytes < ZERO_COPY_BYTES)
         except zmq.Again:
             return False
         return True

@@ -19,7 +19,7 @@ import zmq
 from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, expect, pack
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
-from common.links import End, Links
+from common.links import End, Links, receive, send
 from common.logs import LogBudget
 from common.settings import VerifierSettings
 from verifier.audio_out import AudioOut
@@ -126,14 +126,14 @@ class VerifierStage:
         return taken
 
     def _poll(self, timeout_s: float) -> set[zmq.Socket[bytes] | int]:
-        poller = zmq.Poller()
-        poller.register(self._wakeup, zmq.POLLIN)
-        poller.register(self._verdicts, zmq.POLLIN)
+        sources: list[tuple[zmq.Socket[bytes] | int, int]] = [
+            (self._wakeup, zmq.POLLIN),
+            (self._verdicts, zmq.POLLIN),
+        ]
         if self._frames is not None and self._box.subscribed and not self._audio.full:
-            poller.register(self._frames, zmq.POLLIN)
-        for blocked in self._audio.blocked:
-            poller.register(blocked, zmq.POLLOUT)
-        return {source for source, _ in poller.poll(math.ceil(timeout_s * 1000))}
+            sources.append((self._frames, zmq.POLLIN))
+        sources.extend((blocked, zmq.POLLOUT) for blocked in self._audio.blocked)
+        return {source for source, _ in zmq.zmq_poll(sources, math.ceil(timeout_s * 1000))}
 
     def _read_subscriptions(self) -> None:
         try:
@@ -150,10 +150,9 @@ class VerifierStage:
 
     def _take_batch(self, frames: zmq.Socket[bytes]) -> int:
         messages: list[FrameParts] = []
-        receive = frames.recv_multipart
         try:
             while len(messages) < BATCH_FRAMES:
-                messages.append(receive(zmq.NOBLOCK))
+                messages.append(receive(frames))
         except zmq.Again:
             pass
         outgoing = self._check_batch(messages)
@@ -218,13 +217,13 @@ class VerifierStage:
 
     def _send_verdicts(self, now_s: float) -> None:
         for topic, verdicts in self._box.take(now_s):
-            self._verdicts.send_multipart((topic, pack(VerdictBatch(self.name, verdicts))))
+            send(self._verdicts, (topic, pack(VerdictBatch(self.name, verdicts))))
 
     def _say_hello(self) -> None:
         draining = self._lifecycle.draining
         hello = pack(VerifierHello(self.name, os.getpid(), self._checked, self._corrupt, draining))
         for topic in self._box.topics:
-            self._verdicts.send_multipart((topic, hello))
+            send(self._verdicts, (topic, hello))
         self._metrics.publish(self._audio, self._box)
 
 

@@ -19,13 +19,17 @@ class FakeSocket:
         self.sent: list[bytes] = []
         self.copied: list[bool] = []
         self.closed = False
+        self._header = b""
 
-    def send_multipart(self, parts: tuple[bytes, memoryview], flags: int, copy: bool) -> None:
-        assert flags == zmq.NOBLOCK
+    def send(self, part: bytes | memoryview, flags: int, copy: bool = True) -> None:
+        assert flags & zmq.NOBLOCK
         if len(self.sent) >= self.room:
             raise zmq.Again
-        self.sent.append(bytes(parts[0]))
-        self.copied.append(copy)
+        if flags & zmq.SNDMORE:
+            self._header = bytes(part)
+        else:
+            self.sent.append(self._header)
+            self.copied.append(copy)
 
 
 class World:
