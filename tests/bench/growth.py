@@ -40,9 +40,9 @@ def sessions(*, quick: bool) -> Result:
             "KiB per session",
         ],
     )
-    count_frames = 2_000 if quick else 10_000
+    count_frames = 2_000 if quick else 6_000
     resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, 4_096))
-    for count in (1, 100) if quick else (1, 10, 100, 1_000):
+    for count in (100,) if quick else (1, 100, 1_000):
         with pipeline(*ROOM, transcriber_options=TRANSCRIBER_ROOM) as running:
             before = _gateway_mib(running)
             idle = uvloop.run(_with_idle(running, count, count_frames))
@@ -99,17 +99,14 @@ def recovery(*, quick: bool) -> Result:
     runs = 1 if quick else 3
     result = Result("recovery", "Start and recovery, in seconds: median (min-max)", ["what", "s"])
     result.add("start of the pipeline, null recorder", Spread.of([_start_s() for _ in range(runs)]))
-    result.add(
-        "start of the pipeline, PocketSphinx",
-        Spread.of([_start_s(transcriber="transcriber") for _ in range(runs)]),
-    )
+    if not quick:
+        result.add(
+            "start of the pipeline, PocketSphinx",
+            Spread.of([_start_s(transcriber="transcriber") for _ in range(runs)]),
+        )
     result.add(
         "verifier killed (1 of 2): longest wait for a verdict after it",
         Spread.of([asyncio.run(_verifier_killed()) for _ in range(runs)]),
-    )
-    result.add(
-        "verifier stopped (1 of 3): longest wait for a verdict after it",
-        Spread.of([asyncio.run(_verifier_stopped()) for _ in range(runs)]),
     )
     result.add(
         "transcriber killed, another stands by: to the session's re-opening",
@@ -129,11 +126,6 @@ async def _verifier_killed() -> float:
         return await _longest_wait(running, running.processes["verifier"][0].kill)
 
 
-async def _verifier_stopped() -> float:
-    with pipeline(verifiers=3) as running:
-        return await _longest_wait(running, running.processes["verifier"][0].pause)
-
-
 async def _longest_wait(running: Pipeline, fault: object) -> float:
     """Stream at ten times real-time pace, cause a fault in the middle; the worst latency, s."""
     assert callable(fault)
@@ -146,8 +138,8 @@ async def _longest_wait(running: Pipeline, fault: object) -> float:
             worst = max(worst, event.latency_ms / 1000)
 
     async with connect_stream(running.url, on_event=heard) as stream:
-        for number in range(300):
-            if number == 150:
+        for number in range(120):
+            if number == 60:
                 await asyncio.to_thread(fault)
                 struck = True
             await stream.send(frames.pcm(number % 16))

@@ -26,7 +26,7 @@ P99_GOAL_MS = 5.0
 
 def run(*, quick: bool) -> list[Result]:
     """Percentiles at three shares of the capacity that was measured first."""
-    seconds = 3 if quick else 15
+    seconds = 2 if quick else 10
     result = Result(
         "latency",
         "Added latency in ms, 10 connections, 2 verifiers, null recorder",
@@ -46,7 +46,7 @@ def run(*, quick: bool) -> list[Result]:
             running.url,
             running.pids(),
             connections=CONNECTIONS,
-            frames=3_000 if quick else 20_000,
+            frames=2_000 if quick else 10_000,
         )
     capacity = probe.rate
     for share in (0.1, 0.5, 0.8):

@@ -41,8 +41,8 @@ OTHERS = (
 
 def run(*, quick: bool) -> list[Result]:
     """Throughput and CPU time, all in one run."""
-    runs, frames = (1, 4_000) if quick else (3, 10_000)
-    connections = (1, 10) if quick else (1, 10, 100)
+    runs, frames = (1, 2_000) if quick else (3, 6_000)
+    connections = (10,) if quick else (1, 10, 100)
     result = Result(
         "pipeline",
         "Throughput: frames of 4096 samples; CPU seconds per 1,000 frames; peak RSS in MiB",
@@ -67,7 +67,7 @@ def run(*, quick: bool) -> list[Result]:
                 if compared and count == COMPARED_CONNECTIONS:
                     ours = costs
     with pipeline(transcriber="transcriber", transcriber_options=("--engine", "null")) as running:
-        few = RECORDED_FRAMES // 4 if quick else RECORDED_FRAMES
+        few = RECORDED_FRAMES // 8 if quick else RECORDED_FRAMES
         costs = _measure(running.url, running.pids(), COMPARED_CONNECTIONS, few, 1)
         _add(result, "this pipeline, 2 verifiers, real recorders", COMPARED_CONNECTIONS, costs)
     _goals(result, ours, others)
