@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from common.errors import SettingsError
+from common.run_folder import own_folder
 from common.settings import default_run_dir
 from deploy.plan import CONFIG_FILE, CONTROL_SOCKET, PLAN_FILE, STAGES_LOCK
 
@@ -97,13 +98,4 @@ def _prepare(folder: Path) -> None:
     longest = folder / f"{CONTROL_SOCKET}.{os.getpid()}"  # supervisord binds it by this name
     if len(os.fsencode(longest)) > MAX_SOCKET_PATH_BYTES:
         raise SettingsError(f"the path of the run dir is too long for Unix sockets: {folder}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = folder.stat()
-    except OSError as error:
-        raise SettingsError(f"cannot use the run dir {folder}: {error}") from None
-    if status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise SettingsError(
-            f"the run dir {folder} belongs to, or can be written by, somebody else; "
-            "--run-dir names another"
-        )
+    own_folder(folder)

@@ -18,6 +18,7 @@ from websockets.http11 import Request, Response
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Links
+from common.run_folder import own_folder
 from common.settings import GatewaySettings, check_range
 from common.telemetry import Telemetry
 from gateway.connection import ConnectionLimit
@@ -83,7 +84,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
 @contextlib.contextmanager
 def _sole_user_of(run_path: Path) -> Iterator[None]:
     """Hold the run directory: a second gateway there would take the first one's endpoints."""
-    run_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own_folder(run_path)
     path = run_path / "gateway.lock"
     with path.open("w") as lock:
         try:

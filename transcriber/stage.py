@@ -17,6 +17,7 @@ from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
 from common.logs import LogBudget
+from common.run_folder import check_links
 from common.settings import TranscriberSettings, check_range
 from common.telemetry import Telemetry
 from transcriber.configuration import engine_options, recorder_options
@@ -38,6 +39,7 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
     """
     check_range("--transcriber-sessions", settings.transcriber_sessions, 1, 10_000)
     check_range("--heartbeat", settings.heartbeat_s, 0.01, 60)
+    check_links(settings, "results")
     metrics = TranscriberMetrics()
     # Closed in reverse order: the loop must have let go of a socket before it is closed.
     with contextlib.ExitStack() as stack:
