@@ -22,7 +22,7 @@ from common.events import END_OF_STREAM, STOCK_EVENT_TYPES, Error, is_end_of_str
 from gateway.connection import Connection
 from gateway.control_line import ControlLine
 from gateway.hub import Hub
-from gateway.integrity_log import IntegrityLog
+from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.local_peer import owner_of
 from gateway.outbox import Queued
 from gateway.pairing import ArrivalOrder, NamedSessions
@@ -78,6 +78,7 @@ class DataPort:
         self._names = names
         self._attachments: dict[bytes, Attachment] = {}
         self._draining = False
+        self._log_budget = budget_of_all()
 
     # -- what the control port asks ------------------------------------------------------------
 
@@ -187,6 +188,7 @@ class DataPort:
                 policy,
                 extended=settings.use_extended_logging,
                 summary_s=settings.ok_summary_s,
+                shared=self._log_budget,
             ),
             tally=self._hub.metrics.tally,
             deliver=deliver,

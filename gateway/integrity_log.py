@@ -1,7 +1,8 @@
 """One connection's log lines on integrity, in the wording that operators know.
 
 ``[OK]`` lines: with extended logging one per frame; without it the first of a connection, then a
-summary every few seconds. Failures are logged one by one, within a budget.
+summary every few seconds. Failures are logged one by one, within a budget of the connection and
+one of all connections together, for who connects again and again begins with a fresh one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ log = logging.getLogger(INTEGRITY_LOGGER)
 
 FAILURE_BURST: Final = 20
 FAILURES_PER_SECOND: Final = 5.0
+ALL_BURST: Final = 500
+ALL_PER_SECOND: Final = 50.0
+
+
+def budget_of_all() -> LogBudget:
+    """What the failures of all of a gateway's connections may log together."""
+    return LogBudget(ALL_BURST, ALL_PER_SECOND)
 
 
 class IntegrityLog:
@@ -29,16 +37,24 @@ class IntegrityLog:
         peer: the client's address.
         extended: log every frame.
         summary_s: seconds between summaries of good frames.
+        shared: the budget that it shares with the other connections; None: nobody else's.
     """
 
     def __init__(
-        self, peer: str, policy: RejectionPolicy, *, extended: bool, summary_s: float
+        self,
+        peer: str,
+        policy: RejectionPolicy,
+        *,
+        extended: bool,
+        summary_s: float,
+        shared: LogBudget | None = None,
     ) -> None:
         self._peer = peer
         self._policy = policy
         self._extended = extended
         self._summary_s = summary_s
         self._budget = LogBudget(FAILURE_BURST, FAILURES_PER_SECOND)
+        self._shared = shared or budget_of_all()
         self._since_summary = 0
         self._next_summary_s: float | None = None
         self._said_unverified = False
@@ -89,8 +105,16 @@ class IntegrityLog:
         self, message: bytes, verdict: Verdict, failures: int, rejects: bool, now_s: float
     ) -> None:
         """A corrupt frame, and what it leads to."""
-        if not (rejects or self._extended or self._budget.allow(now_s)):
-            return
+        if not self._extended:
+            within = rejects or self._budget.allow(now_s)
+            if not within or not self._shared.allow(now_s):
+                return
+        if others := self._shared.take_suppressed():
+            self._line(
+                logging.WARNING,
+                f"  [{clock()}] {others} more failures of all clients were not logged",
+                suppressed=others,
+            )
         suppressed = self._budget.take_suppressed()
         if suppressed:
             self._line(
@@ -129,7 +153,7 @@ class IntegrityLog:
 
     def out_of_sequence(self, anomaly: Anomaly, now_s: float) -> None:
         """The client's frame counter jumped."""
-        if self._budget.allow(now_s):
+        if self._budget.allow(now_s) and self._shared.allow(now_s):
             self._line(
                 logging.WARNING,
                 f"  [{clock()}] [SEQUENCE] Client {self._peer}: {anomaly.frames} frame(s) "

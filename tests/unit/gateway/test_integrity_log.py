@@ -8,7 +8,7 @@ import pytest
 
 from common.envelope import Code, OnCorruption, Verdict
 from common.wire import Metadata, build_message
-from gateway.integrity_log import IntegrityLog
+from gateway.integrity_log import ALL_BURST, IntegrityLog, budget_of_all
 from gateway.rejection import RejectionPolicy
 
 PEER = "192.168.1.100:54321"
@@ -92,6 +92,17 @@ def test_diagnosis_is_named(caplog: pytest.LogCaptureFixture) -> None:
     corrupt = verdict(Code.CORRUPT, actual_length=4090, diagnosis="truncated by 6 samples")
     log().failed(MESSAGE, corrupt, 1, False, 0.0)
     assert "    Diagnosis: truncated by 6 samples" in lines(caplog)
+
+
+def test_who_connects_again_and_again_gets_no_new_budget(caplog: pytest.LogCaptureFixture) -> None:
+    shared = budget_of_all()
+    policy = RejectionPolicy(True, True, 0, OnCorruption.SILENCE)
+    for number in range(2 * ALL_BURST + 1):
+        new = IntegrityLog(PEER, policy, extended=False, summary_s=10.0, shared=shared)
+        new.failed(MESSAGE, verdict(Code.CORRUPT), 1, True, 0.0 if number < 2 * ALL_BURST else 1.0)
+    said = lines(caplog)
+    assert sum("[REJECT]" in line for line in said) == ALL_BURST + 1
+    assert f"  [TIME] {ALL_BURST} more failures of all clients were not logged" in said
 
 
 def test_text_for_a_checksum_forges_no_line(caplog: pytest.LogCaptureFixture) -> None:
