@@ -41,7 +41,7 @@ OTHERS = (
 
 def run(*, quick: bool) -> list[Result]:
     """Throughput and CPU time, all in one run."""
-    runs, frames = (1, 2_000) if quick else (3, 6_000)
+    runs, frames = (1, 4_000) if quick else (3, 6_000)
     connections = (10,) if quick else (1, 10, 100)
     result = Result(
         "pipeline",

@@ -16,7 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-VERSIONS_OF = ("pyzmq", "websockets", "numpy", "msgpack", "msgspec", "uvloop", "RealtimeSTT", "fastapi", "uvicorn")
+VERSIONS_OF = (
+    "pyzmq",
+    "websockets",
+    "numpy",
+    "msgpack",
+    "msgspec",
+    "uvloop",
+    "RealtimeSTT",
+    "fastapi",
+    "uvicorn",
+)
 
 
 class Spread(NamedTuple):
