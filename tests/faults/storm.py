@@ -49,6 +49,7 @@ class Weather:
             must have since the last such strike: however slow the machine, all ends in the end.
         verifier_pause, transcriber_pause: how long one is paused.
         kills: the share of kills among the strikes.
+        transcriber_strikes: how many there are at most; each kill costs seconds of CPU time.
     """
 
     calm: Range
@@ -56,6 +57,7 @@ class Weather:
     verifier_pause: Range
     transcriber_pause: Range
     kills: float
+    transcriber_strikes: int = 1_000_000
 
 
 ROUGH: Final = Weather(
@@ -64,6 +66,7 @@ ROUGH: Final = Weather(
     verifier_pause=Range(0.2, 3.0),
     transcriber_pause=Range(0.2, 4.5),  # at times longer than a gateway's patience of 3 s
     kills=0.65,
+    transcriber_strikes=5,
 )
 
 
@@ -93,6 +96,7 @@ class Storm:
         self._rng = rng
         self._weather = weather
         self._sentences_at_strike = 0
+        self._transcriber_strikes = 0
         self._spared_until_s: float | None = None
         self._aftermath: set[asyncio.Task[None]] = set()
 
@@ -116,14 +120,19 @@ class Storm:
         victims = [member for member in self._system.members if self._may_be_struck(member)]
         if not victims:
             return
-        # A stage first: there are more verifiers, but transcribers are the interesting ones.
-        stage = self._rng.choice(sorted({member.stage for member in victims}))
+        # A stage first: there are more verifiers, but transcribers are the interesting ones. Each
+        # is struck at least once, and then killed, however soon all is over.
+        stages = sorted({member.stage for member in victims})
+        fresh = [stage for stage in stages if not self._is_struck(stage)]
+        stage = self._rng.choice(fresh or stages)
         victim = self._rng.choice([member for member in victims if member.stage is stage])
-        kind = Kind.KILL if self._rng.random() < self._weather.kills else Kind.PAUSE
+        kills = bool(fresh) or self._rng.random() < self._weather.kills
+        kind = Kind.KILL if kills else Kind.PAUSE
         strike = Strike(stage, kind, time.monotonic())
         self.strikes.append(strike)
         self._later(self._watch_recovery(strike))
         if stage is Stage.TRANSCRIBER:
+            self._transcriber_strikes += 1
             self._sentences_at_strike = self._sentences
             self._spared_until_s = None
         if kind is Kind.KILL:
@@ -141,11 +150,18 @@ class Storm:
 
     def _transcribers_may_be_struck(self) -> bool:
         now_s = time.monotonic()
+        if not self._is_struck(Stage.TRANSCRIBER):
+            return any(talker.received for talker in self._talkers)
         if self._sentences == self._sentences_at_strike:
+            return False
+        if self._transcriber_strikes >= self._weather.transcriber_strikes:
             return False
         if self._spared_until_s is None:
             self._spared_until_s = now_s + self._weather.spared.draw(self._rng)
         return now_s >= self._spared_until_s
+
+    def _is_struck(self, stage: Stage) -> bool:
+        return any(strike.stage is stage for strike in self.strikes)
 
     @property
     def _sentences(self) -> int:
