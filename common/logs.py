@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from common.wire import printable
 INTEGRITY_LOGGER: Final = "integrity"
 """Lines of this logger have the integrity document's own layout and time stamps."""
 
+RECORDER_LOGGER: Final = "realtimestt"
+"""RealtimeSTT colours some of its lines, for a terminal of its own."""
+COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 MAX_TEMPLATES: Final = 1_000
 LOCAL: Final = datetime.now(UTC).astimezone().tzinfo
@@ -30,6 +34,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One or more lines of text."""
         text = record.getMessage()
+        if record.name == RECORDER_LOGGER:
+            text = COLOUR.sub("", text)
         if record.name != INTEGRITY_LOGGER:
             text = f"[{clock(record.created)}] {record.levelname:<7} {printable(text)}"
         if record.exc_info:

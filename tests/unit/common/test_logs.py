@@ -60,6 +60,11 @@ def test_a_peer_cannot_break_a_line_or_steer_a_terminal() -> None:
     assert line == "  [FAIL]\n  \\x07"
 
 
+def test_the_recorders_colours_are_left_out() -> None:
+    line = TextFormatter().format(record("\x1b[92mspeech\x1b[0m\x1b[2J", "realtimestt"))
+    assert line.endswith(r"WARNING speech\x1b[2J")
+
+
 def test_a_failed_handshake_is_one_line() -> None:
     try:
         raise ValueError("not a request") from EOFError("0 bytes")
