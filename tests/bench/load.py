@@ -1,7 +1,8 @@
 """A load generator in a process of its own: ``python -m tests.bench.load KIND URL N FRAMES``.
 
-Sends frames as fast as the server takes them, over N connections alike, and waits until the server
-is done with them. Every kind of server is sent the same bytes.
+Connects, says so, and waits for a line on standard input; then sends frames as fast as the server
+takes them, over N connections alike, and waits until the server is done with them. Every kind of
+server is sent the same bytes.
 """
 
 from __future__ import annotations
@@ -23,29 +24,45 @@ TURN_FRAMES = 400
 """RealtimeSTT's production server takes at most 120 s of audio in a turn; these are 102 s."""
 
 
-async def _pipeline(url: str, count: int) -> None:
+class Gate:
+    """Holds all streams back until each is connected and the word was given."""
+
+    def __init__(self, streams: int) -> None:
+        self.connected = asyncio.Barrier(streams + 1)
+        self.go = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Called by each stream once it is connected."""
+        await self.connected.wait()
+        await self.go.wait()
+
+
+async def _pipeline(url: str, count: int, gate: Gate) -> None:
     """The server closes the connection when everything was taken to its end."""
     async with connect(url, compression=None, ping_interval=None) as websocket:
         reader = asyncio.create_task(_read(websocket.recv))
+        await gate.wait()
         for number in range(count):
             await websocket.send(frames.streamed(number))
         await websocket.send(END_OF_STREAM)
         await reader
 
 
-async def _plain(url: str, count: int) -> None:
+async def _plain(url: str, count: int, gate: Gate) -> None:
     """A ping is answered once all before it was read."""
     async with connect(url, compression=None, ping_interval=None) as websocket:
         reader = asyncio.create_task(_read(websocket.recv))
+        await gate.wait()
         for number in range(count):
             await websocket.send(frames.streamed(number))
         await (await websocket.ping())
         reader.cancel()
 
 
-async def _production(url: str, count: int) -> None:
+async def _production(url: str, count: int, gate: Gate) -> None:
     """Turn after turn; each ends with a final."""
     async with turns(url) as client:
+        await gate.wait()
         for first in range(0, count, TURN_FRAMES):
             if first:
                 await client.hear("completion")
@@ -72,8 +89,15 @@ async def main(kind: str, url: str, connections: int, total: int) -> None:
     stream = KINDS[kind]
     each = total // connections
     frames.streamed(0)  # the audio is made before the clock starts
-    started = time.perf_counter()
-    await asyncio.gather(*(stream(url, each) for _ in range(connections)))
+    gate = Gate(connections)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(stream(url, each, gate))
+        await gate.connected.wait()
+        print("connected", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        started = time.perf_counter()
+        gate.go.set()
     seconds = time.perf_counter() - started
     print(json.dumps({"frames": each * connections, "seconds": seconds}), flush=True)
 

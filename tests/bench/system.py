@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -14,6 +15,9 @@ import psutil
 
 from tests.processes import ROOT, StageProcess, Stages
 
+LOAD_TIMEOUT_S: Final = 240
+SETTLE_S: Final = 0.3
+SETTLE_TIMEOUT_S: Final = 30.0
 NULL_TRANSCRIBER: Final = "tests.bench.null_transcriber"
 
 
@@ -114,24 +118,27 @@ def load(
     frames: int,
     kind: str = "pipeline",
 ) -> Cost:
-    """Send ``frames`` over ``connections`` and read what that cost the processes.
+    """Send ``frames`` over ``connections`` and read what that cost, connecting not counted.
 
     Args:
         kind: of server, one of :data:`tests.bench.load.KINDS`.
     """
-    before = _cpu_s(pids)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.bench.load"),
-            *(kind, url, str(connections), str(frames)),
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    report = json.loads(done.stdout)
+    argv = [sys.executable, "-m", "tests.bench.load", kind, url, str(connections), str(frames)]
+    with subprocess.Popen(
+        argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdout.readline()  # connected
+        before = _settled_cpu_s(pids)
+        try:
+            output, _ = client.communicate("go\n", timeout=LOAD_TIMEOUT_S)
+        except BaseException:
+            client.kill()
+            raise
+    if client.returncode:
+        raise RuntimeError(f"the load generator failed with status {client.returncode}")
+    report = json.loads(output)
     after = _cpu_s(pids)
     return Cost(
         report["frames"],
@@ -142,6 +149,19 @@ def load(
             for stage, members in pids.items()
         },
     )
+
+
+def _settled_cpu_s(pids: Mapping[str, list[int]]) -> dict[str, float]:
+    """CPU time so far, once the servers are done with what a new connection takes."""
+    deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
+    before = _cpu_s(pids)
+    while True:
+        time.sleep(SETTLE_S)
+        now = _cpu_s(pids)
+        busy_s = sum(now.values()) - sum(before.values())
+        if busy_s < SETTLE_S / 10 or time.monotonic() > deadline_s:
+            return now
+        before = now
 
 
 def _cpu_s(pids: Mapping[str, list[int]]) -> dict[str, float]:
