@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("busy", deadline=None)  # machines may be busy
+settings.load_profile("busy")
 
 FOLDERS = ("unit", "integration", "clients", "stock", "browser", "faults")
 
