@@ -23,7 +23,7 @@ from tests.faults.clips import RATE_HZ
 
 CHUNK_SAMPLES: Final = 1024
 CHUNK_BYTES: Final = 2 * CHUNK_SAMPLES
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 240.0
 """A stream of which nothing is heard for this long has failed."""
 POLL_S: Final = 0.02
 

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from tests.faults.crowd import POLL_S, Talker, talk_all
 from tests.faults.system import Member, Stage, System
 
-PATIENCE_S: Final = 240.0
+PATIENCE_S: Final = 400.0
 
 
 class Kind(enum.StrEnum):

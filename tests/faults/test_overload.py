@@ -25,7 +25,7 @@ from tests.faults.quiet import quiet_sentences
 from tests.faults.storm import check
 from tests.faults.system import Member, System
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
 
 MEBIBYTE: Final = 1 << 20
 WINDOW_FRAMES: Final = 16

@@ -17,7 +17,7 @@ from tests.faults.storm import ROUGH, Kind, check, through_storm
 from tests.faults.system import Stage, System, Usage
 from tests.processes import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(900)]
 
 CLIENTS: Final = 8
 GROWTH: Final = 24 << 20

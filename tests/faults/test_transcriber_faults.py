@@ -17,7 +17,7 @@ from tests.faults.storm import check
 from tests.faults.system import Member, System
 from tests.processes import wait_until
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PEER_TIMEOUT_S = 6.0
 """How long the gateway waits for a silent transcriber; a busy machine may keep one silent."""

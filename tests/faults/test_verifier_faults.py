@@ -13,7 +13,7 @@ from tests.faults.quiet import quiet_sentences
 from tests.faults.storm import check
 from tests.faults.system import System
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
