@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 
 from rich.console import Console
@@ -25,6 +26,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="under a minute in all")
     parser.add_argument("--only", choices=TABLES, action="append", help="just these tables")
     options = parser.parse_args()
+    # A stop from outside ends the stages too, which an unhandled signal would leave behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     console = Console(width=120)
     for name in options.only or TABLES:
         module = importlib.import_module(f"tests.bench.{name}")

@@ -17,7 +17,7 @@ from tests.processes import ROOT, StageProcess, Stages
 
 LOAD_TIMEOUT_S: Final = 240
 SETTLE_S: Final = 0.3
-SETTLE_TIMEOUT_S: Final = 30.0
+SETTLE_TIMEOUT_S: Final = 15.0
 NULL_TRANSCRIBER: Final = "tests.bench.null_transcriber"
 
 
