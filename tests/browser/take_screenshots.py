@@ -19,7 +19,7 @@ from tests.processes import Stages
 
 FOLDER: Final = Path(__file__).parent / "screenshots"
 SPEECH_MS: Final = 120_000
-PARTIAL_MS: Final = 15_000
+PARTIAL_MS: Final = 3_000
 
 
 def main() -> None:
@@ -107,7 +107,8 @@ def _corrupt_next(page: Page) -> None:
 
 def _take(page: Page, name: str) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
-    print(f"{name}.png")
+    page.close()  # its microphone would go on
+    print(f"{name}.png", flush=True)
 
 
 if __name__ == "__main__":
