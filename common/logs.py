@@ -91,10 +91,14 @@ class FloodFilter(logging.Filter):
 
     Lines of one message template share a budget; how many were left out is said with the next
     that passes. The integrity logger, which has budgets per client, is not filtered.
+    RealtimeSTT tells each of its states; only from ``recorder_level`` on is that printed.
     """
 
-    def __init__(self, burst: int = 100, per_second: float = 20.0) -> None:
+    def __init__(
+        self, burst: int = 100, per_second: float = 20.0, recorder_level: int = logging.WARNING
+    ) -> None:
         super().__init__()
+        self._recorder_level = recorder_level
         self._burst = burst
         self._per_second = per_second
         self._budgets: dict[tuple[str, str], LogBudget] = {}
@@ -103,6 +107,8 @@ class FloodFilter(logging.Filter):
         """Whether the line is printed."""
         if record.name == INTEGRITY_LOGGER:
             return True
+        if record.name == RECORDER_LOGGER and record.levelno < self._recorder_level:
+            return False
         key = (record.name, str(record.msg)[:80])
         budget = self._budgets.get(key)
         if budget is None:
@@ -122,7 +128,9 @@ def configure(stage: str, settings: StageSettings) -> None:
     """Send all log lines of this process to standard output in the form that was asked for."""
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(HandshakeFilter())
-    handler.addFilter(FloodFilter())
+    handler.addFilter(
+        FloodFilter(recorder_level=logging.DEBUG if settings.debug else logging.WARNING)
+    )
     handler.setFormatter(JsonFormatter(stage) if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(
         handlers=[handler], level=logging.DEBUG if settings.debug else logging.INFO, force=True

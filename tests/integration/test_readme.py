@@ -45,7 +45,7 @@ HELP = {
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("make")])
 def test_options_of_a_command_exist(command: str) -> None:
     words = shlex.split(command)
-    program = words[2] if words[:2] == ["python", "-m"] else words[0]
+    program = words[2] if words[:2] == [".venv/bin/python", "-m"] else words[0]
     options = [word for word in words if word.startswith("--")]
     known = help_of(*HELP[program])
     assert [option for option in options if option not in known] == []

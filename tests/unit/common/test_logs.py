@@ -10,6 +10,7 @@ import pytest
 
 from common.logs import (
     INTEGRITY_LOGGER,
+    RECORDER_LOGGER,
     FloodFilter,
     HandshakeFilter,
     JsonFormatter,
@@ -172,3 +173,9 @@ def test_integrity_lines_are_not_filtered() -> None:
     flood = FloodFilter(burst=1, per_second=0.1)
     lines = [flood.filter(line_at(0.0, "x", INTEGRITY_LOGGER)) for _ in range(9)]
     assert all(lines)
+
+
+def test_realtimestt_tells_its_states_only_when_debugging() -> None:
+    told = line_at(0.0, "State changed from 'listening' to 'recording'", RECORDER_LOGGER)
+    assert not FloodFilter().filter(told)
+    assert FloodFilter(recorder_level=logging.DEBUG).filter(told)
