@@ -177,5 +177,6 @@ def test_integrity_lines_are_not_filtered() -> None:
 
 def test_realtimestt_tells_its_states_only_when_debugging() -> None:
     told = line_at(0.0, "State changed from 'listening' to 'recording'", RECORDER_LOGGER)
+    told.levelno = logging.INFO
     assert not FloodFilter().filter(told)
     assert FloodFilter(recorder_level=logging.DEBUG).filter(told)
