@@ -203,8 +203,7 @@ def test_stages_do_not_outlive_a_supervisor_that_is_killed(fakes: Path, run_dir:
     pids = stage_pids(server)
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
-    assert_all_gone(pids)
-    assert lines_of(server, "transcriber-1")  # they were tethered, and drained
+    assert_all_gone(pids)  # the kernel asked them to stop
     assert not is_in_use(run_dir)
 
     again = start_server(run_dir, fakes=fakes)

@@ -234,3 +234,9 @@ def test_diagnosis_survives_anything(
 
 def test_crc32c_is_not_zlibs_crc32() -> None:
     assert digest(Algorithm.CRC32C, Metadata(), b"ab") != zlib.crc32(b"\n\n\n\nab")
+
+
+def test_damaged_silence_is_not_taken_for_a_checksum_that_was_never_computed() -> None:
+    damaged = bytearray(2048)
+    damaged[100] = 7
+    assert "is 0 but" not in diagnosis(bytes(damaged), expected=0)
