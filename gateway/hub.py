@@ -179,8 +179,11 @@ class Hub:
         if not given_up:
             return
         self.metrics.given_up.inc(given_up)
+        if session.retention_exceeded:
+            return  # said once; the metrics count on
+        session.retention_exceeded = True
         scope = "total" if over_total > 0 else "session"
-        if session.wants_events and not session.retention_exceeded:
+        if session.wants_events:
             session.deliver(
                 RetentionLimited(
                     scope,
@@ -189,7 +192,6 @@ class Hub:
                     f"{window.retained_bytes} bytes could not be replayed after a crash",
                 )
             )
-        session.retention_exceeded = True
         if self._retention_log.allow(time.monotonic()):
             log.warning(
                 "retention limit (%s): client %s has %d bytes without a finished sentence; a crash "

@@ -27,7 +27,7 @@ MODULES: Final = Path(__file__).with_name("modules")
 """Where the fake PyAudio lies."""
 START_TIMEOUT_S: Final = 90.0
 ANSWER_TIMEOUT_S: Final = 60.0
-END_TIMEOUT_S: Final = 40.0
+END_TIMEOUT_S: Final = 120.0
 """websocket-client may take 10 s to notice that it has closed a connection itself."""
 GREETING: Final = ["Language set to ", "Wake word activation delay set to 0.0"]
 """All that the client prints in a life without faults."""
