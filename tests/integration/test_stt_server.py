@@ -205,10 +205,12 @@ def test_a_stage_that_dies_again_and_again_ends_the_start(fakes: Path, run_dir: 
 def test_stages_do_not_outlive_a_supervisor_that_is_killed(fakes: Path, run_dir: Path) -> None:
     server = start_server(run_dir, fakes=fakes)
     server.wait_for_line(READY)
+    server.wait_for_line(r"^transcriber-1 +\|")
     pids = stage_pids(server)
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
-    assert_all_gone(pids)  # the kernel asked them to stop
+    assert_all_gone(pids)
+    assert lines_of(server, "transcriber-1")  # they were tethered, and drained
     assert not is_in_use(run_dir)
 
     again = start_server(run_dir, fakes=fakes)
