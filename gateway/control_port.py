@@ -18,6 +18,7 @@ from common import envelope as ev
 from common.errors import CommandError
 from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
+from common.wire import printable
 from gateway.commands import CommandChannel
 from gateway.connection import peer_of
 from gateway.control_line import ControlLine
@@ -94,7 +95,7 @@ class ControlPort:
                 line.used = True
                 reply, fault = await self._answer(line, message)
                 if fault and budget.allow(time.monotonic()):
-                    log.info("client %s: %s", peer, _printable(fault))
+                    log.info("client %s: %s", peer, printable(fault))
                 await websocket.send(reply)
         except ConnectionClosed:
             pass
@@ -302,8 +303,3 @@ def _error(text: str, request_id: object = None) -> str:
     if request_id is not None:
         reply["request_id"] = request_id
     return json.dumps(reply)
-
-
-def _printable(text: str) -> str:
-    """A client's words in a log line: they stay on their line."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
