@@ -175,9 +175,12 @@ async def test_shutdown_ends_its_session_and_no_other(system: System) -> None:
 
 async def test_a_wrong_value_is_an_error_reply_and_changes_nothing(system: System) -> None:
     async with (
-        session_of(system) as (_, session),
+        session_of(system) as (data, session),
         control_of(system, f"?session={session}") as control,
     ):
+        # What depends on the recorder can be refused once there is one.
+        while (await data.until("transcriber"))["state"] != "open":
+            pass
         for value in (1.5, -1, "0.4", None, True, [0.5], {"a": 1}, 10**400):
             reply = await control.ask(
                 "set_parameter", parameter="silero_sensitivity", value=value, request_id="r"
