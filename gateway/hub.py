@@ -70,7 +70,6 @@ class Hub:
         self._tally = metrics.tally
         self._retained_bytes = 0
         self._bad_envelopes = LogBudget(3, 0.1)
-        self._retention_log = LogBudget(5, 0.1)
 
     # -- sessions ------------------------------------------------------------------------------
 
@@ -192,14 +191,13 @@ class Hub:
                     f"{window.retained_bytes} bytes could not be replayed after a crash",
                 )
             )
-        if self._retention_log.allow(time.monotonic()):
-            log.warning(
-                "retention limit (%s): client %s has %d bytes without a finished sentence; a crash "
-                "of its transcriber now would lose the audio before them",
-                scope,
-                session.peer,
-                window.retained_bytes,
-            )
+        log.warning(
+            "retention limit (%s): client %s has %d bytes without a finished sentence; a crash "
+            "of its transcriber now would lose the audio before them",
+            scope,
+            session.peer,
+            window.retained_bytes,
+        )
 
     # -- verdicts in ---------------------------------------------------------------------------
 
