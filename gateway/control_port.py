@@ -23,7 +23,7 @@ from gateway.commands import CommandChannel
 from gateway.connection import peer_of
 from gateway.control_line import ControlLine
 from gateway.hub import Hub
-from gateway.local_peer import owner_of
+from gateway.local_peer import LocalPeers
 from gateway.pairing import FRESH_S, ArrivalOrder, NamedSessions
 from gateway.query import query_fields
 from gateway.session import Session
@@ -71,10 +71,12 @@ class ControlPort:
         hub: Hub,
         arrivals: ArrivalOrder[ControlLine, bytes],
         names: NamedSessions[ControlLine, bytes],
+        peers: LocalPeers,
     ) -> None:
         self._hub = hub
         self._arrivals = arrivals
         self._names = names
+        self._peers = peers
         self.sessions: Sessions | None = None
 
     # -- connections ---------------------------------------------------------------------------
@@ -86,7 +88,7 @@ class ControlPort:
         budget = LogBudget(5, 0.2)
         path = websocket.request.path if websocket.request else "/"
         key = query_fields(path).get("session", "")
-        owner = None if key else await owner_of(websocket)
+        owner = None if key else await self._peers.owner_of(websocket)
         known = self._connect(line, address, key, owner)
         try:
             if not known:

@@ -23,7 +23,7 @@ from gateway.connection import Connection
 from gateway.control_line import ControlLine
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
-from gateway.local_peer import owner_of
+from gateway.local_peer import LocalPeers
 from gateway.outbox import Queued
 from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.query import Query
@@ -71,11 +71,13 @@ class DataPort:
         hub: Hub,
         arrivals: ArrivalOrder[ControlLine, bytes],
         names: NamedSessions[ControlLine, bytes],
+        peers: LocalPeers,
     ) -> None:
         self._hub = hub
         self._settings = hub.settings
         self._arrivals = arrivals
         self._names = names
+        self._peers = peers
         self._attachments: dict[bytes, Attachment] = {}
         self._draining = False
         self._log_budget = budget_of_all()
@@ -143,7 +145,8 @@ class DataPort:
             attachment.observers.pop(connection, None)
 
     async def _stream(self, connection: Connection, query: Query) -> None:
-        owner = None if query.events or query.session else await owner_of(connection.websocket)
+        told = query.events or query.session  # so that nothing has to be guessed
+        owner = None if told else await self._peers.owner_of(connection.websocket)
         resumed = self._find(query.session) if query.resume and query.session else None
         if resumed is not None and resumed.session.rejected is None:
             attachment = resumed

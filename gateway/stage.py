@@ -26,6 +26,7 @@ from gateway.control_line import ControlLine
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.hub import Hub
+from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.web_files import respond
@@ -62,8 +63,9 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         stack.callback(hub.close)
         arrivals: ArrivalOrder[ControlLine, bytes] = ArrivalOrder()
         names: NamedSessions[ControlLine, bytes] = NamedSessions()
-        data_port = DataPort(hub, arrivals, names)
-        control_port = ControlPort(hub, arrivals, names)
+        peers = LocalPeers()
+        data_port = DataPort(hub, arrivals, names, peers)
+        control_port = ControlPort(hub, arrivals, names, peers)
         control_port.sessions = data_port
         telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
         stack.callback(telemetry.close)

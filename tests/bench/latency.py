@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import uvloop
-from websockets.asyncio.client import ClientConnection, connect
 
-from common.events import END_OF_STREAM
-from tests.bench import frames
 from tests.bench.null_transcriber import ARRIVALS_FILE
+from tests.bench.paced import stream
 from tests.bench.report import Result
 from tests.bench.system import load, pipeline
+from tests.bench.traced_gateway import TRACE_FILE, read
 
 CONNECTIONS = 10
-PREPARED = 64
 P50_GOAL_MS = 1.0
 P99_GOAL_MS = 5.0
 
@@ -63,8 +59,8 @@ def run(*, quick: bool) -> list[Result]:
             result.goal("p50 to the verdict under 1 ms at 50 %", p50, p50 < P50_GOAL_MS)
             result.goal("p99 to the verdict under 5 ms at 50 %", p99, p99 < P99_GOAL_MS)
     result.notes.append(
-        "clients ask for verdict events, which cost the gateway more than verdicts alone; "
-        "load generators and stages share the cores"
+        "the gateway notes each frame's receipt and verdict, the null transcriber its arrival; "
+        "the load generator and the four processes of the pipeline share the cores"
     )
     return [result]
 
@@ -72,41 +68,19 @@ def run(*, quick: bool) -> list[Result]:
 def _at(rate: float, seconds: float) -> tuple[list[float], list[float]]:
     """Latencies in ms at an open-loop rate: to the verdict, and to the transcriber."""
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "arrivals.json")
-        with pipeline(env={ARRIVALS_FILE: str(target)}) as running:
-            verdicts = uvloop.run(_paced(running.url, rate, seconds))
-            running.processes["transcriber"][0].terminate()
-        return verdicts, json.loads(target.read_text())
+        trace, arrivals = Path(folder, "trace.json"), Path(folder, "arrivals.json")
+        with pipeline(
+            gateway_module="tests.bench.traced_gateway",
+            env={TRACE_FILE: str(trace), ARRIVALS_FILE: str(arrivals)},
+        ) as running:
+            uvloop.run(
+                stream(running.url, connections=CONNECTIONS, rate=rate, total=int(rate * seconds))
+            )
+            for stage in ("gateway", "transcriber"):
+                running.processes[stage][0].terminate()
+        return [frame.latency_ms for frame in read(trace)], json.loads(arrivals.read_text())
 
 
 def _percentiles(values: list[float]) -> tuple[float, float, float]:
     p50, p95, p99 = np.percentile(values, [50, 95, 99])
     return float(p50), float(p95), float(p99)
-
-
-async def _paced(url: str, rate: float, seconds: float) -> list[float]:
-    """Send at a rate over all connections in turn; the latencies that verdict events name."""
-    latencies: list[float] = []
-    messages = [frames.message(number) for number in range(PREPARED)]
-    clients = [
-        await connect(f"{url}/?events=integrity", compression=None, max_queue=None)
-        for _ in range(CONNECTIONS)
-    ]
-    readers = [asyncio.create_task(_read(client, latencies)) for client in clients]
-    started = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        ahead = started + number / rate - time.perf_counter()
-        if ahead > 0:
-            await asyncio.sleep(ahead)
-        await clients[number % CONNECTIONS].send(messages[number % PREPARED])
-    for client in clients:
-        await client.send(END_OF_STREAM)
-    await asyncio.gather(*readers)
-    return latencies
-
-
-async def _read(client: ClientConnection, latencies: list[float]) -> None:
-    async for text in client:
-        event = json.loads(text)
-        if event["type"] == "verdict":
-            latencies.append(event["latency_ms"])

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import uvloop
-from websockets.asyncio.client import connect
 
-from common.events import END_OF_STREAM
 from common.settings import GatewaySettings
 from gateway.stage import EXPIRY_INTERVAL_S
-from tests.bench import frames
+from tests.bench.paced import stream
 from tests.bench.report import Result
 from tests.bench.system import Pipeline, pipeline
 from tests.bench.traced_gateway import TRACE_FILE, Traced, read
@@ -118,22 +116,18 @@ def _p99(traced: Sequence[Traced]) -> float:
 
 async def _stream(running: Pipeline, seconds: float) -> int:
     """Stream before and after a verifier is stopped; when it was, in ns since 1970."""
-    clients = [
-        await connect(running.url, compression=None, ping_interval=None) for _ in range(CONNECTIONS)
-    ]
-    total = int(FRAMES_PER_S * (WARM_UP_S + 2 * seconds))
-    half = int(FRAMES_PER_S * (WARM_UP_S + seconds))
     stopped_ns = 0
-    started = time.perf_counter()
-    for number in range(total):
-        if number == half:
-            stopped_ns = time.time_ns()
-            await asyncio.to_thread(running.processes["verifier"][0].pause)
-        await asyncio.sleep(max(0.0, started + number / FRAMES_PER_S - time.perf_counter()))
-        sequence, client = divmod(number, CONNECTIONS)
-        await clients[client].send(frames.streamed(sequence))
-    for websocket in clients:
-        await websocket.send(END_OF_STREAM)
-    for websocket in clients:
-        await websocket.wait_closed()
+
+    async def stop() -> None:
+        nonlocal stopped_ns
+        stopped_ns = time.time_ns()
+        await asyncio.to_thread(running.processes["verifier"][0].pause)
+
+    await stream(
+        running.url,
+        connections=CONNECTIONS,
+        rate=FRAMES_PER_S,
+        total=int(FRAMES_PER_S * (WARM_UP_S + 2 * seconds)),
+        before={int(FRAMES_PER_S * (WARM_UP_S + seconds)): stop},
+    )
     return stopped_ns

@@ -1,12 +1,17 @@
-"""The process at the far end of a connection of this host."""
+"""The processes at the far end of connections of this host."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
 
-from gateway.local_peer import holder_of
+import psutil
+import pytest
+
+from gateway.local_peer import LocalPeers, Ports
 
 CLIENT = """
 import socket, sys
@@ -16,19 +21,40 @@ sys.stdin.read()
 """
 
 
-def test_a_clients_process_is_found_by_its_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+async def test_all_of_a_rush_learn_their_process_from_a_look_or_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    net_connections = psutil.net_connections
+
+    def counted(kind: str) -> object:
+        nonlocal looks
+        looks += 1
+        return net_connections(kind)
+
+    monkeypatch.setattr(psutil, "net_connections", counted)
+    peers = LocalPeers()
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         port = server.getsockname()[1]
-        client = subprocess.Popen(
-            [sys.executable, "-c", CLIENT, str(port)],
+        client = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CLIENT, str(port)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
         )
-        with client, server.accept()[0]:
-            assert client.stdout is not None
-            client_port = int(client.stdout.readline())
-            assert holder_of(client_port, port) == client.pid
-            assert holder_of(port, client_port) is None, "the other end is this process's own"
-            assert holder_of(1, port) is None
-            client.communicate("")
+        assert client.stdout is not None
+        assert client.stdin is not None
+        client_port = int(await client.stdout.readline())
+        stack.enter_context(server.accept()[0])
+        theirs = Ports(client_port, port)
+        own = Ports(port, theirs.client)
+        rush = [peers.holder_of(theirs), peers.holder_of(own), peers.holder_of(Ports(1, port))]
+        rush += [peers.holder_of(theirs) for _ in range(100)]
+        found, of_this_process, nobody, *others = await asyncio.gather(*rush)
+        client.stdin.close()
+        await client.wait()
+    assert found == client.pid
+    assert of_this_process is None
+    assert nobody is None
+    assert others == [client.pid] * 100
+    assert looks <= 2

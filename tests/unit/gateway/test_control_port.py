@@ -19,6 +19,7 @@ from gateway import control_port
 from gateway.control_line import ControlLine
 from gateway.control_port import ControlPort
 from gateway.hub import Hub
+from gateway.local_peer import LocalPeers
 from gateway.pairing import ArrivalOrder, NamedSessions
 from gateway.session import Session
 
@@ -55,7 +56,7 @@ class World:
             channel_of=lambda _: self.channel if self.has_recorder else None
         )
         hub = cast(Hub, SimpleNamespace(placement=placement))
-        self.port = ControlPort(hub, ArrivalOrder(), NamedSessions())
+        self.port = ControlPort(hub, ArrivalOrder(), NamedSessions(), LocalPeers())
         self.port.sessions = cast(Any, self)
         self.line = ControlLine()
         if has_session:
