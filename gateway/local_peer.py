@@ -69,9 +69,9 @@ def _holders() -> dict[Ports, int]:
     except (psutil.Error, OSError):  # not allowed on this system
         return {}
     return {
-        Ports(connection.laddr.port, connection.raddr.port): connection.pid
-        for connection in connections
-        if connection.raddr and connection.pid not in (None, own)
+        Ports(one.laddr.port, one.raddr.port): one.pid
+        for one in connections
+        if one.laddr and one.raddr and one.pid is not None and one.pid != own
     }
 
 
