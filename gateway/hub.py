@@ -47,6 +47,7 @@ class Hub:
         self.id = secrets.token_hex(8)
         self.settings = settings
         self.policy = RejectionPolicy.of(settings)
+        self._policy_bits = self.policy.bits
         self.metrics = metrics
         self.sessions: dict[bytes, Session] = {}
         self.verifiers: dict[str, float] = {}
@@ -115,7 +116,7 @@ class Hub:
         self._tally.frames += 1
         self._tally.bytes += size
         # With nobody before it a frame goes out at once; otherwise its session waits for its turn.
-        if session.headers is not None and (
+        if session.audio_endpoint and (
             len(self._queue)
             or self._send_one(session.id) is not True
             or window.unsent < window.next_seq
@@ -150,7 +151,7 @@ class Hub:
 
     def _send_one(self, key: bytes) -> bool | None:
         session = self.sessions.get(key)
-        if session is None or session.headers is None:
+        if session is None or not session.audio_endpoint:
             return None
         window = session.window
         seq = window.to_send()
@@ -158,7 +159,10 @@ class Hub:
             return None
         frame = window.frame(seq)
         assert frame is not None
-        if not self._outlet.send((session.headers.pack(seq, frame.received_ns), frame.message)):
+        header = ev.Frame(
+            self.id, key, seq, frame.received_ns, session.audio_endpoint, self._policy_bits
+        )
+        if not self._outlet.send((ev.pack(header), frame.message)):
             return False
         if frame.attempts:
             self.metrics.retransmissions.inc()
@@ -237,7 +241,7 @@ class Hub:
             session.judge(verdict, now_s)
             self._retained_bytes -= retained - session.window.retained_bytes
             if session.is_rejected():
-                session.headers = None
+                session.audio_endpoint = ""
                 self.metrics.rejections.inc()
                 self._queue.remove(session.id)
                 self._progress(session)

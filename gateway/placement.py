@@ -165,9 +165,7 @@ class Placement:
         assert transcriber is not None
         self._asked_s.pop(session.id, None)
         session.link = Link.OPEN
-        session.headers = ev.FrameHeaders(
-            self._gateway_id, session.id, transcriber.hello.audio_endpoint, self._policy.bits
-        )
+        session.audio_endpoint = transcriber.hello.audio_endpoint
         replayed, session.to_replay = session.to_replay, 0
         if session.was_open:
             session.replays += 1
@@ -205,7 +203,7 @@ class Placement:
         # From here on nothing may be given up that the next recorder has to be sent.
         session.to_replay += session.window.reopen()
         self._asked_s.pop(session.id, None)
-        session.headers = None
+        session.audio_endpoint = ""
         channel = self._channels.get(session.transcriber or "")
         if channel is not None:
             channel.send(ev.Close(session.id))

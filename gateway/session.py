@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, FrameHeaders, Parameter, Verdict
+import msgspec
+
+from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, Parameter, Verdict
 from common.events import (
     Acknowledged,
     Error,
@@ -64,7 +66,7 @@ class Session:
 
     Attributes:
         epoch: number of its latest placement; results of earlier ones do not count.
-        headers: packs the headers of its frames while it has a recorder to send them to.
+        audio_endpoint: where its recorder takes audio; "" while it has none.
         said_end: the client said that no more audio follows (a stopping server finishes, too).
         to_replay: frames that its next recorder will be sent again.
         rejected: set once, with the reason, when the client has too many corrupt frames.
@@ -95,7 +97,7 @@ class Session:
         self.link = Link.WAITING
         self.transcriber: str | None = None
         self.epoch = 0
-        self.headers: FrameHeaders | None = None
+        self.audio_endpoint = ""
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
         self.said_end = False
@@ -169,7 +171,7 @@ class Session:
             self._samples_s += verdict.actual_length / verdict.sample_rate_hz
         stale = self._stale.diagnose(verdict, corrupt)
         if stale:
-            verdict = verdict._replace(diagnosis=stale)
+            verdict = msgspec.structs.replace(verdict, diagnosis=stale)
         rejects = corrupt and self._failures.add()
         if corrupt:
             self.log.failed(frame.message, verdict, self.failures, rejects, now_s)

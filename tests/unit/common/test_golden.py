@@ -42,7 +42,7 @@ SESSION: Final = bytes(range(16))
 ENVELOPES: Final[list[tuple[str, Any]]] = [
     (
         (
-            "980101a26777c410000102030405060708090a0b0c0d0e0fcfffffffffffffffffcf800000000000"
+            "97cd0201a26777c410000102030405060708090a0b0c0d0e0fcfffffffffffffffffcf800000000000"
             "0000b16970633a2f2f2f746d702f612e736f636b05"
         ),
         Frame(
@@ -55,7 +55,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "980102c410000102030405060708090a0b0c0d0e0f07cd3e80c3cd10007b",
+        "97cd0202c410000102030405060708090a0b0c0d0e0f07cd3e80c3cd10007b",
         Audio(
             session=SESSION,
             seq=7,
@@ -67,7 +67,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "940103aa76657269666965722d31929cc410000102030405060708090a0b0c0d0e0f0702cd1000cd"
+            "93cd0203aa76657269666965722d31929cc410000102030405060708090a0b0c0d0e0f0702cd1000cd"
             "0ffaceffffffffa430306666cd3e8003a0a178c39cc410000102030405060708090a0b0c0d0e0f07"
             "02c0cd0ffaceffffffffa430306666cd3e8003a0a178c3"
         ),
@@ -106,11 +106,11 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "970104aa76657269666965722d312a0a01c3",
+        "96cd0204aa76657269666965722d312a0a01c3",
         VerifierHello(verifier="verifier-1", pid=42, frames=10, corrupt=1, draining=True),
     ),
     (
-        "9a0105a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3",
+        "99cd0205a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3",
         TranscriberHello(
             instance="t-1",
             pid=42,
@@ -123,7 +123,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "940106a3742d319195c410000102030405060708090a0b0c0d0e0f0309920406930364cdbb80",
+        "93cd0206a3742d319195c410000102030405060708090a0b0c0d0e0f0309920406930364cdbb80",
         AckBatch(
             instance="t-1",
             acks=[
@@ -139,7 +139,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "970107a3742d31c410000102030405060708090a0b0c0d0e0fa87265616c74696d65cd3e80a76772"
+            "96cd0207a3742d31c410000102030405060708090a0b0c0d0e0fa87265616c74696d65cd3e80a76772"
             "c3bcc39f65"
         ),
         RecorderEvent(
@@ -148,7 +148,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "990108a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80930364cd"
+            "98cd0208a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80930364cd"
             "bb80a66661696c6564"
         ),
         Sentence(
@@ -162,12 +162,12 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "940109a3742d31c410000102030405060708090a0b0c0d0e0f",
+        "93cd0209a3742d31c410000102030405060708090a0b0c0d0e0f",
         Drained(instance="t-1", session=SESSION),
     ),
     (
         (
-            "990114a26777c410000102030405060708090a0b0c0d0e0f930364cdbb804082a86c616e67756167"
+            "98cd0214a26777c410000102030405060708090a0b0c0d0e0f930364cdbb804082a86c616e67756167"
             "65a2656ea1789401c0cb4004000000000000c30201"
         ),
         Open(
@@ -181,35 +181,38 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "950115a3742d31c410000102030405060708090a0b0c0d0e0fa466756c6c",
+        "94cd0215a3742d31c410000102030405060708090a0b0c0d0e0fa466756c6c",
         Opened(instance="t-1", session=SESSION, error="full"),
     ),
-    ("930116c410000102030405060708090a0b0c0d0e0f", Close(session=SESSION)),
-    ("940117c410000102030405060708090a0b0c0d0e0f63", Finish(session=SESSION, end_seq=99)),
+    ("92cd0216c410000102030405060708090a0b0c0d0e0f", Close(session=SESSION)),
+    ("93cd0217c410000102030405060708090a0b0c0d0e0f63", Finish(session=SESSION, end_seq=99)),
     (
         (
-            "96011801c410000102030405060708090a0b0c0d0e0fb273696c65726f5f73656e73697469766974"
+            "95cd021801c410000102030405060708090a0b0c0d0e0fb273696c65726f5f73656e73697469766974"
             "79cb3fd999999999999a"
         ),
         SetParameter(request=1, session=SESSION, name="silero_sensitivity", value=0.4),
     ),
     (
-        "95011902c410000102030405060708090a0b0c0d0e0fa86c616e6775616765",
+        "94cd021902c410000102030405060708090a0b0c0d0e0fa86c616e6775616765",
         GetParameter(request=2, session=SESSION, name="language"),
     ),
     (
-        "97011a03c410000102030405060708090a0b0c0d0e0fa474657874910181a161a162",
+        "96cd021a03c410000102030405060708090a0b0c0d0e0fa474657874910181a161a162",
         CallMethod(request=3, session=SESSION, name="text", args=[1], kwargs={"a": "b"}),
     ),
-    ("96011b03c2c0a26e6f", Reply(request=3, ok=False, value=None, message="no")),
-    ("94011ca2677791c410000102030405060708090a0b0c0d0e0f", Ping(gateway="gw", sessions=[SESSION])),
+    ("95cd021b03c2c0a26e6f", Reply(request=3, ok=False, value=None, message="no")),
+    (
+        "93cd021ca2677791c410000102030405060708090a0b0c0d0e0f",
+        Ping(gateway="gw", sessions=[SESSION]),
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     "hexadecimal, message", ENVELOPES, ids=[type(m).__name__ for _, m in ENVELOPES]
 )
-def test_an_envelope_of_version_1_decodes_forever(hexadecimal: str, message: Any) -> None:
+def test_an_envelope_of_version_2_decodes_forever(hexadecimal: str, message: Any) -> None:
     assert unpack(bytes.fromhex(hexadecimal)) == message
 
 

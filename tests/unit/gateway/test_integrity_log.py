@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from common.envelope import Code, OnCorruption, Verdict
@@ -22,7 +23,7 @@ def log(*, reject: bool = True, verify: bool = True, extended: bool = False) -> 
 
 def verdict(code: Code, **fields: object) -> Verdict:
     base = Verdict(b"s" * 16, 0, code, 4096, 4096, 4294965588, 4294965588)
-    return base._replace(**fields)  # type: ignore[arg-type]
+    return msgspec.structs.replace(base, **fields)
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:

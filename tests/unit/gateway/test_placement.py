@@ -203,9 +203,7 @@ def test_frames_may_be_sent_once_the_recorder_is_there(gateway: Gateway) -> None
     gateway.answer(session)
     assert link_of(session) is Link.OPEN
     assert gateway.opened == [session]
-    assert session.headers is not None
-    frame = ev.expect(session.headers.pack(3, 4), ev.Frame)
-    assert frame == ev.Frame("gateway", session.id, 3, 4, "ipc://audio-a", POLICY.bits)
+    assert session.audio_endpoint == "ipc://audio-a"
     channel: object = gateway.placement.channel_of(session)
     assert channel is gateway.channel("a")
     assert gateway.events == [TranscriberChanged("open", 0)]
@@ -283,7 +281,7 @@ def test_a_session_that_its_transcriber_lost_is_opened_again(gateway: Gateway) -
     session = gateway.client()
     gateway.answer(session)
     gateway.answer(session, "it is not open here")
-    assert session.headers is None
+    assert not session.audio_endpoint
     gateway.placement.beat(gateway.now_s)
     gateway.answer(session)
     assert link_of(session) is Link.OPEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from common.envelope import Code, OnCorruption, Policy, Verdict
@@ -46,7 +47,7 @@ def test_count_rejects_one_past_the_tolerated() -> None:
 
 def verdict(**fields: object) -> Verdict:
     base = Verdict(b"s" * 16, 0, Code.CORRUPT, 4096, 4096, 12345678, 87654321)
-    return base._replace(**fields)  # type: ignore[arg-type]
+    return msgspec.structs.replace(base, **fields)
 
 
 def test_message_names_what_differs() -> None:

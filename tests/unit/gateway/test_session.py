@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from common.envelope import Code, OnCorruption, Verdict
 from common.errors import MalformedReason
 from common.events import (
@@ -46,7 +48,8 @@ class Client:
         for code in codes:
             seq = self.session.window.accept(b"message", 0.0, 0)
             self.session.window.sent(seq, 0.0)
-            self.session.judge(verdict(self.session, seq, code)._replace(**fields), 0.001)
+            judged = msgspec.structs.replace(verdict(self.session, seq, code), **fields)
+            self.session.judge(judged, 0.001)
 
     def of(self, kind: type[ServerEvent]) -> list[ServerEvent | Notice]:
         return [event for event in self.events if isinstance(event, kind)]
