@@ -30,7 +30,7 @@ from transcriber.stage import Stage
 
 COMMIT_SAMPLES: Final = 16_000
 ARRIVALS_FILE: Final = "BENCH_ARRIVALS_FILE"
-"""Environment variable: where to write the latencies of arrivals, in ms, when stopping."""
+"""Environment variable: where to write each arrival's times when stopping."""
 
 
 class NullRecorder:
@@ -72,13 +72,14 @@ def make(*args: Any, **kwargs: Any) -> RecorderSession:
     return cast(RecorderSession, NullRecorder(*args, **kwargs))
 
 
-def record_arrivals(stage: Stage) -> deque[float]:
-    """Have the time from a frame's receipt at the gateway to its arrival here noted, in ms."""
-    arrivals: deque[float] = deque(maxlen=200_000)
+def record_arrivals(stage: Stage) -> deque[tuple[int, float]]:
+    """Have each frame's receipt at the gateway noted, in ns since 1970, and the ms to here."""
+    arrivals: deque[tuple[int, float]] = deque(maxlen=200_000)
     accept = stage.sessions.accept
 
     def noting(header: ev.Audio, pcm: bytes) -> None:
-        arrivals.append((time.time_ns() - header.received_ns) / 1e6)
+        latency_ms = (time.time_ns() - header.received_ns) / 1e6
+        arrivals.append((header.received_ns, latency_ms))
         accept(header, pcm)
 
     stage.sessions.accept = noting  # type: ignore[method-assign]

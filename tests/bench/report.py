@@ -70,6 +70,7 @@ class Result:
         self.name = name
         self.title = title
         self.columns = list(columns)
+        assert len(set(columns)) == len(self.columns), "two columns of one name"
         self.rows: list[dict[str, Any]] = []
         self.goals: list[Goal] = []
         self.notes: list[str] = []
