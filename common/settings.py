@@ -127,7 +127,7 @@ class GatewaySettings(StageSettings):
     on_corruption: str = option(
         "",
         "--on-corruption",
-        choices=["", *OnCorruption],
+        choices=list(OnCorruption),
         help="what the recorder hears in place of a corrupt frame "
         "[forward when logging only, silence when rejecting]",
     )

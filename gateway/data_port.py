@@ -286,7 +286,7 @@ class DataPort:
     def _too_large(self, connection: Connection, session: Session, size: int) -> None:
         self._hub.metrics.refused.labels(MalformedReason.TOO_LARGE).inc()
         text = f"frame of {size} bytes is over the limit of {self._settings.max_message_bytes}"
-        session.log.refused(text)
+        session.log.refused(text, time.monotonic())
         connection.deliver(Error(MalformedReason.TOO_LARGE, text, "continue"))
 
     def _leave(self, connection: Connection, attachment: Attachment) -> None:
@@ -300,7 +300,8 @@ class DataPort:
         code = connection.websocket.close_code
         sent = connection.websocket.protocol.close_sent
         if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
-            session.log.refused("sent a message far over the size limit and was disconnected")
+            text = "sent a message far over the size limit and was disconnected"
+            session.log.refused(text, time.monotonic())
         if ended or not session.wants_events or code in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
             self._forget(session.id)
             return

@@ -11,10 +11,9 @@ import logging
 from typing import Any, Final
 
 from common.envelope import Verdict
-from common.integrity import MASK32
 from common.logs import INTEGRITY_LOGGER, LogBudget, clock
-from common.wire import metadata_text, printable
-from gateway.rejection import RejectionPolicy
+from common.wire import metadata_text
+from gateway.rejection import RejectionPolicy, shown_checksum
 from gateway.sequence import Anomaly
 
 log = logging.getLogger(INTEGRITY_LOGGER)
@@ -163,9 +162,10 @@ class IntegrityLog:
                 got=anomaly.got,
             )
 
-    def refused(self, text: str) -> None:
+    def refused(self, text: str, now_s: float) -> None:
         """A message that is not even looked at."""
-        self._line(logging.WARNING, f"  [{clock()}] [FAIL] Client {self._peer}: {text}")
+        if self._budget.allow(now_s) and self._shared.allow(now_s):
+            self._line(logging.WARNING, f"  [{clock()}] [FAIL] Client {self._peer}: {text}")
 
     def _received(self, message: bytes) -> None:
         self._line(
@@ -191,9 +191,10 @@ def _comparison(verdict: Verdict) -> list[str]:
             f"({'OK' if same else 'FAIL'})"
         )
     if verdict.expected_checksum is not None:
-        same = _unsigned(verdict.expected_checksum) == verdict.actual_checksum
+        expected = shown_checksum(verdict.expected_checksum)
+        same = expected == verdict.actual_checksum
         lines.append(
-            f"    Checksum: expected {_unsigned(verdict.expected_checksum)}, "
+            f"    Checksum: expected {expected}, "
             f"got {verdict.actual_checksum} ({'OK' if same else 'FAIL'})"
         )
         if not same:
@@ -203,11 +204,3 @@ def _comparison(verdict: Verdict) -> list[str]:
     if verdict.diagnosis:
         lines.append(f"    Diagnosis: {verdict.diagnosis}")
     return lines
-
-
-def _unsigned(checksum: int | str) -> int | str:
-    """JavaScript's signed sums as the unsigned number that they stand for; text as it may be shown.
-
-    A client may send any text for a checksum.
-    """
-    return checksum & MASK32 if isinstance(checksum, int) else printable(checksum)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from common.envelope import OnCorruption, Policy, Verdict
+from common.integrity import MASK32
 from common.settings import GatewaySettings
 from common.wire import printable
 
@@ -88,5 +89,13 @@ def mismatch_message(verdict: Verdict) -> str:
         return f"Length mismatch: expected {verdict.expected_length}, got {verdict.actual_length}"
     if verdict.expected_checksum is None:
         return verdict.diagnosis or "Corrupt frame"
-    expected = printable(str(verdict.expected_checksum))  # a client may send any text
+    expected = shown_checksum(verdict.expected_checksum)
     return f"Checksum mismatch: expected {expected}, got {verdict.actual_checksum}"
+
+
+def shown_checksum(checksum: int | str) -> int | str:
+    """A client's checksum as it is shown: JavaScript's signed sums as the unsigned number meant.
+
+    A client may send any text for one.
+    """
+    return checksum & MASK32 if isinstance(checksum, int) else printable(checksum)

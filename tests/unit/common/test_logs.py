@@ -87,6 +87,7 @@ def test_a_failed_handshake_is_one_line() -> None:
 def test_a_json_line_carries_the_facts() -> None:
     facts = {"expected_length": 4096, "peer": "1.2.3.4:5", "odd": b"\xff"}
     line = JsonFormatter("gateway").format(record(" [FAIL] grüße \n x ", facts=facts))
+    assert line.isascii(), "no line separator of Unicode's can break it"
     entry = json.loads(line)
     assert "\n" not in line
     assert entry["level"] == "warning"

@@ -124,6 +124,15 @@ def test_flood_of_failures_is_bounded_and_says_so(caplog: pytest.LogCaptureFixtu
     assert any("more failures" in line for line in lines(caplog) + logged)
 
 
+def test_messages_that_are_refused_are_bounded_alike(caplog: pytest.LogCaptureFixture) -> None:
+    noisy = log()
+    for number in range(1000):
+        noisy.refused("frame of 2000000 bytes is over the limit of 1048576", number / 1000)
+    assert 0 < len(lines(caplog)) < 40
+    noisy.failed(MESSAGE, verdict(Code.CORRUPT), 1, False, 60.0)
+    assert any("more failures" in line for line in lines(caplog))
+
+
 def test_rejection_is_logged_even_when_the_budget_is_spent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

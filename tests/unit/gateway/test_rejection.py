@@ -58,6 +58,9 @@ def test_message_names_what_differs() -> None:
     assert mismatch_message(verdict(malformed="not_json", diagnosis="no JSON")) == (
         "Malformed frame: no JSON"
     )
+    assert mismatch_message(verdict(expected_checksum=-1708)) == (
+        "Checksum mismatch: expected 4294965588, got 87654321"
+    )
     assert mismatch_message(verdict(expected_checksum="1\x1b[2K\n")) == (
         r"Checksum mismatch: expected 1\x1b[2K\n, got 87654321"
     )
