@@ -191,6 +191,8 @@ class Ack(Record, frozen=True):
     commit: Commit
     epoch: int = 0
     """Of the :class:`Open` that this is about, as in all that a recorder sends."""
+    sentences: int = 0
+    """How many :class:`Sentence` were sent before it: if fewer came, one was lost on the way."""
 
 
 class AckBatch(Envelope, frozen=True, tag=tag_of(6)):

@@ -141,6 +141,9 @@ class GatewaySettings(StageSettings):
     window_frames: int = option(
         64, "--window-frames", help="frames of a session in flight before its socket is paused"
     )
+    window_bytes: int = option(
+        4 << 20, "--window-bytes", help="bytes of a session in flight before its socket is paused"
+    )
     retain_session_bytes: int = option(
         64 << 20, "--retain-session-bytes", help="uncommitted audio kept for replay, per session"
     )

@@ -184,7 +184,10 @@ class DataPort:
             wants_events=query.events,
             policy=policy,
             limits=Limits(
-                settings.window_frames, settings.retransmit_min_s, settings.retransmit_max_s
+                settings.window_frames,
+                settings.window_bytes,
+                settings.retransmit_min_s,
+                settings.retransmit_max_s,
             ),
             log=IntegrityLog(
                 connection.peer,
@@ -334,7 +337,8 @@ class DataPort:
         if attachment.name:
             self._names.remove_data(attachment.name, session_id)
         for control in attachment.controls:
-            control.detach()
+            if control.session is session:  # it may have found the next of its name
+                control.detach()
         for observer in attachment.observers:
             observer.end(CloseCode.NORMAL, "the session ended")
         self._hub.remove(session)
@@ -376,7 +380,7 @@ class DataPort:
                 self._hub.finish(attachment.session)
         deadline = asyncio.get_running_loop().time() + timeout_s
         while self._attachments and asyncio.get_running_loop().time() < deadline:
-            if all(a.session.drained or a.connection is None for a in self._attachments.values()):
+            if all(a.connection is None for a in self._attachments.values()):
                 break
             await asyncio.sleep(0.05)
         for attachment in list(self._attachments.values()):

@@ -22,7 +22,6 @@ from common.events import (
     Error,
     Notice,
     Realtime,
-    RetentionLimited,
     TranscriptionStart,
 )
 from common.links import End as LinkEnd
@@ -34,6 +33,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.session import Link, Session
+from gateway.window import OVERHEAD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Hub:
         window = session.window
         window.accept(message, time.monotonic(), time.time_ns())
         size = len(message)
-        self._retained_bytes += size
+        self._retained_bytes += size + OVERHEAD_BYTES
         self._tally.frames += 1
         self._tally.bytes += size
         # With nobody before it a frame goes out at once; otherwise its session waits for its turn.
@@ -182,19 +182,9 @@ class Hub:
         if not given_up:
             return
         self.metrics.given_up.inc(given_up)
-        if session.retention_exceeded:
-            return  # said once; the metrics count on
-        session.retention_exceeded = True
         scope = "total" if over_total > 0 else "session"
-        if session.wants_events:
-            session.deliver(
-                RetentionLimited(
-                    scope,
-                    window.retained_bytes,
-                    "audio before the last "
-                    f"{window.retained_bytes} bytes could not be replayed after a crash",
-                )
-            )
+        if not session.is_first_limit(scope):
+            return  # said once; the metrics count on
         log.warning(
             "retention limit (%s): client %s has %d bytes without a finished sentence; a crash "
             "of its transcriber now would lose the audio before them",
@@ -291,6 +281,9 @@ class Hub:
         session = self._session_at(ack.session, instance, ack.epoch)
         if session is None or session.link is not Link.OPEN:
             return
+        if ack.sentences > session.sentences_heard:  # the commit would cover what was lost
+            self.placement.place_again(session, "a sentence of it was lost")
+            return
         self.metrics.gaps.inc(len(ack.gaps))
         retained = session.window.retained_bytes
         moved = session.acknowledge(ack)
@@ -316,6 +309,7 @@ class Hub:
         session = self._session_at(sentence.session, sentence.instance, sentence.epoch)
         if session is None:
             return
+        session.sentences_heard += 1
         if not session.sentence(sentence.text, sentence.end_sample, sentence.commit.seq):
             self.metrics.duplicate_sentences.inc()
         elif sentence.error:

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import psutil
 from websockets.asyncio.server import ServerConnection
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S: Final = 2.0
+"""A connection whose process is not found by then goes without."""
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
 class Ports(NamedTuple):
@@ -35,11 +42,21 @@ class LocalPeers:
         self._looking: asyncio.Task[None] | None = None
 
     async def owner_of(self, websocket: ServerConnection) -> int | None:
-        """Process id of a client on this host; None for other clients, and when it is not found."""
+        """Process id of a client on this host; None for other clients, and when it is not found.
+
+        A proxy's clients are other clients: what it forwards says so.
+        """
         remote, local = websocket.remote_address, websocket.local_address
         if not isinstance(remote, tuple) or not _is_loopback(str(remote[0])):
             return None
-        return await self.holder_of(Ports(int(remote[1]), int(local[1])))
+        request = websocket.request
+        if request is not None and any(name in request.headers for name in FORWARDED):
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self.holder_of(Ports(int(remote[1]), int(local[1])))
+        except TimeoutError:
+            return None
 
     async def holder_of(self, ports: Ports) -> int | None:
         """The process, other than this one, that has the client's end of a connection."""
@@ -50,15 +67,13 @@ class LocalPeers:
         return await holder
 
     async def _look(self) -> None:
-        try:
-            while self._waiting:
-                asking, self._waiting = self._waiting, []
-                holders = await asyncio.to_thread(_holders)
-                for ports, holder in asking:
-                    if not holder.done():  # as it is when its connection was given up
-                        holder.set_result(holders.get(ports))
-        finally:
-            self._looking = None
+        while self._waiting:
+            asking, self._waiting = self._waiting, []
+            holders = await asyncio.to_thread(_holders)
+            for ports, holder in asking:
+                if not holder.done():  # as it is when nobody waits any more
+                    holder.set_result(holders.get(ports))
+        self._looking = None
 
 
 def _holders() -> dict[Ports, int]:
@@ -66,7 +81,8 @@ def _holders() -> dict[Ports, int]:
     own = os.getpid()
     try:
         connections = psutil.net_connections("tcp")
-    except (psutil.Error, OSError):  # not allowed on this system
+    except Exception:  # not allowed on this system, or in a form that it does not know
+        log.debug("the processes behind connections cannot be told", exc_info=True)
         return {}
     return {
         Ports(one.laddr.port, one.raddr.port): one.pid

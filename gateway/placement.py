@@ -50,6 +50,7 @@ class Placement:
         self._channels: dict[str, CommandChannel] = {}
         self._asked_s: dict[bytes, float] = {}
         self._epoch = 0
+        self._beat_s: float | None = None
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
@@ -97,7 +98,9 @@ class Placement:
 
     def assign(self, session: Session) -> None:
         """Find a session a transcriber; without one it waits, its frames retained."""
-        transcriber = self.registry.choose(session.id)
+        transcriber = self.registry.choose(session.id, avoid=session.refused_by)
+        if transcriber is None:
+            transcriber = self.registry.choose(session.id)
         if transcriber is None:
             session.link = Link.WAITING
             session.transcriber = None
@@ -108,7 +111,14 @@ class Placement:
         session.link = Link.OPENING
         self._epoch += 1
         session.epoch = self._epoch
+        session.sentences_heard = 0
         self._send_open(session)
+
+    def place_again(self, session: Session, why: str) -> None:
+        """Give a session a fresh recorder, which hears again what is not committed."""
+        log.warning("client %s: %s", session.peer, why)
+        self._leave(session)
+        self.assign(session)
 
     def remove(self, session: Session) -> None:
         """A session is gone: its recorder is dropped, and its place given to one that waits."""
@@ -117,7 +127,10 @@ class Placement:
 
     def beat(self, now_s: float) -> None:
         """Every heartbeat: give up the silent, ask again, and tell which sessions live."""
-        for silent in self.registry.silent(now_s):
+        # After a pause of our own, what they said meanwhile has to be read first.
+        late = self._beat_s is not None and now_s - self._beat_s > 2 * self._settings.heartbeat_s
+        self._beat_s = now_s
+        for silent in () if late else self.registry.silent(now_s):
             self._lose(silent.hello.instance, "fell silent")
         for session in self._sessions.values():
             asked_s = self._asked_s.get(session.id, now_s)
@@ -156,6 +169,7 @@ class Placement:
         if opened.error:
             if opened.epoch >= session.epoch:
                 log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
+                session.refused_by = opened.instance
                 self._leave(session)
                 session.link, session.transcriber = Link.WAITING, None
             return
@@ -165,6 +179,7 @@ class Placement:
         assert transcriber is not None
         self._asked_s.pop(session.id, None)
         session.link = Link.OPEN
+        session.refused_by = None
         session.audio_endpoint = transcriber.hello.audio_endpoint
         replayed, session.to_replay = session.to_replay, 0
         if session.was_open:

@@ -24,6 +24,7 @@ from common.events import (
     FullSentence,
     Notice,
     Report,
+    RetentionLimited,
     ServerEvent,
     SessionStarted,
 )
@@ -51,6 +52,7 @@ class Limits(NamedTuple):
     """A session's bounds."""
 
     window_frames: int
+    window_bytes: int
     retransmit_min_s: float
     retransmit_max_s: float
 
@@ -69,6 +71,8 @@ class Session:
         audio_endpoint: where its recorder takes audio; "" while it has none.
         said_end: the client said that no more audio follows (a stopping server finishes, too).
         to_replay: frames that its next recorder will be sent again.
+        sentences_heard: results of its present recorder that have come, shown or not.
+        refused_by: the transcriber that refused it last; others are asked before it.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
 
@@ -92,6 +96,7 @@ class Session:
         self.deliver = deliver
         self.window = Window(
             limits.window_frames,
+            limits.window_bytes,
             RetransmissionTimer(limits.retransmit_min_s, limits.retransmit_max_s),
         )
         self.link = Link.WAITING
@@ -102,11 +107,13 @@ class Session:
         self.finishing = False
         self.said_end = False
         self.drained = False
+        self.sentences_heard = 0
+        self.refused_by: str | None = None
         self.was_open = False
         self.rejected: str | None = None
         self.replays = 0
         self.to_replay = 0
-        self.retention_exceeded = False
+        self._retention_exceeded = False
         self.counts = [0] * len(Code)
         self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)
         self.sentence_count = 0
@@ -265,6 +272,21 @@ class Session:
         if at_sample <= self._last_event_at.get(event_type, -1):
             return False
         self._last_event_at[event_type] = at_sample
+        return True
+
+    def is_first_limit(self, scope: str) -> bool:
+        """Audio was given up that a replay might need; whether for the first time, which is told.
+
+        Args:
+            scope: which bound was met, ``session`` or ``total``.
+        """
+        if self._retention_exceeded:
+            return False
+        self._retention_exceeded = True
+        if self.wants_events:
+            kept = self.window.retained_bytes
+            message = f"audio before the last {kept} bytes could not be replayed after a crash"
+            self.deliver(RetentionLimited(scope, kept, message))
         return True
 
     def missed_sentences(self, received: int) -> list[FullSentence]:

@@ -104,6 +104,7 @@ def _sole_user_of(run_path: Path) -> Iterator[None]:
 def _check(settings: GatewaySettings) -> None:
     check_range("--corruption-threshold", settings.corruption_threshold, 0, 1_000_000)
     check_range("--window-frames", settings.window_frames, 1, 4_096)
+    check_range("--window-bytes", settings.window_bytes, 1, 1 << 30)
     check_range("--max-sessions", settings.max_sessions, 1, 1_000_000)
     check_range("--max-message-bytes", settings.max_message_bytes, 1_024, 16 << 20)
     check_range("--results-queue", settings.results_queue, 8, 1_000_000)
@@ -117,6 +118,7 @@ async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Serve
             settings.host,
             settings.control_port,
             max_size=MAX_CONTROL_BYTES,
+            compression=None,  # the largest reply, a recording's samples, would hold up everybody
         )
     except OSError as error:
         raise _port_error("control", settings.host, settings.control_port, error) from None

@@ -15,6 +15,8 @@ from common.envelope import Ack, Commit, Verdict
 
 RECORDER_RATE_HZ: Final = 16_000
 START: Final = Commit(seq=0, skip_samples=0, sample=0)
+OVERHEAD_BYTES: Final = 256
+"""What keeping a frame takes beside its message: frames without samples must not come for free."""
 
 
 class RetransmissionTimer:
@@ -72,6 +74,11 @@ class HeldFrame:
         self.verdict: Verdict | None = None
         self.samples_16k = 0.0
 
+    @property
+    def size(self) -> int:
+        """Bytes that keeping it takes, nearly."""
+        return len(self.message) + OVERHEAD_BYTES
+
 
 class Window:
     """The frames of one session, from acceptance to commit.
@@ -84,11 +91,13 @@ class Window:
         unsent: first frame that was not sent to the present transcriber.
         next_seq: number of the next frame to come.
         judged: verdicts of all frames below it were taken, in order.
-        retained_bytes: size of all messages kept.
+        retained_bytes: what all frames kept take.
+        in_flight_bytes: what those take that are in flight.
     """
 
-    def __init__(self, limit: int, timer: RetransmissionTimer) -> None:
+    def __init__(self, limit: int, limit_bytes: int, timer: RetransmissionTimer) -> None:
         self.limit = limit
+        self.limit_bytes = limit_bytes
         self.timer = timer
         self.base = 0
         self.received = 0
@@ -96,10 +105,12 @@ class Window:
         self.next_seq = 0
         self.judged = 0
         self.retained_bytes = 0
+        self.in_flight_bytes = 0
         self.retransmissions = 0
         self.commit = START
         self._base_sample = 0.0
         self._frames: deque[HeldFrame] = deque()
+        self._settled = 0  # frames below it were fed and judged
         self._held_below = 0
         self._gaps: frozenset[int] = frozenset()
         self._lost: deque[int] = deque()
@@ -119,7 +130,7 @@ class Window:
     @property
     def full(self) -> bool:
         """Whether the client must wait before it sends more."""
-        return self.in_flight >= self.limit
+        return self.in_flight >= self.limit or self.in_flight_bytes >= self.limit_bytes
 
     @property
     def quiet(self) -> bool:
@@ -134,9 +145,11 @@ class Window:
     def accept(self, message: bytes, now_s: float, now_ns: int) -> int:
         """Keep a new frame; its seq."""
         seq = self.next_seq
-        self._frames.append(HeldFrame(message, now_s, now_ns))
+        frame = HeldFrame(message, now_s, now_ns)
+        self._frames.append(frame)
         self.next_seq += 1
-        self.retained_bytes += len(message)
+        self.retained_bytes += frame.size
+        self.in_flight_bytes += frame.size
         return seq
 
     def to_send(self) -> int | None:
@@ -192,6 +205,7 @@ class Window:
             in_turn, next_frame.verdict = next_frame.verdict, None
             if in_turn is not None:
                 yield next_frame, in_turn
+        self._settle()
         self._forget()
 
     def acknowledge(self, ack: Ack) -> bool:
@@ -200,6 +214,7 @@ class Window:
         if self.received < ack.received <= self.next_seq:
             self.received = ack.received
             self.unsent = max(self.unsent, self.received)
+            self._settle()
             moved = True
         self._held_below = ack.held_below
         self._gaps = frozenset(ack.gaps)
@@ -218,6 +233,9 @@ class Window:
         start = self.replay_start.seq
         replayed = self.received - start
         self.received = self.unsent = start
+        self._settled = min(self.received, self.judged)
+        in_flight = list(self._frames)[self._settled - self.base :]
+        self.in_flight_bytes = sum(frame.size for frame in in_flight)
         self._held_below = 0
         self._gaps = frozenset()
         self._lost.clear()
@@ -242,13 +260,18 @@ class Window:
         held = seq < self.received or (seq < self._held_below and seq not in self._gaps)
         return not (frame.judged and held)
 
+    def _settle(self) -> None:
+        while self._settled < min(self.received, self.judged):
+            self.in_flight_bytes -= self._frames[self._settled - self.base].size
+            self._settled += 1
+
     def _forget(self) -> None:
         while self.base < min(self.commit.seq, self.judged):
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         frame = self._frames.popleft()
-        self.retained_bytes -= len(frame.message)
+        self.retained_bytes -= frame.size
         self._base_sample += frame.samples_16k
         self.base += 1
         if self.base == self.commit.seq:

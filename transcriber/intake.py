@@ -102,8 +102,8 @@ class Intake:
         """Commit the audio before a position; whether that is more than before."""
         return self._timeline.commit_to(sample) is not None
 
-    def ack(self) -> Ack:
-        """The state of the intake, for the gateway."""
+    def ack(self, sentences: int = 0) -> Ack:
+        """The state of the intake, for the gateway, after so many sentences were sent."""
         return Ack(
             session=self._session,
             received=self._frames.next_seq,
@@ -111,6 +111,7 @@ class Intake:
             gaps=self._frames.gaps(),
             commit=self._timeline.commit,
             epoch=self._epoch,
+            sentences=sentences,
         )
 
     def _feed(self, frame: ReceivedFrame) -> None:

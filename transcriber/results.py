@@ -57,7 +57,7 @@ class ResultSender:
         if may_shed and self._outlet.blocked:
             self._on_shed()
             return
-        self._take_acks()
+        self.settle_acks()
         self._waiting.append([ev.pack(message), *extra])
         self._flush_later()
 
@@ -65,7 +65,7 @@ class ResultSender:
         """Send what waits, as far as the gateway reads."""
         self._flush_is_due = False
         if not self._outlet.blocked:
-            self._take_acks()
+            self.settle_acks()
         while self._waiting and self._outlet.send(self._waiting[0]):
             self._waiting.popleft()
 
@@ -79,7 +79,8 @@ class ResultSender:
             self._flush_is_due = True
             self._loop.call_soon(self.flush)
 
-    def _take_acks(self) -> None:
+    def settle_acks(self) -> None:
+        """Let the acknowledgements that wait be of what was so far."""
         sessions = list(self._dirty)
         self._dirty.clear()
         acks = [ack for key in sessions if (ack := self._ack_of(key)) is not None]

@@ -56,6 +56,8 @@ class OpenSession:
         self.epoch = opened.epoch
         self.recorder = recorder
         self.tap = tap
+        self.sentences = 0
+        self.drained = False
         self.intake = Intake(opened, recorder, tap.write if tap else None)
 
 
@@ -165,8 +167,11 @@ class Sessions:
     def finish(self, message: ev.Finish) -> None:
         """No more frames will come for a session."""
         session = self._open.get(message.session)
-        if session is not None:
-            session.intake.finish(message.end_seq)
+        if session is None:
+            return
+        session.intake.finish(message.end_seq)
+        if session.drained and self.results is not None:  # it is asked again: that was lost
+            self.results.send(ev.Drained(self._instance, message.session, session.epoch))
 
     def command(self, message: ev.SetParameter | ev.GetParameter | ev.CallMethod) -> ev.Reply:
         """Carry a client's command out on its recorder."""
@@ -209,7 +214,8 @@ class Sessions:
             if now_s - heard_s <= grace_s:
                 continue
             del self._heard_s[gateway]
-            orphans = [key for key, s in self._open.items() if s.gateway == gateway]
+            known = self._open | self._opening
+            orphans = [key for key, session in known.items() if session.gateway == gateway]
             if orphans:
                 log.warning("gateway %s fell silent; %d sessions dropped", gateway, len(orphans))
             for key in orphans:
@@ -232,7 +238,7 @@ class Sessions:
     def ack_of(self, key: bytes) -> ev.Ack | None:
         """The present acknowledgement of a session."""
         session = self._open.get(key)
-        return session.intake.ack() if session else None
+        return session.intake.ack(session.sentences) if session else None
 
     def acknowledge_all(self) -> None:
         """Repeat every session's acknowledgement, in case one was lost."""
@@ -286,6 +292,7 @@ class Sessions:
                 self._pump(key, session)
             case re.Drained():
                 session.intake.commit_to(event.at_sample)
+                session.drained = True
                 self._acknowledge(key)
                 results.send(ev.Drained(instance, key, epoch))
 
@@ -293,6 +300,8 @@ class Sessions:
         self, key: bytes, session: OpenSession, event: re.Sentence, results: ResultSender
     ) -> None:
         (self._metrics.failed if event.error else self._metrics.sentences).inc()
+        results.settle_acks()  # those that wait must not carry this sentence's commit ahead of it
+        session.sentences += 1
         session.intake.commit_to(event.end_sample)
         results.send(
             ev.Sentence(

@@ -34,7 +34,8 @@ class Timeline:
         """
         self.fed_samples += samples
         end = self.fed_samples + to_come
-        self._frames.append((seq, self._frame_start, end))
+        if end > self._frame_start:  # one without samples is covered with the one after it
+            self._frames.append((seq, self._frame_start, end))
         self._frame_start = end
         self._next_seq = seq + 1
 

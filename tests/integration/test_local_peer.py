@@ -58,3 +58,14 @@ async def test_all_of_a_rush_learn_their_process_from_a_look_or_two(
     assert nobody is None
     assert others == [client.pid] * 100
     assert looks <= 2
+
+
+async def test_where_nobody_can_tell_all_go_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(kind: str) -> object:
+        raise RuntimeError("a line of an unknown form")
+
+    monkeypatch.setattr(psutil, "net_connections", refuse)
+    peers = LocalPeers()
+    for _ in range(2):
+        async with asyncio.timeout(30):
+            assert await peers.holder_of(Ports(1, 2)) is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from common.envelope import Ack, Code, Verdict
-from gateway.window import RetransmissionTimer, Window
+from gateway.window import OVERHEAD_BYTES, RetransmissionTimer, Window
 from transcriber.resequencer import Resequencer
 from transcriber.timeline import Timeline
 
@@ -36,7 +36,7 @@ class Delivery(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
-        self.window = Window(WINDOW, RetransmissionTimer(0.25, 4.0))
+        self.window = Window(WINDOW, 1 << 20, RetransmissionTimer(0.25, 4.0))
         self.sent: list[bytes] = []
         self.frames: list[tuple[int, int, bytes]] = []
         self.verdicts: list[Verdict] = []
@@ -159,7 +159,9 @@ class Delivery(RuleBasedStateMachine):
         assert len(self.resequencer) <= WINDOW
         assert self.window.in_flight <= max(WINDOW, self.window.next_seq - self.window.base)
         kept = self.window.next_seq - self.window.base
-        assert self.window.retained_bytes == kept * len(payload(0))
+        size = len(payload(0)) + OVERHEAD_BYTES
+        assert self.window.retained_bytes == kept * size
+        assert self.window.in_flight_bytes == self.window.in_flight * size
 
     @invariant()
     def what_a_replay_needs_is_kept(self) -> None:

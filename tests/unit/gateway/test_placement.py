@@ -93,7 +93,7 @@ class Gateway:
             peer="peer",
             wants_events=True,
             policy=POLICY,
-            limits=Limits(64, 0.25, 4.0),
+            limits=Limits(64, 4 << 20, 0.25, 4.0),
             log=IntegrityLog("peer", POLICY, extended=False, summary_s=10),
             tally=self.metrics.tally,
             deliver=self.events.append,
@@ -264,6 +264,19 @@ def test_a_refused_session_tries_again_with_the_next_heartbeat(gateway: Gateway)
     assert [opened.epoch for opened in gateway.opens("a")] == [1, 2]
 
 
+def test_who_was_refused_by_one_asks_another_and_then_the_first_again(gateway: Gateway) -> None:
+    """One that refuses stays the least loaded, and would be asked for ever."""
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.transcriber("b", room=1)
+    gateway.answer(session, "no recorder: no more threads")
+    gateway.placement.beat(gateway.now_s)
+    assert session.transcriber == "b"
+    gateway.answer(session, "no recorder: no more threads")
+    gateway.placement.beat(gateway.now_s)
+    assert session.transcriber == "a"
+
+
 def test_a_refusal_of_an_earlier_placement_is_stale(gateway: Gateway) -> None:
     gateway.transcriber("a")
     session = gateway.client()
@@ -339,6 +352,21 @@ def test_a_silent_transcriber_is_given_up_and_counts_as_new_when_it_speaks(
     gateway.transcriber("a")
     assert gateway.channel("a") is not first
     assert gateway.opens("a")[0].epoch == 2
+
+
+def test_after_a_pause_of_its_own_a_gateway_listens_before_it_gives_anybody_up(
+    gateway: Gateway,
+) -> None:
+    """What they said meanwhile waits to be read."""
+    gateway.transcriber("a")
+    session = gateway.client()
+    gateway.answer(session)
+    gateway.placement.beat(gateway.now_s)
+    gateway.now_s += 10 * PEER_TIMEOUT_S
+    gateway.placement.beat(gateway.now_s)
+    assert link_of(session) is Link.OPEN
+    gateway.placement.beat(gateway.now_s + 0.1)
+    assert link_of(session) is Link.WAITING
 
 
 def test_what_a_dead_transcriber_said_last_is_not_heard(gateway: Gateway) -> None:

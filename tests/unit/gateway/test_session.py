@@ -37,7 +37,7 @@ class Client:
             peer=PEER,
             wants_events=wants_events,
             policy=policy,
-            limits=Limits(64, 0.25, 4.0),
+            limits=Limits(64, 4 << 20, 0.25, 4.0),
             log=IntegrityLog(PEER, policy, extended=False, summary_s=10),
             tally=Tally(),
             deliver=self.events.append,

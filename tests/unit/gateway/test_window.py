@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from common.envelope import Ack, Code, Commit, Verdict
-from gateway.window import RetransmissionTimer, Window
+from gateway.window import OVERHEAD_BYTES, RetransmissionTimer, Window
 
 SESSION = b"s" * 16
 
 
-def window(limit: int = 4) -> Window:
-    return Window(limit, RetransmissionTimer(0.25, 4.0))
+def window(limit: int = 4, limit_bytes: int = 1 << 20) -> Window:
+    return Window(limit, limit_bytes, RetransmissionTimer(0.25, 4.0))
 
 
 def verdict(seq: int) -> Verdict:
@@ -91,6 +91,31 @@ def test_frame_whose_verdict_is_missing_is_sent_again_though_it_was_fed() -> Non
     assert win.retained_bytes == 0
 
 
+def is_full(win: Window) -> bool:
+    return win.full
+
+
+def test_bytes_in_flight_fill_the_window_too() -> None:
+    win = window(limit=64, limit_bytes=1000)
+    for number in range(2):
+        assert not is_full(win)
+        win.accept(bytes(400), 0.0, number)
+    assert is_full(win)
+    send_all(win)
+    list(win.judge(verdict(0), 0.0))
+    assert is_full(win), "it was not fed yet"
+    win.acknowledge(ack(1))
+    assert not is_full(win)
+    win.reopen()
+    assert is_full(win), "it is to be fed again"
+
+
+def test_frames_without_samples_do_not_come_for_free() -> None:
+    win = window(limit=64)
+    win.accept(b"", 0.0, 0)
+    assert win.retained_bytes > 0
+
+
 def test_verdicts_are_taken_in_order_of_frames() -> None:
     win = filled(3)
     send_all(win)
@@ -149,8 +174,9 @@ def test_giving_up_the_oldest_moves_the_start_of_a_replay() -> None:
     for seq in range(4):
         list(win.judge(verdict(seq), 0.0))
     win.acknowledge(ack(4))
-    assert win.give_up_oldest(20) == 2
-    assert win.retained_bytes == 20
+    two = 2 * (10 + OVERHEAD_BYTES)
+    assert win.give_up_oldest(two) == 2
+    assert win.retained_bytes == two
     assert win.replay_start == Commit(2, 0, 200)
 
 

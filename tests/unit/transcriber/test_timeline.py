@@ -44,6 +44,11 @@ def test_a_commit_never_moves_back(sample: int) -> None:
     assert timeline.commit == Commit(1, 0, 100)
 
 
+def test_frames_without_audio_take_no_memory() -> None:
+    timeline = fed(SAMPLES, *[0] * 1000)
+    assert len(timeline._frames) == 1
+
+
 def test_frames_without_audio_are_committed_with_the_one_before() -> None:
     """Dropped corrupt frames: none of them needs to be kept for a replay."""
     assert fed(SAMPLES, 0, 0, SAMPLES).commit_to(100) == Commit(3, 0, 100)
