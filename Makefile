@@ -4,7 +4,7 @@
 # make check         ruff and mypy --strict
 # make bench         the measurements, about five minutes; bench-quick: under one
 # make soak          kills processes for MINUTES=10 while clients stream
-# make setup         only the set-up; make lock: pin newer packages; make clean: start afresh
+# make setup         only the set-up; make clean: start afresh; make lock: pin dependencies again
 #
 # Each verb makes .venv if it is missing. PYTHON= names an interpreter; TORCH=, TORCH_INDEX= and
 # CUDA=1 choose another build of torch, once: see deploy/set-up.

@@ -11,7 +11,8 @@
 
 To see events as they come, read them in a task beside the one that sends, or pass ``on_event``.
 Frames are numbered from 0 by the client, and frame numbers in events are the client's, also after
-a reconnection. Needs no part of the server: importing this loads numpy, msgspec and websockets.
+a reconnection. Needs no part of the server: importing this loads numpy, msgspec,
+websockets and the libraries of the checksums (google-crc32c, xxhash).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ __all__ = [
 
 DEFAULT_URL: Final = "ws://127.0.0.1:8012"
 MAX_CHUNK_SAMPLES: Final = 1 << 16
-"""Well below the least frame size that a server refuses."""
+"""Well below a server's usual limit of 1 MiB a frame."""
 MAX_UNSENT_FRAMES: Final = 16
 """Frames that wait for the socket before :meth:`Stream.send` waits too."""
 COMMIT_PATIENCE_S: Final = 5.0

@@ -37,7 +37,8 @@ class ControlClient:
 
     Args:
         session: id of the session to command; without it the server pairs this connection with
-            a data connection from the same address, in order of arrival.
+            a stock client's data connection from the same address, in order of arrival; one that
+            asked for integrity events is commanded by its id only.
         timeout_s: for connecting, and for each reply.
     """
 

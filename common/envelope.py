@@ -4,7 +4,7 @@ On the wire each is one msgpack array ``[tag, field, field, ...]`` in a ZeroMQ p
 tag being the version times 256 and the kind; raw audio rides beside it in the next part and is
 never copied into msgpack. Fields are only ever appended, with defaults, so that an older receiver
 ignores what it does not know and a newer one fills in what it misses. Anything else raises
-:class:`EnvelopeError`; receivers drop such a message, count it and log it once.
+:class:`EnvelopeError`; receivers drop such a message, count it and log it within a budget.
 
 Session ids are their 16 raw bytes. Sample positions are in 16 kHz samples from the start of the
 session. Sequence numbers (``seq``) count a session's frames from 0 and are given by the gateway.

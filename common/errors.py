@@ -15,11 +15,12 @@ class CloseCode(enum.IntEnum):
     GOING_AWAY = 1001
     """The server is stopping."""
     POLICY_VIOLATION = 1008
-    """Rejected for corruption, or a client that does not read its results."""
+    """Rejected for corruption, does not read its results, was resumed on another connection, or
+    asked to observe a session that is not there."""
     MESSAGE_TOO_BIG = 1009
     INTERNAL_ERROR = 1011
     TRY_AGAIN_LATER = 1013
-    """The server is at its limit of sessions."""
+    """The server is at its limit of sessions or connections, or is stopping."""
 
 
 class MalformedReason(enum.StrEnum):

@@ -131,7 +131,7 @@ class Acknowledged(Event, frozen=True, tag="ack"):
 
 
 class RetentionLimited(Event, frozen=True, tag="retention"):
-    """The server may retain no more audio of this session: a crash now would lose ``seconds``."""
+    """The server retains ``retained_bytes``: a crash now would lose the audio before them."""
 
     scope: str
     retained_bytes: int

@@ -122,7 +122,7 @@ class GatewaySettings(StageSettings):
         0,
         "--corruption-threshold",
         "--corruption_threshold",
-        help="corrupt frames tolerated per connection; the next one rejects it",
+        help="corrupt frames tolerated per session; the next one rejects it",
     )
     on_corruption: str = option(
         "",

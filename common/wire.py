@@ -38,8 +38,8 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         checksum_algorithm: a name in :data:`common.integrity.ALGORITHMS`; absent means additive.
         audio_sequence: the client's own frame counter, from 0.
         timestamp: the client's clock, ms since 1970.
-        server_sent_to_stt: ``True`` asks for verification; stock clients put a time stamp in
-            nanoseconds here, which asks for nothing.
+        server_sent_to_stt: ``False`` asks not to verify; anything else (stock clients put a time
+            stamp in nanoseconds here) changes nothing.
     """
 
     sample_rate: float | None = None

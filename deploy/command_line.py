@@ -35,11 +35,11 @@ DEFAULT_METRICS_PORT: Final = 8013
 MOST_STAGES: Final = 64
 USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys ..."
 EPILOG: Final = """\
-A running system is steered by (each takes --run-dir):
-  stt-server status               what runs, with its sessions
-  stt-server scale verifiers N    add or take away verifiers (or transcribers)
-  stt-server stop                 drain and stop
-  stt-server keys DIR             make the CURVE keys that tcp:// links need
+A running system is steered by (all but keys take --run-dir):
+  deploy/stt-server status               what runs, with its sessions
+  deploy/stt-server scale verifiers N    add or take away verifiers (or transcribers)
+  deploy/stt-server stop                 drain and stop
+  deploy/stt-server keys DIR             make the CURVE keys that tcp:// links need
 """
 
 

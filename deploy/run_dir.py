@@ -47,7 +47,7 @@ class RunDir:
         if not _try_lock(self._lock, LOCK_TRIES):
             self._lock.close()
             raise SettingsError(
-                f"a system already runs in {self._folder}: `stt-server stop` ends it, "
+                f"a system already runs in {self._folder}: `deploy/stt-server stop` ends it, "
                 "another --run-dir (and ports) starts a second one"
             )
         self._wait_for_orphans()

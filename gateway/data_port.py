@@ -1,9 +1,9 @@
 """The data port: audio in, results out, one session per client; and observers.
 
 Query string of the URL: ``events=integrity`` asks for verdicts and more; ``session=ID&resume=1``
-takes up a session again; ``session=NAME`` alone gives a new session a name of the client's own,
-by which its control connection finds it; ``observe=ID`` (or a name) receives a session's events
-without sending audio.
+takes up a session again (``sentences=N``: N final results were received, send the others);
+``session=NAME`` alone gives a new session a name of the client's own, by which its control
+connection finds it; ``observe=ID`` (or a name) receives a session's events without sending audio.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One connection's log lines on integrity, in the wording that operators know.
+"""One session's log lines on integrity, in the wording that operators know.
 
-``[OK]`` lines: with extended logging one per frame; without it the first of a connection, then a
-summary every few seconds. Failures are logged one by one, within a budget of the connection and
-one of all connections together, for who connects again and again begins with a fresh one.
+``[OK]`` lines: with extended logging one per frame; without it the first of a session, then a
+summary every few seconds. Failures are logged one by one, within a budget of the session and
+one of all sessions together, for who connects again and again begins with a fresh one.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def bucket_of(latency_s: float) -> int:
 
 
 class LatencyHistogram:
-    """Counts latencies in buckets that grow by 19 %, from 50 µs to 50 s."""
+    """Counts latencies in buckets that grow by 19 %, from 50 µs to 44 s."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(_BOUNDS_MS) + 1)

@@ -55,7 +55,7 @@ class RejectionPolicy(NamedTuple):
 
 
 class FailureCount:
-    """Counts one connection's corrupt frames; forgotten when it closes."""
+    """Counts one session's corrupt frames; forgotten when it ends."""
 
     def __init__(self, policy: RejectionPolicy) -> None:
         self._policy = policy

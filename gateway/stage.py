@@ -132,6 +132,7 @@ async def _listen_data(settings: GatewaySettings, port: DataPort) -> Server:
             settings.data_port,
             process_request=_web_page,
             max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
+            max_queue=4,  # messages that wait while a window is full; each may be of max_size
             compression=None,  # audio does not compress, and deflate costs more than all the rest
             # While back-pressure holds a client's audio back, the answers to pings wait behind it.
             # So a peer is known to be dead by its TCP: pings see to it that there is some.

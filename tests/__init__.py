@@ -1,1 +1,1 @@
-"""Tests: `unit` (no sockets), `integration`, `faults`, `clients`, `browser`, `bench`."""
+"""Tests: `unit` (no stages), `integration`, `faults`, `clients`, `stock`, `browser`, `bench`."""

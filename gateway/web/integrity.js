@@ -67,7 +67,7 @@ export function describe(samples, {
     checksum: 0,
     audioSequence,
     timestamp,
-    server_sent_to_stt: true, // the flag that turns verification on
+    server_sent_to_stt: true, // false would ask not to verify
   };
   if (algorithm === ADDITIVE) {
     metadata.checksum = additiveChecksum(samples);

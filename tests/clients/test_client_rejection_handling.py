@@ -5,7 +5,7 @@
 
 A rejected client must be told why, must stop sending, must not come back on its own, and must be
 able to start again with intact data. Needs a server that rejects:
-stt-server --verify-data-integrity --reject-corrupted-data
+deploy/stt-server --verify-data-integrity --reject-corrupted-data
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python test_corrupted_data.py
 
 Each fault has a connection of its own, because a strict server ends it at the first one. Works
-with every policy of a server that verifies: stt-server --verify-data-integrity
+with every policy of a server that verifies: deploy/stt-server --verify-data-integrity
 """
 
 from __future__ import annotations

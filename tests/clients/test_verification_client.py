@@ -3,7 +3,7 @@
 
     python test_verification_client.py --chunks 5 --interval 1.0
 
-Needs a server that verifies: stt-server --verify-data-integrity
+Needs a server that verifies: deploy/stt-server --verify-data-integrity
 """
 
 from __future__ import annotations

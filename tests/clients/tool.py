@@ -17,7 +17,7 @@ from common.wire import LENGTH_PREFIX
 SAMPLE_RATE_HZ: Final = 16_000
 CHUNK_SAMPLES: Final = 4096
 HINT: Final = (
-    "start the server with: stt-server --verify-data-integrity --reject-corrupted-data "
+    "start the server with: deploy/stt-server --verify-data-integrity --reject-corrupted-data "
     "--corruption-threshold 0"
 )
 

@@ -224,8 +224,8 @@ def test_a_second_system_in_one_run_dir_is_refused(fakes: Path, run_dir: Path) -
     second = start_server(run_dir, fakes=fakes)
     assert second.wait() == 2
     assert second.output == (
-        f"stt-server: a system already runs in {run_dir}: `stt-server stop` ends it, another "
-        "--run-dir (and ports) starts a second one"
+        f"stt-server: a system already runs in {run_dir}: `deploy/stt-server stop` ends it, "
+        "another --run-dir (and ports) starts a second one"
     )
     assert server.alive
     assert server.terminate() == 0
