@@ -20,6 +20,8 @@ from common.events import END_OF_STREAM
 from tests.bench import frames
 from tests.bench.production_client import turns
 
+STARTING = asyncio.Semaphore(4)
+"""Turns that begin at once: RealtimeSTT's production server refuses those over a few."""
 TURN_FRAMES = 400
 """RealtimeSTT's production server takes at most 120 s of audio in a turn; these are 102 s."""
 
@@ -66,7 +68,8 @@ async def _production(url: str, count: int, gate: Gate) -> None:
         for first in range(0, count, TURN_FRAMES):
             if first:
                 await client.hear("completion")
-            await client.start()
+            async with STARTING:
+                await client.start()
             for number in range(min(TURN_FRAMES, count - first)):
                 await client.send(frames.streamed(number))
             await client.finish()
