@@ -20,7 +20,7 @@ from common.events import END_OF_STREAM
 from tests.bench import frames
 from tests.bench.production_client import turns
 
-STARTING = asyncio.Semaphore(4)
+STARTING = asyncio.Semaphore(2)
 """Turns that begin at once: RealtimeSTT's production server refuses those over a few."""
 TURN_FRAMES = 400
 """RealtimeSTT's production server takes at most 120 s of audio in a turn; these are 102 s."""
