@@ -21,7 +21,7 @@ SINK_SHARE = 0.6
 COMPARED_CONNECTIONS = 10
 COMPARED_VERIFIERS = 2
 RECORDED_FRAMES = 2_000
-"""With real recorders, which take some fifteen times what all else does."""
+"""With real recorders, which take some twenty times what all else does."""
 
 
 class Other(NamedTuple):
