@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,11 @@ from hypothesis import settings
 
 settings.register_profile("busy", deadline=None)  # machines may be busy
 settings.load_profile("busy")
+
+# A shell that runs the tests in the background has Ctrl-C ignored, which all processes that they
+# start, and interrupt, would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FOLDERS = ("unit", "integration", "clients", "stock", "browser", "faults")
 
