@@ -18,7 +18,7 @@ from common.settings import StageSettings
 from common.wire import printable
 
 INTEGRITY_LOGGER: Final = "integrity"
-"""Lines of this logger have the integrity document's own layout and time stamps."""
+"""Lines of this logger have a layout and time stamps of their own."""
 
 RECORDER_LOGGER: Final = "realtimestt"
 """RealtimeSTT colours some of its lines, for a terminal of its own."""

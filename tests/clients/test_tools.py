@@ -111,7 +111,7 @@ def fails(result: tuple[int, str], complaint: str) -> None:
 
 
 class TestWorkflowOfAStrictServer:
-    """The steps of the integrity document's "Testing Workflow", in its order."""
+    """An operator's check of a strict server, step by step, in the order of such a check."""
 
     @pytest.fixture(autouse=True)
     def _strict(self, system: System) -> None:

@@ -218,7 +218,7 @@ def test_an_envelope_of_version_2_decodes_forever(hexadecimal: str, message: Any
 
 PCM: Final = bytes.fromhex("0100feff2c010080")
 FRAMES: Final[dict[str, tuple[str, Metadata]]] = {
-    "the document's browser client, unsigned checksum": (
+    "a browser client, unsigned checksum": (
         (
             "6d0000007b2273616d706c6552617465223a31363030302c22646174614c656e677468223a342c22"
             "636865636b73756d223a343239343933343832372c2274696d657374616d70223a31363430393935"
