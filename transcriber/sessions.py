@@ -301,7 +301,6 @@ class Sessions:
     ) -> None:
         (self._metrics.failed if event.error else self._metrics.sentences).inc()
         results.settle_acks()  # those that wait must not carry this sentence's commit ahead of it
-        session.sentences += 1
         session.intake.commit_to(event.end_sample)
         results.send(
             ev.Sentence(
@@ -315,6 +314,7 @@ class Sessions:
                 epoch=session.epoch,
             )
         )
+        session.sentences += 1
 
     def _count(self) -> None:
         self._metrics.sessions.set(len(self._open))
