@@ -33,7 +33,6 @@ from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.session import Link, Session
-from gateway.window import OVERHEAD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -110,11 +109,11 @@ class Hub:
     def accept(self, session: Session, message: bytes) -> None:
         """Take in a client's frame and send it on as soon as the links allow."""
         window = session.window
+        retained = window.retained_bytes
         window.accept(message, time.monotonic(), time.time_ns())
-        size = len(message)
-        self._retained_bytes += size + OVERHEAD_BYTES
+        self._retained_bytes += window.retained_bytes - retained
         self._tally.frames += 1
-        self._tally.bytes += size
+        self._tally.bytes += len(message)
         # With nobody before it a frame goes out at once; otherwise its session waits for its turn.
         if session.audio_endpoint and (
             len(self._queue)
@@ -183,7 +182,7 @@ class Hub:
             return
         self.metrics.given_up.inc(given_up)
         scope = "total" if over_total > 0 else "session"
-        if not session.is_first_limit(scope):
+        if not session.tell_of_limit(scope):
             return  # said once; the metrics count on
         log.warning(
             "retention limit (%s): client %s has %d bytes without a finished sentence; a crash "

@@ -274,11 +274,14 @@ class Session:
         self._last_event_at[event_type] = at_sample
         return True
 
-    def is_first_limit(self, scope: str) -> bool:
-        """Audio was given up that a replay might need; whether for the first time, which is told.
+    def tell_of_limit(self, scope: str) -> bool:
+        """Tell the client, once, that audio was given up that a replay might need.
 
         Args:
             scope: which bound was met, ``session`` or ``total``.
+
+        Returns:
+            Whether this was the first time.
         """
         if self._retention_exceeded:
             return False
