@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from common.client import Stream, connect, flip_bit
+from common.client.stream import Stream, connect, flip_bit
 from common.events import FrameVerdict, FullSentence, Realtime
 from deploy.demo_parts import (
     DemoError,

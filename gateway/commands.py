@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import zmq
 
-from common import envelope as ev
+from common import envelope
 from common.errors import CommandError, EnvelopeError
 from common.links import End, Inbox, Links, Parts
 
@@ -28,7 +28,7 @@ class CommandChannel:
         self,
         links: Links,
         endpoint: str,
-        on_opened: Callable[[ev.Opened], None],
+        on_opened: Callable[[envelope.Opened], None],
         on_gone: Callable[[], None],
     ) -> None:
         self._links = links
@@ -38,27 +38,29 @@ class CommandChannel:
         self._monitor = Inbox(self._monitored, lambda _: on_gone())
         self._on_opened = on_opened
         self._numbers = itertools.count(1)
-        self._pending: dict[int, asyncio.Future[ev.Reply]] = {}
+        self._pending: dict[int, asyncio.Future[envelope.Reply]] = {}
 
-    def send(self, message: ev.Message) -> None:
+    def send(self, message: envelope.Message) -> None:
         """Send a command that needs no reply of its own; at most as long as the peer lives.
 
         A link that is not up yet (or full) drops it: opens, pings and finishes are repeated.
         """
         try:
-            self._socket.send(ev.pack(message), zmq.NOBLOCK)
+            self._socket.send(envelope.pack(message), zmq.NOBLOCK)
         except zmq.Again:
             log.debug("command link is not up: %s dropped", type(message).__name__)
         self._inbox.poke()
 
-    async def request(self, make: Callable[[int], ev.Message], timeout_s: float) -> ev.Reply:
+    async def request(
+        self, make: Callable[[int], envelope.Message], timeout_s: float
+    ) -> envelope.Reply:
         """Send a numbered command and wait for its reply.
 
         Raises:
             CommandError: no reply within ``timeout_s``, or the transcriber is gone.
         """
         number = next(self._numbers)
-        future: asyncio.Future[ev.Reply] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[envelope.Reply] = asyncio.get_running_loop().create_future()
         self._pending[number] = future
         try:
             self.send(make(number))
@@ -83,15 +85,15 @@ class CommandChannel:
     def _on_messages(self, messages: list[Parts]) -> None:
         for parts in messages:
             try:
-                self._on_message(ev.unpack(parts[-1]))
+                self._on_message(envelope.unpack(parts[-1]))
             except EnvelopeError as error:
                 log.error("dropped a message of the commands link: %s", error)
 
-    def _on_message(self, message: ev.Message) -> None:
+    def _on_message(self, message: envelope.Message) -> None:
         match message:
-            case ev.Opened():
+            case envelope.Opened():
                 self._on_opened(message)
-            case ev.Reply():
+            case envelope.Reply():
                 future = self._pending.get(message.request)
                 if future is not None and not future.done():
                     future.set_result(message)

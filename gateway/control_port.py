@@ -15,7 +15,7 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from common import envelope as ev
+from common import envelope
 from common.errors import CommandError
 from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
@@ -36,7 +36,7 @@ PATIENCE_S: Final = 4.0
 stock clients wait for a reply."""
 REPLY_WAIT_S: Final = 1.5
 
-Request = Callable[[int, bytes], ev.Message]
+Request = Callable[[int, bytes], envelope.Message]
 """Makes a numbered command for a session."""
 
 
@@ -180,8 +180,8 @@ class ControlPort:
         parameter = str(name)
         done = {"status": "success", "message": f"Parameter {parameter} set to {value}"}
 
-        def request(number: int, session: bytes) -> ev.Message:
-            return ev.SetParameter(number, session, parameter, checked)
+        def request(number: int, session: bytes) -> envelope.Message:
+            return envelope.SetParameter(number, session, parameter, checked)
 
         if parameter in TIMES:  # a state of the recorder: nothing to keep for later
             await self._request(line, request)
@@ -209,7 +209,9 @@ class ControlPort:
 
     async def _get(self, line: ControlLine, name: str) -> dict[str, Any]:
         try:
-            reply = await self._request(line, lambda n, session: ev.GetParameter(n, session, name))
+            reply = await self._request(
+                line, lambda n, session: envelope.GetParameter(n, session, name)
+            )
             value = reply.value
         except NoRecorderError:
             if line.session is None or name not in line.session.parameters:
@@ -226,7 +228,7 @@ class ControlPort:
         else:
             await self._request(
                 line,
-                lambda n, session: ev.CallMethod(n, session, str(name), [], arguments),
+                lambda n, session: envelope.CallMethod(n, session, str(name), [], arguments),
                 once=True,
             )
         return done
@@ -242,7 +244,9 @@ class ControlPort:
 
     # -- the session's recorder ----------------------------------------------------------------
 
-    async def _request(self, line: ControlLine, make: Request, *, once: bool = False) -> ev.Reply:
+    async def _request(
+        self, line: ControlLine, make: Request, *, once: bool = False
+    ) -> envelope.Reply:
         """Have the line's recorder carry out a command, waiting until there is one.
 
         Args:

@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from common import envelope as ev
+from common import envelope
 from common.errors import EnvelopeError
 from common.events import (
     STOCK_EVENT_TYPES,
@@ -146,7 +146,7 @@ class Hub:
     def _send_finish(self, session: Session) -> None:
         channel = self.placement.channel_of(session)
         if channel is not None:
-            channel.send(ev.Finish(session.id, session.window.next_seq))
+            channel.send(envelope.Finish(session.id, session.window.next_seq))
 
     def _send_one(self, key: bytes) -> bool | None:
         session = self.sessions.get(key)
@@ -158,10 +158,10 @@ class Hub:
             return None
         frame = window.frame(seq)
         assert frame is not None
-        header = ev.Frame(
+        header = envelope.Frame(
             self.id, key, seq, frame.received_ns, session.audio_endpoint, self._policy_bits
         )
-        if not self._outlet.send((ev.pack(header), frame.message)):
+        if not self._outlet.send((envelope.pack(header), frame.message)):
             return False
         if frame.attempts:
             self.metrics.retransmissions.inc()
@@ -198,20 +198,20 @@ class Hub:
         now_s = time.monotonic()
         for parts in messages:
             try:
-                self._on_verdict_message(ev.unpack(parts[-1]), now_s)
+                self._on_verdict_message(envelope.unpack(parts[-1]), now_s)
             except EnvelopeError as error:
                 self._drop("verdicts", error)
 
-    def _on_verdict_message(self, message: ev.Message, now_s: float) -> None:
+    def _on_verdict_message(self, message: envelope.Message, now_s: float) -> None:
         match message:
-            case ev.VerdictBatch():
+            case envelope.VerdictBatch():
                 self._on_verdicts(message.verdicts, now_s)
-            case ev.VerifierHello():
+            case envelope.VerifierHello():
                 self._hear_verifier(message, now_s)
             case _:
                 raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
 
-    def _hear_verifier(self, hello: ev.VerifierHello, now_s: float) -> None:
+    def _hear_verifier(self, hello: envelope.VerifierHello, now_s: float) -> None:
         if hello.draining:
             self.verifiers.pop(hello.verifier, None)
         else:
@@ -220,7 +220,7 @@ class Hub:
             self.verifiers[hello.verifier] = now_s
         self.metrics.verifiers.set(len(self.verifiers))
 
-    def _on_verdicts(self, verdicts: Iterable[ev.Verdict], now_s: float) -> None:
+    def _on_verdicts(self, verdicts: Iterable[envelope.Verdict], now_s: float) -> None:
         for verdict in verdicts:
             session = self.sessions.get(verdict.session)
             if session is None or session.is_rejected():
@@ -246,23 +246,23 @@ class Hub:
         now_s = time.monotonic()
         for parts in messages:
             try:
-                self._on_result(ev.unpack(parts[0]), parts[1:], now_s)
+                self._on_result(envelope.unpack(parts[0]), parts[1:], now_s)
             except EnvelopeError as error:
                 self._drop("results", error)
         self._queue.pump()
 
-    def _on_result(self, message: ev.Message, extra: Parts, now_s: float) -> None:
+    def _on_result(self, message: envelope.Message, extra: Parts, now_s: float) -> None:
         match message:
-            case ev.TranscriberHello():
+            case envelope.TranscriberHello():
                 self.placement.hear(message, now_s)
-            case ev.AckBatch():
+            case envelope.AckBatch():
                 for ack in message.acks:
                     self._on_ack(message.instance, ack)
-            case ev.RecorderEvent():
+            case envelope.RecorderEvent():
                 self._on_event(message, extra)
-            case ev.Sentence():
+            case envelope.Sentence():
                 self._on_sentence(message)
-            case ev.Drained():
+            case envelope.Drained():
                 self._on_drained(message)
             case _:
                 raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
@@ -276,7 +276,7 @@ class Hub:
             return None
         return session
 
-    def _on_ack(self, instance: str, ack: ev.Ack) -> None:
+    def _on_ack(self, instance: str, ack: envelope.Ack) -> None:
         session = self._session_at(ack.session, instance, ack.epoch)
         if session is None or session.link is not Link.OPEN:
             return
@@ -292,7 +292,7 @@ class Hub:
                 self._queue.add(session.id)
             self._progress(session)
 
-    def _on_event(self, event: ev.RecorderEvent, extra: Parts) -> None:
+    def _on_event(self, event: envelope.RecorderEvent, extra: Parts) -> None:
         session = self._session_at(event.session, event.instance, event.epoch)
         if session is None:
             return
@@ -304,7 +304,7 @@ class Hub:
             else:
                 session.deliver(Notice(event.type))
 
-    def _on_sentence(self, sentence: ev.Sentence) -> None:
+    def _on_sentence(self, sentence: envelope.Sentence) -> None:
         session = self._session_at(sentence.session, sentence.instance, sentence.epoch)
         if session is None:
             return
@@ -319,7 +319,7 @@ class Hub:
         session.commit(sentence.commit)
         self._retained_bytes -= retained - session.window.retained_bytes
 
-    def _on_drained(self, drained: ev.Drained) -> None:
+    def _on_drained(self, drained: envelope.Drained) -> None:
         session = self._session_at(drained.session, drained.instance, drained.epoch)
         if session is not None and session.finishing:
             session.drained = True

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from common import envelope as ev
+from common import envelope
 from common.errors import SettingsError
 from common.events import TranscriberChanged
 from common.links import Links
@@ -62,9 +62,11 @@ class Placement:
         if channel is None:
             return
         for name, value in session.parameters.items():
-            channel.send(ev.SetParameter(0, session.id, name, value))  # the reply is not awaited
+            channel.send(
+                envelope.SetParameter(0, session.id, name, value)
+            )  # the reply is not awaited
 
-    def hear(self, hello: ev.TranscriberHello, now_s: float) -> None:
+    def hear(self, hello: envelope.TranscriberHello, now_s: float) -> None:
         """A transcriber's heartbeat: a new one takes what waits, a draining one gives away."""
         heard = self.registry.hear(hello, now_s)
         if heard.is_new:
@@ -75,7 +77,7 @@ class Placement:
             self._move_all(transcriber, "drains")
         self._metrics.transcribers.set(len(self.registry))
 
-    def _welcome(self, hello: ev.TranscriberHello) -> None:
+    def _welcome(self, hello: envelope.TranscriberHello) -> None:
         try:
             channel = CommandChannel(
                 self._links,
@@ -138,7 +140,7 @@ class Placement:
                 self._send_open(session)
         self._retry_waiting()
         for transcriber in self.registry.all():
-            ping = ev.Ping(self._gateway_id, list(transcriber.assigned), self._epoch)
+            ping = envelope.Ping(self._gateway_id, list(transcriber.assigned), self._epoch)
             self._channels[transcriber.hello.instance].send(ping)
         self._metrics.transcribers.set(len(self.registry))
 
@@ -150,7 +152,7 @@ class Placement:
     def _send_open(self, session: Session) -> None:
         self._asked_s[session.id] = time.monotonic()
         self._channels[session.transcriber or ""].send(
-            ev.Open(
+            envelope.Open(
                 gateway=self._gateway_id,
                 session=session.id,
                 start=session.window.replay_start,
@@ -162,7 +164,7 @@ class Placement:
             )
         )
 
-    def _on_opened(self, opened: ev.Opened) -> None:
+    def _on_opened(self, opened: envelope.Opened) -> None:
         session = self._sessions.get(opened.session)
         if session is None or session.transcriber != opened.instance:
             return
@@ -221,7 +223,7 @@ class Placement:
         session.audio_endpoint = ""
         channel = self._channels.get(session.transcriber or "")
         if channel is not None:
-            channel.send(ev.Close(session.id))
+            channel.send(envelope.Close(session.id))
         self.registry.release(session.id, session.transcriber)
 
     def _retry_waiting(self) -> None:

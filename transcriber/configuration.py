@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.settings import TranscriberSettings
 from transcriber.engines.options import EngineOptions
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder.options import RecorderOptions
 
 
 def engine_options(settings: TranscriberSettings) -> EngineOptions:

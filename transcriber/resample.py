@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import soxr
 
-from transcriber.audio_clock import SAMPLE_RATE_HZ
 from transcriber.engines.base import FloatAudio
+from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ
 
 
 class Resampler:

@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from common import envelope as ev
+from common import envelope
 from common.links import Outlet
 
 ACKS_PER_BATCH: Final = 128
@@ -34,7 +34,7 @@ class ResultSender:
         self,
         socket: zmq.Socket[bytes],
         instance: str,
-        ack_of: Callable[[bytes], ev.Ack | None],
+        ack_of: Callable[[bytes], envelope.Ack | None],
         on_shed: Callable[[], None],
     ) -> None:
         self._instance = instance
@@ -52,13 +52,13 @@ class ResultSender:
             self._loop.call_later(ACK_DELAY_S, self._flush_later)
         self._dirty[session] = None
 
-    def send(self, message: ev.Message, *extra: bytes, may_shed: bool = False) -> None:
+    def send(self, message: envelope.Message, *extra: bytes, may_shed: bool = False) -> None:
         """Send an envelope, after the acknowledgements that came before it."""
         if may_shed and self._outlet.blocked:
             self._on_shed()
             return
         self.settle_acks()
-        self._waiting.append([ev.pack(message), *extra])
+        self._waiting.append([envelope.pack(message), *extra])
         self._flush_later()
 
     def flush(self) -> None:
@@ -85,5 +85,5 @@ class ResultSender:
         self._dirty.clear()
         acks = [ack for key in sessions if (ack := self._ack_of(key)) is not None]
         for start in range(0, len(acks), ACKS_PER_BATCH):
-            batch = ev.AckBatch(self._instance, acks[start : start + ACKS_PER_BATCH])
-            self._waiting.append([ev.pack(batch)])
+            batch = envelope.AckBatch(self._instance, acks[start : start + ACKS_PER_BATCH])
+            self._waiting.append([envelope.pack(batch)])

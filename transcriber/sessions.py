@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
 
-from common import envelope as ev
+from common import envelope
 from common.errors import CommandError
 from common.settings import TranscriberSettings
-from transcriber import recorder_events as re
 from transcriber.intake import Intake
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import RecorderSession
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder import events as recorder_events
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.recorder import RecorderSession
 from transcriber.resequencer import Arrival
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
@@ -41,7 +41,7 @@ class RecorderFactory(Protocol):
         options: RecorderOptions,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[re.RecorderEvent], None],
+        on_event: Callable[[recorder_events.RecorderEvent], None],
         start_sample: int = 0,
     ) -> RecorderSession:
         """A recorder that waits for audio."""
@@ -51,7 +51,7 @@ class RecorderFactory(Protocol):
 class OpenSession:
     """A session that has its recorder."""
 
-    def __init__(self, opened: ev.Open, recorder: RecorderSession, tap: Tap | None) -> None:
+    def __init__(self, opened: envelope.Open, recorder: RecorderSession, tap: Tap | None) -> None:
         self.gateway = opened.gateway
         self.epoch = opened.epoch
         self.recorder = recorder
@@ -82,7 +82,7 @@ class Sessions:
         self._arrivals = {arrival: metrics.frames.labels(arrival.value) for arrival in Arrival}
         self._loop = asyncio.get_running_loop()
         self._open: dict[bytes, OpenSession] = {}
-        self._opening: dict[bytes, ev.Open] = {}
+        self._opening: dict[bytes, envelope.Open] = {}
         self._heard_s: dict[str, float] = {}
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="recorder-maker")
         self._generation = 0
@@ -95,27 +95,27 @@ class Sessions:
 
     # -- commands ------------------------------------------------------------------------------
 
-    def open(self, opened: ev.Open, reply: Callable[[ev.Opened], None]) -> None:
+    def open(self, opened: envelope.Open, reply: Callable[[envelope.Opened], None]) -> None:
         """Make a session's recorder, then ``reply``; one that is open is answered at once."""
         self._heard_s[opened.gateway] = time.monotonic()
         key, epoch = opened.session, opened.epoch
         known = self._open.get(key) or self._opening.get(key)
         if known is not None and known.epoch >= epoch:
             if key in self._open and known.epoch == epoch:
-                reply(ev.Opened(self._instance, key, epoch=epoch))
+                reply(envelope.Opened(self._instance, key, epoch=epoch))
             return
         if known is not None:  # the gateway has given this recorder up
             self.close(key)
         if len(self) >= self._settings.transcriber_sessions:
             self.drop_orphans(min(SILENT_S, self._settings.session_grace_s))
         if len(self) >= self._settings.transcriber_sessions:
-            reply(ev.Opened(self._instance, key, f"full: {len(self)} sessions", epoch))
+            reply(envelope.Opened(self._instance, key, f"full: {len(self)} sessions", epoch))
             return
         self._opening[key] = opened
         self.empty.clear()
         self._loop.create_task(self._make(opened, reply))
 
-    async def _make(self, opened: ev.Open, reply: Callable[[ev.Opened], None]) -> None:
+    async def _make(self, opened: envelope.Open, reply: Callable[[envelope.Opened], None]) -> None:
         key = opened.session
         self._generation += 1
         # A name of its own for each recorder: a session may be closed and opened here again.
@@ -127,7 +127,7 @@ class Sessions:
             if self._opening.get(key) is opened:
                 del self._opening[key]
             self._count()
-            reply(ev.Opened(self._instance, key, f"no recorder: {error}", opened.epoch))
+            reply(envelope.Opened(self._instance, key, f"no recorder: {error}", opened.epoch))
             return
         if self._opening.get(key) is not opened:  # closed while it was made
             self._discard(session)
@@ -135,12 +135,12 @@ class Sessions:
         del self._opening[key]
         self._open[key] = session
         self._count()
-        reply(ev.Opened(self._instance, key, epoch=opened.epoch))
+        reply(envelope.Opened(self._instance, key, epoch=opened.epoch))
 
-    def _build(self, opened: ev.Open, name: str) -> OpenSession:
+    def _build(self, opened: envelope.Open, name: str) -> OpenSession:
         key = opened.session
 
-        def on_event(event: re.RecorderEvent) -> None:
+        def on_event(event: recorder_events.RecorderEvent) -> None:
             self._loop.call_soon_threadsafe(self._on_event, key, opened.epoch, event)
 
         recorder = self._make_recorder(
@@ -164,36 +164,38 @@ class Sessions:
             self._discard(session)
         self._count()
 
-    def finish(self, message: ev.Finish) -> None:
+    def finish(self, message: envelope.Finish) -> None:
         """No more frames will come for a session."""
         session = self._open.get(message.session)
         if session is None:
             return
         session.intake.finish(message.end_seq)
         if session.drained and self.results is not None:  # it is asked again: that was lost
-            self.results.send(ev.Drained(self._instance, message.session, session.epoch))
+            self.results.send(envelope.Drained(self._instance, message.session, session.epoch))
 
-    def command(self, message: ev.SetParameter | ev.GetParameter | ev.CallMethod) -> ev.Reply:
+    def command(
+        self, message: envelope.SetParameter | envelope.GetParameter | envelope.CallMethod
+    ) -> envelope.Reply:
         """Carry a client's command out on its recorder."""
         session = self._open.get(message.session)
         if session is None:
-            return ev.Reply(message.request, False, None, "the session has no recorder")
+            return envelope.Reply(message.request, False, None, "the session has no recorder")
         recorder = session.recorder
-        value: ev.Parameter = None
+        value: envelope.Parameter = None
         try:
             match message:
-                case ev.SetParameter():
+                case envelope.SetParameter():
                     recorder.set_parameter(message.name, message.value)
-                case ev.GetParameter():
+                case envelope.GetParameter():
                     value = recorder.get_parameter(message.name)
-                case ev.CallMethod():
+                case envelope.CallMethod():
                     recorder.call_method(message.name, message.args, message.kwargs)
                     self._pump(message.session, session)
         except CommandError as error:
-            return ev.Reply(message.request, False, None, str(error))
-        return ev.Reply(message.request, True, value, "")
+            return envelope.Reply(message.request, False, None, str(error))
+        return envelope.Reply(message.request, True, value, "")
 
-    def ping(self, message: ev.Ping, reply: Callable[[ev.Opened], None]) -> None:
+    def ping(self, message: envelope.Ping, reply: Callable[[envelope.Opened], None]) -> None:
         """A gateway lives: drop sessions that it no longer lists, ``reply`` which are not here."""
         self._heard_s[message.gateway] = time.monotonic()
         listed = set(message.sessions)
@@ -203,7 +205,7 @@ class Sessions:
             if owned and key not in listed:
                 self.close(key)
         for key in listed - known.keys():
-            reply(ev.Opened(self._instance, key, "it is not open here", message.epoch))
+            reply(envelope.Opened(self._instance, key, "it is not open here", message.epoch))
 
     def drop_orphans(self, grace_s: float | None = None) -> None:
         """Close the sessions whose gateway was silent for longer than the grace period."""
@@ -223,7 +225,7 @@ class Sessions:
 
     # -- audio ---------------------------------------------------------------------------------
 
-    def accept(self, header: ev.Audio, pcm: bytes) -> None:
+    def accept(self, header: envelope.Audio, pcm: bytes) -> None:
         """Take in a frame that a verifier passed on."""
         session = self._open.get(header.session)
         if session is None:
@@ -235,7 +237,7 @@ class Sessions:
             self._pump(header.session, session)
         self._acknowledge(header.session)
 
-    def ack_of(self, key: bytes) -> ev.Ack | None:
+    def ack_of(self, key: bytes) -> envelope.Ack | None:
         """The present acknowledgement of a session."""
         session = self._open.get(key)
         return session.intake.ack(session.sentences) if session else None
@@ -258,52 +260,58 @@ class Sessions:
 
     # -- events --------------------------------------------------------------------------------
 
-    def _on_event(self, key: bytes, epoch: int, event: re.RecorderEvent) -> None:
+    def _on_event(self, key: bytes, epoch: int, event: recorder_events.RecorderEvent) -> None:
         session = self._open.get(key)
         results = self.results
         if session is None or session.epoch != epoch or results is None:
             return
         instance = self._instance
         match event:
-            case re.Notice():
+            case recorder_events.Notice():
                 results.send(
-                    ev.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch),
+                    envelope.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch),
                     may_shed=True,
                 )
-            case re.Realtime():
+            case recorder_events.Realtime():
                 results.send(
-                    ev.RecorderEvent(instance, key, "realtime", event.at_sample, event.text, epoch),
+                    envelope.RecorderEvent(
+                        instance, key, "realtime", event.at_sample, event.text, epoch
+                    ),
                     may_shed=True,
                 )
-            case re.TranscriptionStart():
+            case recorder_events.TranscriptionStart():
                 results.send(
-                    ev.RecorderEvent(
+                    envelope.RecorderEvent(
                         instance, key, "transcription_start", event.at_sample, epoch=epoch
                     ),
                     event.pcm16,
                     may_shed=True,
                 )
-            case re.Sentence():
+            case recorder_events.Sentence():
                 self._on_sentence(key, session, event, results)
-            case re.SilenceCommit():
+            case recorder_events.SilenceCommit():
                 if session.intake.commit_to(event.sample):
                     self._acknowledge(key)
-            case re.BacklogCleared():
+            case recorder_events.BacklogCleared():
                 self._pump(key, session)
-            case re.Drained():
+            case recorder_events.Drained():
                 session.intake.commit_to(event.at_sample)
                 session.drained = True
                 self._acknowledge(key)
-                results.send(ev.Drained(instance, key, epoch))
+                results.send(envelope.Drained(instance, key, epoch))
 
     def _on_sentence(
-        self, key: bytes, session: OpenSession, event: re.Sentence, results: ResultSender
+        self,
+        key: bytes,
+        session: OpenSession,
+        event: recorder_events.Sentence,
+        results: ResultSender,
     ) -> None:
         (self._metrics.failed if event.error else self._metrics.sentences).inc()
         results.settle_acks()  # those that wait must not carry this sentence's commit ahead of it
         session.intake.commit_to(event.end_sample)
         results.send(
-            ev.Sentence(
+            envelope.Sentence(
                 instance=self._instance,
                 session=key,
                 text=event.text,

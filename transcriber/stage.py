@@ -12,7 +12,7 @@ import time
 
 import zmq
 
-from common import envelope as ev
+from common import envelope
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
@@ -23,7 +23,7 @@ from common.telemetry import Telemetry
 from transcriber.configuration import engine_options, recorder_options
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import RecorderSession, preload
+from transcriber.recorder.recorder import RecorderSession, preload
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
 from transcriber.sessions import RecorderFactory, Sessions
@@ -139,7 +139,7 @@ class Stage:
     def _on_audio(self, messages: list[Parts]) -> None:
         for parts in messages:
             try:
-                header = ev.expect(parts[0], ev.Audio)
+                header = envelope.expect(parts[0], envelope.Audio)
                 if len(parts) != 2 or len(parts[1]) % 2:
                     raise EnvelopeError("audio without an int16 part")
             except EnvelopeError as error:
@@ -150,29 +150,29 @@ class Stage:
     def _on_commands(self, messages: list[Parts]) -> None:
         for parts in messages:
             try:
-                self._on_command(parts[0], ev.unpack(parts[-1]))
+                self._on_command(parts[0], envelope.unpack(parts[-1]))
             except EnvelopeError as error:
                 self._drop("commands", error)
 
-    def _on_command(self, peer: bytes, message: ev.Message) -> None:
+    def _on_command(self, peer: bytes, message: envelope.Message) -> None:
         match message:
-            case ev.Open():
+            case envelope.Open():
                 self.sessions.open(message, lambda opened: self._reply(peer, opened))
-            case ev.Close():
+            case envelope.Close():
                 self.sessions.close(message.session)
-            case ev.Finish():
+            case envelope.Finish():
                 self.sessions.finish(message)
-            case ev.Ping():
+            case envelope.Ping():
                 self.sessions.ping(message, lambda opened: self._reply(peer, opened))
-            case ev.SetParameter() | ev.GetParameter() | ev.CallMethod():
+            case envelope.SetParameter() | envelope.GetParameter() | envelope.CallMethod():
                 self._reply(peer, self.sessions.command(message))
             case _:
                 raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
 
-    def _reply(self, peer: bytes, message: ev.Message) -> None:
+    def _reply(self, peer: bytes, message: envelope.Message) -> None:
         # A gateway that is gone (unroutable) or does not read (again) does without.
         with contextlib.suppress(zmq.ZMQError):
-            self._commands.send_multipart((peer, ev.pack(message)), zmq.NOBLOCK)
+            self._commands.send_multipart((peer, envelope.pack(message)), zmq.NOBLOCK)
         self._command_inbox.poke()
 
     def _drop(self, link: str, error: EnvelopeError) -> None:
@@ -191,7 +191,7 @@ class Stage:
 
     def _hello(self) -> None:
         self._results.send(
-            ev.TranscriberHello(
+            envelope.TranscriberHello(
                 instance=self._instance,
                 pid=os.getpid(),
                 audio_endpoint=self._advertised(self._audio),

@@ -10,7 +10,7 @@ import psutil
 import uvloop
 from websockets.asyncio.client import connect
 
-from common.client import connect as connect_stream
+from common.client.stream import connect as connect_stream
 from common.events import FrameVerdict, TranscriberChanged
 from tests.bench import frames
 from tests.bench.report import Result, Spread

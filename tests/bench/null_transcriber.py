@@ -15,16 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
-from common import envelope as ev
-from common import logs
+from common import envelope, logs
 from common.lifecycle import Lifecycle, run_async
 from common.links import Links
 from common.settings import TranscriberSettings, parse
-from transcriber import recorder_events as re
 from transcriber.engines.null import NullEngine
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import RecorderSession
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder import events as recorder_events
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.recorder import RecorderSession
 from transcriber.scheduler import Scheduler
 from transcriber.stage import Stage
 
@@ -41,7 +40,7 @@ class NullRecorder:
         options: RecorderOptions,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[re.RecorderEvent], None],
+        on_event: Callable[[recorder_events.RecorderEvent], None],
         start_sample: int = 0,
     ) -> None:
         self.backlogged = False
@@ -54,11 +53,11 @@ class NullRecorder:
         self._position += len(pcm16) // 2
         if self._position - self._committed >= COMMIT_SAMPLES:
             self._committed = self._position
-            self._on_event(re.SilenceCommit(self._position))
+            self._on_event(recorder_events.SilenceCommit(self._position))
 
     def finish(self) -> None:
         """Commit what there is."""
-        self._on_event(re.Drained(self._position))
+        self._on_event(recorder_events.Drained(self._position))
 
     def set_parameter(self, name: str, value: Any) -> None:
         """Accept and forget."""
@@ -77,7 +76,7 @@ def record_arrivals(stage: Stage) -> deque[tuple[int, float]]:
     arrivals: deque[tuple[int, float]] = deque(maxlen=200_000)
     accept = stage.sessions.accept
 
-    def noting(header: ev.Audio, pcm: bytes) -> None:
+    def noting(header: envelope.Audio, pcm: bytes) -> None:
         latency_ms = (time.time_ns() - header.received_ns) / 1e6
         arrivals.append((header.received_ns, latency_ms))
         accept(header, pcm)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from common.client import connect
+from common.client.stream import connect
 from common.events import FullSentence, Notice
 from tests import speech
 from tests.bench import frames

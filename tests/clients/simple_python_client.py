@@ -20,9 +20,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.client import ClientEvent, Stream, connect
+from common.client.stream import ClientEvent, Stream, connect
+from common.client.view import verdict_line
 from common.events import Error, FrameVerdict, FullSentence, Realtime
-from common.stream_view import verdict_line
 from tests.clients.tool import CHUNK_SAMPLES, SAMPLE_RATE_HZ, ExpectationError, expect, parser, run
 
 MOST_WAITING_BLOCKS = 64  # 16 s of a microphone that nobody sends

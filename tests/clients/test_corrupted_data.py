@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from common.client import ClientEvent, RejectedError, connect, flip_bit
+from common.client.stream import ClientEvent, RejectedError, connect, flip_bit
+from common.client.view import verdict_line
 from common.events import FrameVerdict
-from common.stream_view import verdict_line
 from common.wire import LENGTH_PREFIX
 from tests.clients.tool import (
     CHUNK_SAMPLES,

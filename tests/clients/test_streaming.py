@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from common.client import (
+from common.client.stream import (
     ClientEvent,
     ConnectionLostError,
     DisconnectedError,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from common.client import ClientEvent, Stream, connect, flip_bit
+from common.client.stream import ClientEvent, Stream, connect, flip_bit
 from common.events import (
     Acknowledged,
     Error,

@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from common.client import ServerBusyError, Stream
-from common.client import connect as connect_stream
+from common.client.stream import ServerBusyError, Stream
+from common.client.stream import connect as connect_stream
 from common.events import RetentionLimited
 from common.integrity import additive_checksum
 from common.wire import Metadata, build_message

@@ -11,8 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from transcriber.engines.base import AudioRequest, Outcome, Transcript
-from transcriber.recorder import RecorderSession
-from transcriber.recorder_events import (
+from transcriber.recorder.events import (
     BacklogCleared,
     Drained,
     Notice,
@@ -21,7 +20,8 @@ from transcriber.recorder_events import (
     SilenceCommit,
     TranscriptionStart,
 )
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.recorder import RecorderSession
 from transcriber.scheduler import Scheduler
 
 E = TypeVar("E", bound=RecorderEvent)

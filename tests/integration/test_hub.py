@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common import envelope as ev
+from common import envelope
 from common.events import FullSentence, Notice, ServerEvent
 from common.links import Links
 from common.settings import GatewaySettings
@@ -17,7 +17,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.session import Limits, Link, Session
 
 SAMPLES = 1_000
-COMMIT = ev.Commit(1, 0, SAMPLES)
+COMMIT = envelope.Commit(1, 0, SAMPLES)
 
 
 class World:
@@ -37,7 +37,7 @@ class World:
             deliver=self.events.append,
         )
         folder = settings.run_path
-        hello = ev.TranscriberHello(
+        hello = envelope.TranscriberHello(
             "t", 1, f"ipc://{folder}/audio.sock", f"ipc://{folder}/commands.sock", "null", 0, 8
         )
         self.hub.placement.hear(hello, 0.0)
@@ -47,16 +47,18 @@ class World:
         window.sent(window.accept(b"frame", 0.0, 0), 0.0)
 
     def open(self) -> None:
-        opened = ev.Opened("t", self.session.id, epoch=self.session.epoch)
+        opened = envelope.Opened("t", self.session.id, epoch=self.session.epoch)
         self.hub.placement._on_opened(opened)
         assert self.session.link is Link.OPEN
 
-    def hears(self, message: ev.Message) -> None:
-        self.hub._on_result_messages([[ev.pack(message)]])
+    def hears(self, message: envelope.Message) -> None:
+        self.hub._on_result_messages([[envelope.pack(message)]])
 
-    def ack(self, *, sentences: int) -> ev.AckBatch:
+    def ack(self, *, sentences: int) -> envelope.AckBatch:
         epoch = self.session.epoch
-        return ev.AckBatch("t", [ev.Ack(self.session.id, 1, 1, [], COMMIT, epoch, sentences)])
+        return envelope.AckBatch(
+            "t", [envelope.Ack(self.session.id, 1, 1, [], COMMIT, epoch, sentences)]
+        )
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ async def test_a_sentence_that_was_lost_on_the_way_is_spoken_again(world: World)
     epoch = world.session.epoch
     world.hears(world.ack(sentences=1))
     assert world.session.epoch > epoch
-    assert world.session.window.commit == ev.Commit(0, 0, 0)
+    assert world.session.window.commit == envelope.Commit(0, 0, 0)
     world.open()
     assert world.session.window.to_send() == 0, "the audio is sent again"
 
@@ -83,7 +85,9 @@ async def test_a_sentence_that_was_lost_on_the_way_is_spoken_again(world: World)
 async def test_commits_are_taken_when_all_their_sentences_came(world: World) -> None:
     epoch = world.session.epoch
     world.hears(
-        ev.Sentence("t", world.session.id, "one", 0, 500, ev.Commit(0, 500, 500), "", epoch)
+        envelope.Sentence(
+            "t", world.session.id, "one", 0, 500, envelope.Commit(0, 500, 500), "", epoch
+        )
     )
     world.hears(world.ack(sentences=1))
     assert world.session.epoch == epoch

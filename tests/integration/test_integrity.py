@@ -17,8 +17,8 @@ import soxr
 from websockets.exceptions import ConnectionClosed
 from websockets.sync import client as sync_client
 
-from common.client import Corruption, connect, flip_bit
-from common.client_errors import RejectedError
+from common.client.errors import RejectedError
+from common.client.stream import Corruption, connect, flip_bit
 from common.events import FrameVerdict, FullSentence
 from common.integrity import Algorithm
 from tests.faults.system import System

@@ -19,8 +19,7 @@ from common.parameters import InvalidValueError
 from tests.integration.recorder_tools import Client, HashEngine, stream, with_noise
 from tests.speech import load, silence
 from transcriber.engines import EngineOptions, create_engines
-from transcriber.recorder import RecorderSession, preload
-from transcriber.recorder_events import (
+from transcriber.recorder.events import (
     BacklogCleared,
     Drained,
     Notice,
@@ -30,7 +29,8 @@ from transcriber.recorder_events import (
     SilenceCommit,
     TranscriptionStart,
 )
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.recorder import RecorderSession, preload
 from transcriber.scheduler import Scheduler
 
 BRIDGE = "bridge"

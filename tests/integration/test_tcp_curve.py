@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from common.client import connect
+from common.client.stream import connect
 from common.events import FullSentence
 from common.links import make_keys
 from deploy.demo_parts import same_words

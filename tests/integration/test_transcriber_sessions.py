@@ -11,22 +11,22 @@ from typing import Any, cast
 
 import pytest
 
-from common import envelope as ev
+from common import envelope
 from common.links import End, Inbox, Links, Parts
 from common.settings import TranscriberSettings
-from transcriber import recorder_events as re
 from transcriber.configuration import recorder_options
 from transcriber.engines.null import NullEngine
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import RecorderSession
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder import events as recorder_events
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.recorder import RecorderSession
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
 from transcriber.sessions import Sessions
 
 SESSION = b"s" * 16
 FRAME_SAMPLES = 1_000
-NO_COMMIT = ev.Commit(0, 0, 0)
+NO_COMMIT = envelope.Commit(0, 0, 0)
 
 
 class Recorder:
@@ -34,7 +34,7 @@ class Recorder:
 
     backlogged = False
 
-    def __init__(self, on_event: Callable[[re.RecorderEvent], None]) -> None:
+    def __init__(self, on_event: Callable[[recorder_events.RecorderEvent], None]) -> None:
         self.on_event = on_event
 
     def feed(self, pcm16: bytes | memoryview) -> None:
@@ -52,7 +52,7 @@ class Transcriber:
 
     def __init__(self, links: Links, endpoint: str) -> None:
         self.recorders: list[Recorder] = []
-        self.heard: list[ev.Message] = []
+        self.heard: list[envelope.Message] = []
         self.may_make = threading.Event()
         self.may_make.set()
         self.scheduler = Scheduler(NullEngine())
@@ -71,7 +71,7 @@ class Transcriber:
         options: RecorderOptions,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[re.RecorderEvent], None],
+        on_event: Callable[[recorder_events.RecorderEvent], None],
         start_sample: int = 0,
     ) -> RecorderSession:
         assert self.may_make.wait(30)
@@ -79,16 +79,16 @@ class Transcriber:
         return cast(RecorderSession, recorder)
 
     def _hear(self, messages: list[Parts]) -> None:
-        self.heard += [ev.unpack(parts[0]) for parts in messages]
+        self.heard += [envelope.unpack(parts[0]) for parts in messages]
 
-    def start_opening(self, gateway: str = "g") -> asyncio.Future[ev.Opened]:
-        opened: asyncio.Future[ev.Opened] = asyncio.get_running_loop().create_future()
-        message = ev.Open(gateway, SESSION, NO_COMMIT, 64, {}, epoch=1)
+    def start_opening(self, gateway: str = "g") -> asyncio.Future[envelope.Opened]:
+        opened: asyncio.Future[envelope.Opened] = asyncio.get_running_loop().create_future()
+        message = envelope.Open(gateway, SESSION, NO_COMMIT, 64, {}, epoch=1)
         self.sessions.open(message, opened.set_result)
         return opened
 
     def take_frame(self, seq: int) -> None:
-        header = ev.Audio(SESSION, seq, 16_000, False, 0)
+        header = envelope.Audio(SESSION, seq, 16_000, False, 0)
         self.sessions.accept(header, bytes(2 * FRAME_SAMPLES))
 
     def close(self) -> None:
@@ -114,8 +114,8 @@ async def transcriber() -> AsyncIterator[Transcriber]:
         links.close_all()
 
 
-def acks_of(messages: list[ev.Message]) -> list[ev.Ack]:
-    return [ack for m in messages if isinstance(m, ev.AckBatch) for ack in m.acks]
+def acks_of(messages: list[envelope.Message]) -> list[envelope.Ack]:
+    return [ack for m in messages if isinstance(m, envelope.AckBatch) for ack in m.acks]
 
 
 async def test_no_acknowledgement_carries_a_commit_ahead_of_its_sentence(
@@ -123,14 +123,14 @@ async def test_no_acknowledgement_carries_a_commit_ahead_of_its_sentence(
 ) -> None:
     assert not (await transcriber.start_opening()).error
     transcriber.take_frame(0)  # its acknowledgement waits for others
-    transcriber.recorders[0].on_event(re.Sentence("one", 0, FRAME_SAMPLES))
+    transcriber.recorders[0].on_event(recorder_events.Sentence("one", 0, FRAME_SAMPLES))
     await transcriber.until_heard(
-        lambda: any(isinstance(m, ev.Sentence) for m in transcriber.heard)
+        lambda: any(isinstance(m, envelope.Sentence) for m in transcriber.heard)
     )
-    at = next(n for n, m in enumerate(transcriber.heard) if isinstance(m, ev.Sentence))
+    at = next(n for n, m in enumerate(transcriber.heard) if isinstance(m, envelope.Sentence))
     sentence = transcriber.heard[at]
-    assert isinstance(sentence, ev.Sentence)
-    assert sentence.commit == ev.Commit(1, 0, FRAME_SAMPLES)
+    assert isinstance(sentence, envelope.Sentence)
+    assert sentence.commit == envelope.Commit(1, 0, FRAME_SAMPLES)
     before = acks_of(transcriber.heard[:at])
     assert [(ack.received, ack.commit, ack.sentences) for ack in before] == [(1, NO_COMMIT, 0)]
 
@@ -144,12 +144,12 @@ async def test_who_asks_again_whether_all_is_done_is_answered_again(
     transcriber: Transcriber,
 ) -> None:
     await transcriber.start_opening()
-    finish = ev.Finish(SESSION, 0)
+    finish = envelope.Finish(SESSION, 0)
     transcriber.sessions.finish(finish)
-    transcriber.recorders[0].on_event(re.Drained(0))
+    transcriber.recorders[0].on_event(recorder_events.Drained(0))
 
     def answers() -> int:
-        return transcriber.heard.count(ev.Drained("t", SESSION, 1))
+        return transcriber.heard.count(envelope.Drained("t", SESSION, 1))
 
     await transcriber.until_heard(lambda: answers() == 1)
     transcriber.sessions.finish(finish)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from common.client import connect
+from common.client.stream import connect
 from common.events import FullSentence
 from deploy.demo_parts import same_words
 from tests.integration.fake_stages import assert_all_gone, command, stage_pids, start_server

@@ -12,7 +12,7 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from common.client_frames import FrameBuilder
+from common.client.frames import FrameBuilder
 from tests.faults.system import System
 
 HOST: Final = "ws://127.0.0.1"

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 from playwright.sync_api import Page, expect
 
-from common.client import connect as connect_ours
+from common.client.stream import connect as connect_ours
 from common.events import FullSentence, Realtime, Report, TranscriptionStart
 from tests.browser.chromium import browsers, executable
 from tests.browser.recordings import record

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from common.client_audio import AudioFile, AudioFileError
+from common.client.audio import AudioFile, AudioFileError
 
 SAMPLES = np.array([0, 1000, -1000, 32767, -32768, 7], dtype=np.int16)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from common.client_buffer import ResendBuffer, Resumption, backoff_s
-from common.client_errors import UnexpectedServerError
+from common.client.buffer import ResendBuffer, Resumption, backoff_s
+from common.client.errors import UnexpectedServerError
 
 LIMIT = 64
 FRAME_BYTES = 8

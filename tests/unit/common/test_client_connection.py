@@ -5,8 +5,8 @@ from typing import NamedTuple, cast
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from common.client_connection import data_url, failure_of, without_query
-from common.client_errors import (
+from common.client.connection import data_url, failure_of, without_query
+from common.client.errors import (
     DisconnectedError,
     RejectedError,
     ResultsOverflowError,

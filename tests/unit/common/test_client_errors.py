@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.client_errors import (
+from common.client.errors import (
     ConnectionLostError,
     DisconnectedError,
     RejectedError,

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from common.client_errors import ResultsOverflowError
-from common.client_events import ClientEvent, EventQueue, PendingEvents
+from common.client.errors import ResultsOverflowError
+from common.client.events import ClientEvent, EventQueue, PendingEvents
 from common.events import Acknowledged, FrameVerdict, FullSentence, Notice, Realtime
 
 

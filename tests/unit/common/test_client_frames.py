@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from common.client_frames import FrameBuilder, flip_bit, pcm_bytes
+from common.client.frames import FrameBuilder, flip_bit, pcm_bytes
 from common.integrity import Algorithm, digest
 from common.wire import parse_message
 

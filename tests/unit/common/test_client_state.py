@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from common.client_buffer import ResendBuffer
-from common.client_state import StreamState
+from common.client.buffer import ResendBuffer
+from common.client.state import StreamState
 from common.events import (
     Acknowledged,
     End,

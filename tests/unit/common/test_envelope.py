@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import envelope as ev
+from common import envelope
 from common.envelope import (
     VERSION,
     Ack,
@@ -167,13 +167,13 @@ def test_a_verdict_of_an_older_verifier_is_filled_in_inside_its_batch() -> None:
         (msgpack.packb(5), "expected an array"),
         (msgpack.packb({}), "expected an array"),
         (msgpack.packb([]), "expected an array"),
-        (msgpack.packb([ev.tag_of(1) + 256, 1]), "version 3, expected 2"),
-        (msgpack.packb([str(ev.tag_of(1)), 1]), "expected an array of tag"),
-        (msgpack.packb([ev.tag_of(99), 1]), "unknown envelope kind 99"),
-        (msgpack.packb([[ev.tag_of(1)]]), "expected an array of tag"),
+        (msgpack.packb([envelope.tag_of(1) + 256, 1]), "version 3, expected 2"),
+        (msgpack.packb([str(envelope.tag_of(1)), 1]), "expected an array of tag"),
+        (msgpack.packb([envelope.tag_of(99), 1]), "unknown envelope kind 99"),
+        (msgpack.packb([[envelope.tag_of(1)]]), "expected an array of tag"),
         (msgpack.packb([None]), "expected an array of tag"),
         (msgpack.packb([True]), "expected an array of tag"),
-        (msgpack.packb([float(ev.tag_of(1))]), "expected an array of tag"),
+        (msgpack.packb([float(envelope.tag_of(1))]), "expected an array of tag"),
         (msgpack.packb([-1]), "version -1"),
         (msgpack.packb([1, 22, SESSION]), "version 0, expected 2"),
         (pack(Close(SESSION)) + b"\x00", "not an envelope"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common import envelope as ev
+from common import envelope
 from common.errors import CommandError
 from common.parameters import METHODS, READ_ONLY, WRITABLE
 from gateway import control_port
@@ -34,14 +34,16 @@ class Channel:
         self.refusal = ""
         self.failures = 0
 
-    async def request(self, make: Callable[[int], ev.Message], timeout_s: float) -> ev.Reply:
-        message = ev.unpack(ev.pack(make(1)))
+    async def request(
+        self, make: Callable[[int], envelope.Message], timeout_s: float
+    ) -> envelope.Reply:
+        message = envelope.unpack(envelope.pack(make(1)))
         self.asked.append(message)
         await asyncio.sleep(0)
         if self.failures:
             self.failures -= 1
             raise CommandError("the transcriber is gone")
-        return ev.Reply(1, not self.refusal, 0.5, self.refusal)
+        return envelope.Reply(1, not self.refusal, 0.5, self.refusal)
 
 
 class World:
@@ -89,7 +91,7 @@ async def test_a_parameter_is_set_where_the_recorder_is_and_kept_for_the_next_on
         "status": "success",
         "message": "Parameter silero_sensitivity set to 1",
     }
-    assert world.channel.asked == [ev.SetParameter(1, SESSION, "silero_sensitivity", 1.0)]
+    assert world.channel.asked == [envelope.SetParameter(1, SESSION, "silero_sensitivity", 1.0)]
     assert world.session.parameters == {"silero_sensitivity": 1.0}
 
 

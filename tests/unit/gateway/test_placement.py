@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from common import envelope as ev
+from common import envelope
 from common.errors import SettingsError
 from common.events import Notice, ServerEvent, TranscriberChanged
 from common.links import End, Links
@@ -22,7 +22,7 @@ from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.session import Limits, Link, Session
 
-POLICY = RejectionPolicy(True, True, 5, ev.OnCorruption.SILENCE)
+POLICY = RejectionPolicy(True, True, 5, envelope.OnCorruption.SILENCE)
 PEER_TIMEOUT_S = 3.0
 
 
@@ -33,17 +33,17 @@ class FakeChannel:
         self,
         links: Links,
         endpoint: str,
-        on_opened: Callable[[ev.Opened], None],
+        on_opened: Callable[[envelope.Opened], None],
         on_gone: Callable[[], None],
     ) -> None:
         if endpoint == "nonsense":
             raise SettingsError("cannot connect to nonsense")
-        self.sent: list[ev.Message] = []
+        self.sent: list[envelope.Message] = []
         self.on_opened = on_opened
         self.on_gone = on_gone
         self.closed = False
 
-    def send(self, message: ev.Message) -> None:
+    def send(self, message: envelope.Message) -> None:
         assert not self.closed
         self.sent.append(message)
 
@@ -75,7 +75,7 @@ class Gateway:
         self, instance: str, *, room: int = 10, draining: bool = False, endpoint: str = ""
     ) -> None:
         """A heartbeat."""
-        hello = ev.TranscriberHello(
+        hello = envelope.TranscriberHello(
             instance=instance,
             pid=1,
             audio_endpoint=f"ipc://audio-{instance}",
@@ -107,14 +107,16 @@ class Gateway:
         assert isinstance(found, FakeChannel)
         return found
 
-    def opens(self, instance: str) -> list[ev.Open]:
-        return [m for m in self.channel(instance).sent if isinstance(m, ev.Open)]
+    def opens(self, instance: str) -> list[envelope.Open]:
+        return [m for m in self.channel(instance).sent if isinstance(m, envelope.Open)]
 
     def answer(self, session: Session, error: str = "") -> None:
         """The transcriber answers a session's latest Open."""
         instance = session.transcriber
         assert instance is not None
-        self.channel(instance).on_opened(ev.Opened(instance, session.id, error, session.epoch))
+        self.channel(instance).on_opened(
+            envelope.Opened(instance, session.id, error, session.epoch)
+        )
 
     def count(self, name: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"stt_gateway_{name}")
@@ -167,7 +169,7 @@ def test_a_session_that_ends_makes_room_for_one_that_waits(gateway: Gateway) -> 
     assert (first.transcriber, second.link) == ("a", Link.WAITING)
     del gateway.sessions[first.id]
     gateway.placement.remove(first)
-    assert ev.Close(first.id) in gateway.channel("a").sent
+    assert envelope.Close(first.id) in gateway.channel("a").sent
     assert second.transcriber == "a"
 
 
@@ -192,7 +194,7 @@ def test_an_open_tells_what_a_recorder_must_know(gateway: Gateway) -> None:
     session = gateway.client()
     (opened,) = gateway.opens("a")
     assert (opened.gateway, opened.session) == ("gateway", session.id)
-    assert opened.start == ev.Commit(0, 0, 0)
+    assert opened.start == envelope.Commit(0, 0, 0)
     assert (opened.window_frames, opened.tolerated, opened.failures) == (64, 5, 0)
 
 
@@ -233,7 +235,7 @@ def test_an_open_without_answer_is_repeated_with_its_epoch(gateway: Gateway) -> 
 def test_an_answer_to_an_earlier_placement_is_stale(gateway: Gateway) -> None:
     gateway.transcriber("a")
     session = gateway.client()
-    earlier = ev.Opened("a", session.id, "", session.epoch)
+    earlier = envelope.Opened("a", session.id, "", session.epoch)
     gateway.answer(session, "full")
     gateway.placement.beat(gateway.now_s)
     assert session.transcriber == "a"
@@ -247,8 +249,8 @@ def test_an_answer_of_another_instance_or_session_changes_nothing(gateway: Gatew
     gateway.transcriber("a")
     session = gateway.client()
     channel = gateway.channel("a")
-    channel.on_opened(ev.Opened("b", session.id, "", session.epoch))
-    channel.on_opened(ev.Opened("a", b"x" * 16, "", session.epoch))
+    channel.on_opened(envelope.Opened("b", session.id, "", session.epoch))
+    channel.on_opened(envelope.Opened("a", b"x" * 16, "", session.epoch))
     assert link_of(session) is Link.OPENING
     assert gateway.opened == []
 
@@ -280,7 +282,7 @@ def test_who_was_refused_by_one_asks_another_and_then_the_first_again(gateway: G
 def test_a_refusal_of_an_earlier_placement_is_stale(gateway: Gateway) -> None:
     gateway.transcriber("a")
     session = gateway.client()
-    refusal = ev.Opened("a", session.id, "full", session.epoch)
+    refusal = envelope.Opened("a", session.id, "full", session.epoch)
     gateway.answer(session, "full")
     gateway.placement.beat(gateway.now_s)
     gateway.answer(session)
@@ -311,12 +313,14 @@ def test_sessions_of_a_dead_transcriber_are_opened_on_another_from_their_commit(
     session = gateway.client()
     gateway.answer(session)
     send_frames(session, 5)
-    session.window.acknowledge(ev.Ack(session.id, 4, 4, [], ev.Commit(2, 7, 300), session.epoch))
+    session.window.acknowledge(
+        envelope.Ack(session.id, 4, 4, [], envelope.Commit(2, 7, 300), session.epoch)
+    )
     gateway.transcriber("b")
     gateway.channel("a").on_gone()
     assert session.transcriber == "b"
     (opened,) = gateway.opens("b")
-    assert opened.start == ev.Commit(2, 7, 300)
+    assert opened.start == envelope.Commit(2, 7, 300)
     assert opened.epoch == 2
     gateway.answer(session)
     assert gateway.events[-1] == TranscriberChanged("open", 2)
@@ -375,7 +379,7 @@ def test_what_a_dead_transcriber_said_last_is_not_heard(gateway: Gateway) -> Non
     session = gateway.client()
     place = session.transcriber
     assert place is not None
-    late = ev.Opened(place, session.id, "", session.epoch)
+    late = envelope.Opened(place, session.id, "", session.epoch)
     channel = gateway.channel(place)
     channel.on_gone()
     channel.on_opened(late)
@@ -393,7 +397,7 @@ def test_a_draining_transcriber_gives_its_sessions_to_others(gateway: Gateway) -
     gateway.transcriber("b")
     gateway.transcriber("a", draining=True)
     assert session.transcriber == "b"
-    assert ev.Close(session.id) in gateway.channel("a").sent
+    assert envelope.Close(session.id) in gateway.channel("a").sent
 
 
 def test_only_as_many_sessions_move_as_there_is_room_for(gateway: Gateway) -> None:
@@ -426,7 +430,7 @@ def test_pings_list_a_transcribers_sessions_with_the_latest_epoch(gateway: Gatew
     gateway.placement.beat(gateway.now_s)
     for instance in ("a", "b"):
         ping = gateway.channel(instance).sent[-1]
-        assert isinstance(ping, ev.Ping)
+        assert isinstance(ping, envelope.Ping)
         assert set(ping.sessions) == {s.id for s in sessions if s.transcriber == instance}
         assert (ping.gateway, ping.epoch) == ("gateway", 4)
 
@@ -461,10 +465,10 @@ async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_notic
             session = gateway.client()
             assert await asyncio.to_thread(commands.poll, 5_000)
             peer, packed = commands.recv_multipart(zmq.NOBLOCK)
-            opened = ev.expect(packed, ev.Open)
+            opened = envelope.expect(packed, envelope.Open)
             assert opened.session == session.id
-            answer = ev.Opened("a", session.id, epoch=opened.epoch)
-            commands.send_multipart([peer, ev.pack(answer)])
+            answer = envelope.Opened("a", session.id, epoch=opened.epoch)
+            commands.send_multipart([peer, envelope.pack(answer)])
             await until(lambda: session.link is Link.OPEN)
             peers.close(commands)
             await until(lambda: session.link is Link.WAITING)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from transcriber.audio_clock import AudioClock, SessionTime, current
+from transcriber.recorder.audio_clock import AudioClock, SessionTime, current
 
 
 @pytest.mark.parametrize("start", [0, 512 * 31, 16_000 * 3600 * 24 * 30])

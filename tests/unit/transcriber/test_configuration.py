@@ -10,7 +10,7 @@ import pytest
 from common.settings import STOCK_INITIAL_PROMPT, StageSettings, TranscriberSettings
 from transcriber.configuration import engine_options, recorder_options
 from transcriber.engines.options import EngineOptions
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder.options import RecorderOptions
 
 OF_THE_STAGE: Final = {
     *(field.name for field in dataclasses.fields(StageSettings)),

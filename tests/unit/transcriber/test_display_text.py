@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcriber.display_text import display_text
+from transcriber.recorder.display_text import display_text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
+from transcriber.recorder.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
 
 
 def drain(feed: ChunkFeed) -> list[bytes]:

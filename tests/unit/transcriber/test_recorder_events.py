@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from common.events import STOCK_EVENT_TYPES
-from transcriber.recorder_events import NoticeType, RecorderEvent, Sentence, SilenceCommit
+from transcriber.recorder.events import NoticeType, RecorderEvent, Sentence, SilenceCommit
 
 
 def test_notices_are_exactly_the_stock_events_that_carry_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from transcriber.recorder_options import RecorderOptions, recorder_arguments
+from transcriber.recorder.options import RecorderOptions, recorder_arguments
 
 OF_OUR_OWN = {
     "end_of_sentence_detection_pause",

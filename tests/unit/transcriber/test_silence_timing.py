@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transcriber.recorder_options import RecorderOptions
-from transcriber.silence_timing import SilenceTiming
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.silence_timing import SilenceTiming
 
 OPTIONS = RecorderOptions(silence_timing=True)
 UNKNOWN = OPTIONS.unknown_sentence_detection_pause

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transcriber.utterance import CommitTracker
+from transcriber.recorder.utterance import CommitTracker
 
 PRE_ROLL = 16_000
 CHUNK = 512

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from common.client_errors import UnexpectedServerError
+from common.client.errors import UnexpectedServerError
 
 
 class Resumption(NamedTuple):

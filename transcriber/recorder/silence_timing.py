@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder.options import RecorderOptions
 
 _SENTENCE_ENDS: Final = (".", "!", "?", "。")
 

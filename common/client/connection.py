@@ -18,7 +18,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from common.client_errors import (
+from common.client.errors import (
     ConnectionLostError,
     DisconnectedError,
     RejectedError,
@@ -27,7 +27,7 @@ from common.client_errors import (
     StreamError,
     UnexpectedServerError,
 )
-from common.client_events import ClientEvent
+from common.client.events import ClientEvent
 from common.errors import CloseCode
 from common.events import Error, SessionStarted, from_json
 

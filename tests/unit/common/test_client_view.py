@@ -6,8 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
-from common.client import connect
-from common.client_events import ClientEvent
+from common.client.events import ClientEvent
+from common.client.stream import connect
+from common.client.view import JsonView, LiveView, PlainView, notice_line, verdict_line
 from common.events import (
     Error,
     Failure,
@@ -21,7 +22,6 @@ from common.events import (
     SessionStarted,
     TranscriberChanged,
 )
-from common.stream_view import JsonView, LiveView, PlainView, notice_line, verdict_line
 
 OK = FrameVerdict(3, "ok", 0.84, 2048, 2048, 77, 77)
 TRUNCATED = FrameVerdict(

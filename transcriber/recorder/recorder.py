@@ -34,9 +34,9 @@ from common.parameters import (
     checked_value,
     readable_name,
 )
-from transcriber.display_text import display_text
 from transcriber.pcm import int16_samples
-from transcriber.recorder_events import (
+from transcriber.recorder.display_text import display_text
+from transcriber.recorder.events import (
     BacklogCleared,
     Drained,
     Notice,
@@ -47,20 +47,20 @@ from transcriber.recorder_events import (
     SilenceCommit,
     TranscriptionStart,
 )
-from transcriber.recorder_options import RecorderOptions
+from transcriber.recorder.options import RecorderOptions
+from transcriber.recorder.silence_timing import SilenceTiming
 from transcriber.scheduler import Scheduler
-from transcriber.silence_timing import SilenceTiming
 
 if TYPE_CHECKING:
     from transcriber.engines.base import FloatAudio
-    from transcriber.session_recorder import SessionRecorder
+    from transcriber.recorder.session_recorder import SessionRecorder
 
 log = logging.getLogger(__name__)
 
 
 def preload() -> None:
     """Import RealtimeSTT and torch (some seconds); the first session does it otherwise."""
-    import transcriber.session_recorder  # noqa: F401 - for its side effect, torch loaded
+    import transcriber.recorder.session_recorder  # noqa: F401 - for its side effect, torch loaded
 
 
 class RecorderSession:
@@ -86,7 +86,7 @@ class RecorderSession:
         on_event: Callable[[RecorderEvent], None],
         start_sample: int = 0,
     ) -> None:
-        from transcriber.session_recorder import SessionRecorder
+        from transcriber.recorder.session_recorder import SessionRecorder
 
         self._options = options
         self._scheduler = scheduler

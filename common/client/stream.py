@@ -24,10 +24,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from common.client_audio import AudioFile, AudioFileError
-from common.client_buffer import ResendBuffer
-from common.client_connection import without_query
-from common.client_errors import (
+from common.client.audio import AudioFile, AudioFileError
+from common.client.buffer import ResendBuffer
+from common.client.connection import without_query
+from common.client.control import ControlClient
+from common.client.errors import (
     ConnectionLostError,
     DisconnectedError,
     RejectedError,
@@ -36,11 +37,10 @@ from common.client_errors import (
     StreamError,
     UnexpectedServerError,
 )
-from common.client_events import ClientEvent, EventQueue
-from common.client_frames import FrameBuilder, Pcm, flip_bit, pcm_bytes
-from common.client_line import Line, LineOptions
-from common.client_state import StreamState, VerdictCounts
-from common.control_client import ControlClient
+from common.client.events import ClientEvent, EventQueue
+from common.client.frames import FrameBuilder, Pcm, flip_bit, pcm_bytes
+from common.client.line import Line, LineOptions
+from common.client.state import StreamState, VerdictCounts
 from common.events import Report
 from common.integrity import Algorithm
 from common.wire import BYTES_PER_SAMPLE

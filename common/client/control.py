@@ -12,8 +12,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from common.client_connection import open_websocket, without_query
-from common.client_errors import ConnectionLostError
+from common.client.connection import open_websocket, without_query
+from common.client.errors import ConnectionLostError
 from common.envelope import Parameter
 from common.errors import CommandError
 

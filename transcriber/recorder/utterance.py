@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import Future
 from typing import Final
 
-from transcriber.audio_clock import SAMPLE_RATE_HZ
 from transcriber.engines.base import Transcript
+from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ
 
 
 @dataclasses.dataclass(eq=False, slots=True)

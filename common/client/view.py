@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from common.client import ClientEvent, Stream
+from common.client.stream import ClientEvent, Stream
 from common.events import (
     Error,
     FramesLost,

@@ -18,16 +18,16 @@ from RealtimeSTT.core.voice_activity import (
     reset_silero_vad_state,
 )
 
-from transcriber import realtimestt_hooks
-from transcriber.audio_clock import SAMPLE_RATE_HZ, AudioClock
 from transcriber.engines.base import FloatAudio
-from transcriber.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
-from transcriber.recorder_events import NoticeType
-from transcriber.recorder_options import RecorderOptions, recorder_arguments
+from transcriber.recorder import realtimestt_hooks
+from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ, AudioClock
+from transcriber.recorder.events import NoticeType
+from transcriber.recorder.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
+from transcriber.recorder.options import RecorderOptions, recorder_arguments
+from transcriber.recorder.text_recorder import TextRecorder
+from transcriber.recorder.utterance import CommitTracker, Utterance
 from transcriber.schedule import QueueFullError
 from transcriber.scheduler import FinalExecutor, RealtimeExecutor, TranscriptFuture
-from transcriber.text_recorder import TextRecorder
-from transcriber.utterance import CommitTracker, Utterance
 
 realtimestt_hooks.install()
 log = logging.getLogger(__name__)

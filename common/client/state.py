@@ -11,8 +11,8 @@ import logging
 
 import msgspec
 
-from common.client_buffer import ResendBuffer
-from common.client_events import ClientEvent
+from common.client.buffer import ResendBuffer
+from common.client.events import ClientEvent
 from common.events import (
     Acknowledged,
     End,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from common.client_errors import ResultsOverflowError
+from common.client.errors import ResultsOverflowError
 from common.events import (
     Acknowledged,
     FrameVerdict,

@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from common.client import (
+from common.client.audio import AudioFile
+from common.client.control import DEFAULT_CONTROL_URL, ControlClient
+from common.client.stream import (
     DEFAULT_URL,
     AudioFileError,
     RejectedError,
@@ -23,12 +25,10 @@ from common.client import (
     connect,
     flip_bit,
 )
-from common.client_audio import AudioFile
-from common.control_client import DEFAULT_CONTROL_URL, ControlClient
+from common.client.view import JsonView, LiveView, PlainView, View
 from common.envelope import Parameter
 from common.errors import CommandError
 from common.integrity import Algorithm
-from common.stream_view import JsonView, LiveView, PlainView, View
 from common.wire import BYTES_PER_SAMPLE, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 
 EXIT_OK: Final = 0

@@ -31,7 +31,7 @@ from RealtimeSTT.core import (
     voice_activity,
 )
 
-from transcriber.audio_clock import SessionTime, current
+from transcriber.recorder.audio_clock import SessionTime, current
 
 log = logging.getLogger("realtimestt")
 

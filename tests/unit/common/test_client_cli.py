@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from common.client_frames import FrameBuilder
+from common.client.cli import every_nth, parser, recorder_setting
+from common.client.frames import FrameBuilder
 from common.integrity import Algorithm
-from common.stream_cli import every_nth, parser, recorder_setting
 
 
 def test_every_nth_message_is_damaged() -> None:

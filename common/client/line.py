@@ -15,16 +15,16 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from common.client_buffer import backoff_s
-from common.client_connection import failure_of, open_connection, without_query
-from common.client_errors import (
+from common.client.buffer import backoff_s
+from common.client.connection import failure_of, open_connection, without_query
+from common.client.errors import (
     ConnectionLostError,
     DisconnectedError,
     ServerBusyError,
     StreamError,
 )
-from common.client_events import ClientEvent
-from common.client_state import StreamState
+from common.client.events import ClientEvent
+from common.client.state import StreamState
 from common.errors import CloseCode
 from common.events import END_OF_STREAM, from_json
 

@@ -1,0 +1,1 @@
+"""RealtimeSTT's recorder, one a session: in audio time, over shared engines."""
