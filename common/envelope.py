@@ -13,6 +13,7 @@ session. Sequence numbers (``seq``) count a session's frames from 0 and are give
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -341,30 +342,26 @@ class Ping(Envelope, frozen=True, tag=tag_of(28)):
     epoch: int = 0
 
 
+FramesMessage = Frame
+AudioMessage = Audio
+VerdictsMessage = VerdictBatch | VerifierHello
+ResultsMessage = TranscriberHello | AckBatch | RecorderEvent | Sentence | Drained
+CommandsMessage = Open | Close | Finish | SetParameter | GetParameter | CallMethod | Ping
+RepliesMessage = Opened | Reply
+"""What travels against the direction of the commands link."""
+
 Message = (
-    Frame
-    | Audio
-    | VerdictBatch
-    | VerifierHello
-    | TranscriberHello
-    | AckBatch
-    | RecorderEvent
-    | Sentence
-    | Drained
-    | Open
-    | Opened
-    | Close
-    | Finish
-    | SetParameter
-    | GetParameter
-    | CallMethod
-    | Reply
-    | Ping
+    FramesMessage
+    | AudioMessage
+    | VerdictsMessage
+    | ResultsMessage
+    | CommandsMessage
+    | RepliesMessage
 )
 
 _BY_TAG: Final = {kind.__struct_config__.tag: kind for kind in get_args(Message)}
 
-M = TypeVar("M", bound=Envelope)
+M = TypeVar("M")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Message).decode
@@ -382,29 +379,37 @@ def pack(message: Message) -> bytes:
         raise EnvelopeError(f"cannot pack {type(message).__name__}: {error}") from error
 
 
-def unpack(raw: bytes | memoryview) -> Message:
-    """Decode and validate one envelope.
+def _unpacker(decode: Callable[[bytes | memoryview], M]) -> Callable[[bytes | memoryview], M]:
+    def unpack_one(raw: bytes | memoryview) -> M:
+        try:
+            return decode(raw)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise EnvelopeError(_fault(raw, error)) from None
 
-    Raises:
-        EnvelopeError: not msgpack, an unknown version or kind, or fields of the wrong shape.
-    """
-    try:
-        message: Message = _decode(raw)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise EnvelopeError(_fault(raw, error)) from None
-    return message
+    return unpack_one
 
 
-def expect(raw: bytes | memoryview, kind: type[M]) -> M:
-    """Decode an envelope of the one kind that a link carries.
-
-    Raises:
-        EnvelopeError: as :func:`unpack`, or another kind.
-    """
-    message = unpack(raw)
-    if not isinstance(message, kind):
-        raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
-    return message
+# Each decodes and validates one envelope of its link, and raises EnvelopeError for what is not
+# msgpack, of another version, kind or link, or has fields of the wrong shape.
+unpack: Final[Callable[[bytes | memoryview], Message]] = _unpacker(_decode)
+unpack_frames: Final[Callable[[bytes | memoryview], FramesMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(FramesMessage).decode
+)
+unpack_audio: Final[Callable[[bytes | memoryview], AudioMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(AudioMessage).decode
+)
+unpack_verdicts: Final[Callable[[bytes | memoryview], VerdictsMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(VerdictsMessage).decode
+)
+unpack_results: Final[Callable[[bytes | memoryview], ResultsMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(ResultsMessage).decode
+)
+unpack_commands: Final[Callable[[bytes | memoryview], CommandsMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(CommandsMessage).decode
+)
+unpack_replies: Final[Callable[[bytes | memoryview], RepliesMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(RepliesMessage).decode
+)
 
 
 def _fault(raw: bytes | memoryview, error: Exception) -> str:
@@ -420,4 +425,9 @@ def _fault(raw: bytes | memoryview, error: Exception) -> str:
         return f"envelope version {version}, expected {VERSION}"
     if fields[0] not in _BY_TAG:
         return f"unknown envelope kind {kind}"
-    return f"malformed {_BY_TAG[fields[0]].__name__}: {error}"
+    name = _BY_TAG[fields[0]].__name__
+    try:
+        _decode(raw)
+    except (msgspec.DecodeError, ValueError):
+        return f"malformed {name}: {error}"
+    return f"{name} does not belong on this link"

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import zmq
 
 from common import envelope
-from common.errors import CommandError, EnvelopeError
+from common.errors import CommandError
 from common.links import End, Inbox, Links, Parts
+from common.receiver import Receiver
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ class CommandChannel:
     """Sends commands to one transcriber instance and matches replies to requests.
 
     Args:
+        replies: reads what the transcriber answers.
         on_opened: called with each answer to :class:`common.envelope.Open`.
         on_gone: called once the peer's end of the link is closed, as its death closes it.
     """
@@ -28,10 +30,12 @@ class CommandChannel:
         self,
         links: Links,
         endpoint: str,
+        replies: Receiver[envelope.RepliesMessage],
         on_opened: Callable[[envelope.Opened], None],
         on_gone: Callable[[], None],
     ) -> None:
         self._links = links
+        self._replies = replies
         self._socket = links.open(End.COMMANDS_OUT, endpoint)
         self._inbox = Inbox(self._socket, self._on_messages)
         self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
@@ -83,19 +87,11 @@ class CommandChannel:
                 future.set_exception(CommandError("the transcriber is gone"))
 
     def _on_messages(self, messages: list[Parts]) -> None:
-        for parts in messages:
-            try:
-                self._on_message(envelope.unpack(parts[-1]))
-            except EnvelopeError as error:
-                log.error("dropped a message of the commands link: %s", error)
-
-    def _on_message(self, message: envelope.Message) -> None:
-        match message:
-            case envelope.Opened():
-                self._on_opened(message)
-            case envelope.Reply():
-                future = self._pending.get(message.request)
-                if future is not None and not future.done():
-                    future.set_result(message)
-            case _:
-                raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
+        for letter in self._replies.letters(messages):
+            match letter.message:
+                case envelope.Opened() as opened:
+                    self._on_opened(opened)
+                case envelope.Reply() as reply:
+                    future = self._pending.get(reply.request)
+                    if future is not None and not future.done():
+                        future.set_result(reply)

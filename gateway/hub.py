@@ -15,7 +15,6 @@ from typing import Final
 import zmq
 
 from common import envelope
-from common.errors import EnvelopeError
 from common.events import (
     STOCK_EVENT_TYPES,
     End,
@@ -26,7 +25,7 @@ from common.events import (
 )
 from common.links import End as LinkEnd
 from common.links import Inbox, Links, Outlet, Parts
-from common.logs import LogBudget
+from common.receiver import Receiver
 from common.settings import GatewaySettings
 from gateway.dispatch import FairQueue
 from gateway.metrics import GatewayMetrics
@@ -58,6 +57,11 @@ class Hub:
         verdicts = links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
         verdicts.setsockopt(zmq.SUBSCRIBE, self.id.encode())
         results = links.open(LinkEnd.RESULTS_IN, settings.endpoint("results"))
+        bad = metrics.bad_envelopes
+        self._verdicts_in = Receiver(
+            "verdicts", envelope.unpack_verdicts, bad.labels("verdicts").inc, addressed=True
+        )
+        self._results_in = Receiver("results", envelope.unpack_results, bad.labels("results").inc)
         self._queue: FairQueue[bytes] = FairQueue(self._send_one)
         self._outlet = Outlet(self._frames, self._queue.pump)
         self._inboxes = [
@@ -69,7 +73,6 @@ class Hub:
         )
         self._tally = metrics.tally
         self._retained_bytes = 0
-        self._bad_envelopes = LogBudget(3, 0.1)
 
     # -- sessions ------------------------------------------------------------------------------
 
@@ -196,20 +199,12 @@ class Hub:
 
     def _on_verdict_messages(self, messages: list[Parts]) -> None:
         now_s = time.monotonic()
-        for parts in messages:
-            try:
-                self._on_verdict_message(envelope.unpack(parts[-1]), now_s)
-            except EnvelopeError as error:
-                self._drop("verdicts", error)
-
-    def _on_verdict_message(self, message: envelope.Message, now_s: float) -> None:
-        match message:
-            case envelope.VerdictBatch():
-                self._on_verdicts(message.verdicts, now_s)
-            case envelope.VerifierHello():
-                self._hear_verifier(message, now_s)
-            case _:
-                raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
+        for letter in self._verdicts_in.letters(messages):
+            match letter.message:
+                case envelope.VerdictBatch(verdicts=verdicts):
+                    self._on_verdicts(verdicts, now_s)
+                case envelope.VerifierHello() as hello:
+                    self._hear_verifier(hello, now_s)
 
     def _hear_verifier(self, hello: envelope.VerifierHello, now_s: float) -> None:
         if hello.draining:
@@ -244,14 +239,11 @@ class Hub:
 
     def _on_result_messages(self, messages: list[Parts]) -> None:
         now_s = time.monotonic()
-        for parts in messages:
-            try:
-                self._on_result(envelope.unpack(parts[0]), parts[1:], now_s)
-            except EnvelopeError as error:
-                self._drop("results", error)
+        for letter in self._results_in.letters(messages):
+            self._on_result(letter.message, letter.payload, now_s)
         self._queue.pump()
 
-    def _on_result(self, message: envelope.Message, extra: Parts, now_s: float) -> None:
+    def _on_result(self, message: envelope.ResultsMessage, pcm: bytes, now_s: float) -> None:
         match message:
             case envelope.TranscriberHello():
                 self.placement.hear(message, now_s)
@@ -259,13 +251,11 @@ class Hub:
                 for ack in message.acks:
                     self._on_ack(message.instance, ack)
             case envelope.RecorderEvent():
-                self._on_event(message, extra)
+                self._on_event(message, pcm)
             case envelope.Sentence():
                 self._on_sentence(message)
             case envelope.Drained():
                 self._on_drained(message)
-            case _:
-                raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
 
     def _session_at(self, key: bytes, instance: str, epoch: int) -> Session | None:
         """The session, if that is the instance, and the placement, that serves it now."""
@@ -292,7 +282,7 @@ class Hub:
                 self._queue.add(session.id)
             self._progress(session)
 
-    def _on_event(self, event: envelope.RecorderEvent, extra: Parts) -> None:
+    def _on_event(self, event: envelope.RecorderEvent, pcm: bytes) -> None:
         session = self._session_at(event.session, event.instance, event.epoch)
         if session is None:
             return
@@ -300,7 +290,7 @@ class Hub:
             session.deliver(Realtime(event.text))
         elif event.type in STOCK_EVENT_TYPES and session.is_new(event.type, event.at_sample):
             if event.type == "transcription_start":
-                session.deliver(TranscriptionStart.of(extra[0] if extra else b""))
+                session.deliver(TranscriptionStart.of(pcm))
             else:
                 session.deliver(Notice(event.type))
 
@@ -376,11 +366,6 @@ class Hub:
         callback = self.on_progress.get(session.id)
         if callback is not None:
             callback()
-
-    def _drop(self, link: str, error: EnvelopeError) -> None:
-        self.metrics.bad_envelopes.labels(link).inc()
-        if self._bad_envelopes.allow(time.monotonic()):
-            log.error("dropped a message of the %s link: %s", link, error)
 
     def close(self) -> None:
         """Stop reading and sending; the links are closed by their owner."""

@@ -10,6 +10,7 @@ from common import envelope
 from common.errors import SettingsError
 from common.events import TranscriberChanged
 from common.links import Links
+from common.receiver import Receiver
 from common.settings import GatewaySettings
 from gateway.commands import CommandChannel
 from gateway.metrics import GatewayMetrics
@@ -48,6 +49,9 @@ class Placement:
         self._policy = policy
         self._on_open = on_open
         self._channels: dict[str, CommandChannel] = {}
+        self._replies = Receiver(
+            "commands", envelope.unpack_replies, metrics.bad_envelopes.labels("commands").inc
+        )
         self._asked_s: dict[bytes, float] = {}
         self._epoch = 0
         self._beat_s: float | None = None
@@ -82,6 +86,7 @@ class Placement:
             channel = CommandChannel(
                 self._links,
                 hello.commands_endpoint,
+                self._replies,
                 self._on_opened,
                 lambda: self._lose(hello.instance, "is gone"),
             )

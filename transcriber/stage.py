@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import socket
-import time
 
 import zmq
 
@@ -16,7 +15,7 @@ from common import envelope
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
-from common.logs import LogBudget
+from common.receiver import Receiver
 from common.run_folder import check_links
 from common.settings import TranscriberSettings, check_range
 from common.telemetry import Telemetry
@@ -97,7 +96,13 @@ class Stage:
             metrics.shed_events.inc,
         )
         self.sessions.results = self._results
-        self._bad_envelopes = LogBudget(3, 0.1)
+        bad = metrics.bad_envelopes
+        self._audio_in = Receiver(
+            "audio", envelope.unpack_audio, bad.labels("audio").inc, check=check_pcm
+        )
+        self._commands_in = Receiver(
+            "commands", envelope.unpack_commands, bad.labels("commands").inc, addressed=True
+        )
         self._stopping = asyncio.Event()
         lifecycle.on_drain(self._stopping.set)
 
@@ -137,24 +142,14 @@ class Stage:
     # -- links ---------------------------------------------------------------------------------
 
     def _on_audio(self, messages: list[Parts]) -> None:
-        for parts in messages:
-            try:
-                header = envelope.expect(parts[0], envelope.Audio)
-                if len(parts) != 2 or len(parts[1]) % 2:
-                    raise EnvelopeError("audio without an int16 part")
-            except EnvelopeError as error:
-                self._drop("audio", error)
-                continue
-            self.sessions.accept(header, parts[1])
+        for letter in self._audio_in.letters(messages):
+            self.sessions.accept(letter.message, letter.payload)
 
     def _on_commands(self, messages: list[Parts]) -> None:
-        for parts in messages:
-            try:
-                self._on_command(parts[0], envelope.unpack(parts[-1]))
-            except EnvelopeError as error:
-                self._drop("commands", error)
+        for letter in self._commands_in.letters(messages):
+            self._on_command(letter.sender, letter.message)
 
-    def _on_command(self, peer: bytes, message: envelope.Message) -> None:
+    def _on_command(self, peer: bytes, message: envelope.CommandsMessage) -> None:
         match message:
             case envelope.Open():
                 self.sessions.open(message, lambda opened: self._reply(peer, opened))
@@ -166,19 +161,12 @@ class Stage:
                 self.sessions.ping(message, lambda opened: self._reply(peer, opened))
             case envelope.SetParameter() | envelope.GetParameter() | envelope.CallMethod():
                 self._reply(peer, self.sessions.command(message))
-            case _:
-                raise EnvelopeError(f"{type(message).__name__} does not belong on this link")
 
     def _reply(self, peer: bytes, message: envelope.Message) -> None:
         # A gateway that is gone (unroutable) or does not read (again) does without.
         with contextlib.suppress(zmq.ZMQError):
             self._commands.send_multipart((peer, envelope.pack(message)), zmq.NOBLOCK)
         self._command_inbox.poke()
-
-    def _drop(self, link: str, error: EnvelopeError) -> None:
-        self._metrics.bad_envelopes.labels(link).inc()
-        if self._bad_envelopes.allow(time.monotonic()):
-            log.error("dropped a message of the %s link: %s", link, error)
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -203,3 +191,13 @@ class Stage:
             ),
             may_shed=True,
         )
+
+
+def check_pcm(_: envelope.Audio, pcm: bytes | None) -> None:
+    """See that a frame comes with its samples.
+
+    Raises:
+        EnvelopeError: it does not.
+    """
+    if pcm is None or len(pcm) % 2:
+        raise EnvelopeError("audio without an int16 part")

@@ -16,11 +16,12 @@ from typing import Final
 
 import zmq
 
-from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, expect, pack
+from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, pack, unpack_frames
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import End, Links, receive, send
 from common.logs import LogBudget
+from common.receiver import Receiver
 from common.settings import VerifierSettings
 from verifier.audio_out import AudioOut
 from verifier.check import check
@@ -69,6 +70,9 @@ class VerifierStage:
         self._checked = 0
         self._corrupt = 0
         self._hello_due_s = 0.0
+        self._frames_in = Receiver(
+            "frames", unpack_frames, metrics.bad_envelopes.inc, check=check_body
+        )
         self._complaints = LogBudget(burst=5, per_second=0.1)
         self._wakeup = _wake_on_signals()
 
@@ -170,13 +174,7 @@ class VerifierStage:
         key = self._hmac_key
         put = self._box.put
         started_s = time.perf_counter()
-        for parts in messages:
-            try:
-                header = expect(parts[0], Frame)
-                message = _only_body(parts)
-            except EnvelopeError as error:
-                self._complain_of_envelope(error)
-                continue
+        for header, message, _ in self._frames_in.letters(messages):
             outcome = check(header, message, key)
             verdict = outcome.verdict
             put(header.gateway, verdict)
@@ -203,16 +201,6 @@ class VerifierStage:
             if self._complaints.allow(now_s):
                 log.warning("audio for %r dropped: %s", endpoint[:200], error)
 
-    def _complain_of_envelope(self, error: EnvelopeError) -> None:
-        self._metrics.bad_envelopes.inc()
-        if self._complaints.allow(time.monotonic()):
-            more = self._complaints.take_suppressed()
-            log.warning(
-                "a message on the frames link was dropped: %s%s",
-                error,
-                f" (and {more} such lines were suppressed)" if more else "",
-            )
-
     # -- verdicts ------------------------------------------------------------------------------
 
     def _send_verdicts(self, now_s: float) -> None:
@@ -227,15 +215,14 @@ class VerifierStage:
         self._metrics.publish(self._audio, self._box)
 
 
-def _only_body(parts: FrameParts) -> bytes:
-    """The client's message: the one part after the header.
+def check_body(_: Frame, message: bytes | None) -> None:
+    """See that a frame's header comes with the client's message.
 
     Raises:
-        EnvelopeError: there is none, or more than one.
+        EnvelopeError: it does not.
     """
-    if len(parts) != 2:
-        raise EnvelopeError(f"a frame of {len(parts)} parts, expected header and message")
-    return parts[1]
+    if message is None:
+        raise EnvelopeError("a frame without the client's message")
 
 
 def _wake_on_signals() -> int:

@@ -35,9 +35,10 @@ from common.envelope import (
     Verdict,
     VerdictBatch,
     VerifierHello,
-    expect,
     pack,
     unpack,
+    unpack_frames,
+    unpack_verdicts,
 )
 from common.errors import EnvelopeError
 
@@ -235,8 +236,14 @@ def test_what_msgpack_cannot_carry_is_refused_by_the_sender(message: Message) ->
         pack(message)
 
 
-def test_expect_takes_the_kind_of_a_link_only() -> None:
+def test_a_link_takes_its_own_kinds_only() -> None:
     raw = pack(VerifierHello("v", 1, 0, 0))
-    assert expect(raw, VerifierHello) == VerifierHello("v", 1, 0, 0)
+    assert unpack_verdicts(raw) == VerifierHello("v", 1, 0, 0)
     with pytest.raises(EnvelopeError, match="VerifierHello does not belong on this link"):
-        expect(raw, Frame)
+        unpack_frames(raw)
+
+
+def test_what_is_malformed_is_said_before_where_it_belongs() -> None:
+    raw = msgpack.packb([envelope.tag_of(4), "v", "not a pid", 0, 0])
+    with pytest.raises(EnvelopeError, match="malformed VerifierHello"):
+        unpack_frames(raw)

@@ -33,6 +33,7 @@ class FakeChannel:
         self,
         links: Links,
         endpoint: str,
+        replies: object,
         on_opened: Callable[[envelope.Opened], None],
         on_gone: Callable[[], None],
     ) -> None:
@@ -465,7 +466,8 @@ async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_notic
             session = gateway.client()
             assert await asyncio.to_thread(commands.poll, 5_000)
             peer, packed = commands.recv_multipart(zmq.NOBLOCK)
-            opened = envelope.expect(packed, envelope.Open)
+            opened = envelope.unpack_commands(packed)
+            assert isinstance(opened, envelope.Open)
             assert opened.session == session.id
             answer = envelope.Opened("a", session.id, epoch=opened.epoch)
             commands.send_multipart([peer, envelope.pack(answer)])

@@ -1,0 +1,89 @@
+"""What arrives on a link, as envelopes: decoding, dropping, counting and logging in one place.
+
+A message that cannot be used (not an envelope, one of another link, a part too few or too many) is
+dropped and counted, and logged within a budget. It can neither raise nor take others with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+from common.errors import EnvelopeError
+from common.logs import LogBudget
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M")
+
+COMPLAINTS_AT_ONCE = 3
+COMPLAINTS_PER_S = 0.1
+
+
+class Letter(NamedTuple, Generic[M]):
+    """One message of a link."""
+
+    message: M
+    payload: bytes
+    """The part after the envelope; empty where there is none."""
+    sender: bytes = b""
+    """The part before it: who sent it, on a ROUTER."""
+
+
+class Receiver(Generic[M]):
+    """Makes letters of one link's multipart messages.
+
+    Args:
+        link: its name in the log.
+        decode: raises :class:`EnvelopeError` unless the bytes are an envelope of this link.
+        on_drop: called for each message that is dropped, to count it.
+        addressed: whether a part (a topic, or the sender) comes before the envelope.
+        check: raises :class:`EnvelopeError` where the payload does not fit the message; without it
+            at most one part may follow the envelope.
+    """
+
+    def __init__(
+        self,
+        link: str,
+        decode: Callable[[bytes], M],
+        on_drop: Callable[[], object],
+        *,
+        addressed: bool = False,
+        check: Callable[[M, bytes | None], None] | None = None,
+    ) -> None:
+        self._link = link
+        self._decode = decode
+        self._on_drop = on_drop
+        self._at = int(addressed)
+        self._check = check
+        self._complaints = LogBudget(COMPLAINTS_AT_ONCE, COMPLAINTS_PER_S)
+
+    def letters(self, messages: Iterable[list[bytes]]) -> Iterator[Letter[M]]:
+        """The messages that can be used, in their order."""
+        at, decode, check = self._at, self._decode, self._check
+        for parts in messages:
+            try:
+                if not at < len(parts) <= at + 2:
+                    raise EnvelopeError(f"a message of {len(parts)} parts")
+                payload = parts[at + 1] if len(parts) == at + 2 else None
+                message = decode(parts[at])
+                if check is not None:
+                    check(message, payload)
+            except EnvelopeError as error:
+                self.drop(error)
+                continue
+            yield Letter(message, payload or b"", parts[0] if at else b"")
+
+    def drop(self, error: EnvelopeError) -> None:
+        """Count and log a message that is of no use for a reason of its receiver's."""
+        self._on_drop()
+        if self._complaints.allow(time.monotonic()):
+            more = self._complaints.take_suppressed()
+            log.error(
+                "dropped a message of the %s link: %s%s",
+                self._link,
+                error,
+                f" ({more} more were dropped without a line)" if more else "",
+            )
