@@ -14,12 +14,11 @@ import os
 import socket as socket_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import zmq
-import zmq.auth
-from zmq.auth.thread import ThreadAuthenticator
 
+from common.curve import Door, Role, RoleKeys
 from common.errors import SettingsError
 from common.settings import StageSettings
 
@@ -32,35 +31,33 @@ RECONNECT_MAX_MS: Final = 1_000
 
 
 class End(enum.Enum):
-    """One end of a link: socket type, who binds, high-water marks and linger, in one row.
+    """One end of a link: whose it is, whose the other, socket type, who binds, high-water mark and
+    linger, in one row.
 
-    ``linger_ms`` is what closing may still spend on sending; ZeroMQ's default waits forever.
+    ``linger_ms`` is what closing may still spend on sending; ZeroMQ's default waits forever. With
+    CURVE, the end that binds admits keys of the role ``peer`` only.
     """
 
-    FRAMES_OUT = ("PUSH", True, 16, 500)
-    FRAMES_IN = ("PULL", False, 16, 0)
-    VERDICTS_OUT = ("XPUB", False, 4_096, 500)
-    VERDICTS_IN = ("SUB", True, 4_096, 0)
-    AUDIO_OUT = ("PUSH", False, 64, 500)
-    AUDIO_IN = ("PULL", True, 64, 0)
-    RESULTS_OUT = ("PUSH", False, 1_024, 500)
-    RESULTS_IN = ("PULL", True, 1_024, 0)
-    COMMANDS_OUT = ("DEALER", False, 1_024, 500)
-    COMMANDS_IN = ("ROUTER", True, 1_024, 500)
+    FRAMES_OUT = (Role.GATEWAY, Role.VERIFIER, "PUSH", True, 16, 500)
+    FRAMES_IN = (Role.VERIFIER, Role.GATEWAY, "PULL", False, 16, 0)
+    VERDICTS_OUT = (Role.VERIFIER, Role.GATEWAY, "XPUB", False, 4_096, 500)
+    VERDICTS_IN = (Role.GATEWAY, Role.VERIFIER, "SUB", True, 4_096, 0)
+    AUDIO_OUT = (Role.VERIFIER, Role.TRANSCRIBER, "PUSH", False, 64, 500)
+    AUDIO_IN = (Role.TRANSCRIBER, Role.VERIFIER, "PULL", True, 64, 0)
+    RESULTS_OUT = (Role.TRANSCRIBER, Role.GATEWAY, "PUSH", False, 1_024, 500)
+    RESULTS_IN = (Role.GATEWAY, Role.TRANSCRIBER, "PULL", True, 1_024, 0)
+    COMMANDS_OUT = (Role.GATEWAY, Role.TRANSCRIBER, "DEALER", False, 1_024, 500)
+    COMMANDS_IN = (Role.TRANSCRIBER, Role.GATEWAY, "ROUTER", True, 1_024, 500)
 
-    def __init__(self, pattern: str, binds: bool, high_water: int, linger_ms: int) -> None:
+    def __init__(
+        self, role: Role, peer: Role, pattern: str, binds: bool, high_water: int, linger_ms: int
+    ) -> None:
+        self.role = role
+        self.peer = peer
         self.pattern = pattern
         self.binds = binds
         self.high_water = high_water
         self.linger_ms = linger_ms
-
-
-class Security(NamedTuple):
-    """How tcp links authenticate: one CURVE key pair that all stages of a system share."""
-
-    public: bytes
-    secret: bytes
-    folder: Path
 
 
 class Links:
@@ -73,8 +70,9 @@ class Links:
     def __init__(self, settings: StageSettings) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._insecure_tcp = settings.insecure_tcp
-        self._security = load_security(settings.curve_dir) if settings.curve_dir else None
-        self._authenticator: ThreadAuthenticator | None = None
+        self._curve_dir = settings.curve_dir
+        self._keys: RoleKeys | None = None
+        self._door: Door | None = None
         self._sockets: list[zmq.Socket[bytes]] = []
         self._ipc_paths: list[Path] = []
 
@@ -104,9 +102,9 @@ class Links:
             self._secure(socket, end)
         try:
             if end.binds:
-                self._bind(socket, endpoint)
+                self._bind(socket, end, endpoint)
             else:
-                socket.connect(endpoint)
+                self._connect(socket, end, endpoint)
         except zmq.ZMQError as error:
             verb = "bind" if end.binds else "connect to"
             raise SettingsError(f"cannot {verb} {endpoint}: {error}") from None
@@ -120,13 +118,13 @@ class Links:
         """Close every socket, waiting no longer than their linger, and remove ipc files."""
         for socket in self._sockets:
             socket.close()
-        if self._authenticator is not None:
-            self._authenticator.stop()
+        if self._door is not None:
+            self._door.stop()
         self._context.term()
         for path in self._ipc_paths:
             path.unlink(missing_ok=True)
 
-    def _bind(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+    def _bind(self, socket: zmq.Socket[bytes], end: End, endpoint: str) -> None:
         if endpoint.startswith("ipc://"):
             path = Path(endpoint.removeprefix("ipc://"))
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -134,26 +132,46 @@ class Links:
             if len(os.fsencode(path)) > 107:
                 raise SettingsError(f"ipc path is longer than 107 bytes: {path}")
             self._ipc_paths.append(path)
+            with contextlib.suppress(zmq.ZMQError, AttributeError):
+                # Beside the folder's mode: only this user's processes (SO_PEERCRED), where
+                # ZeroMQ offers that.
+                socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
         socket.bind(endpoint)
+        if self._door is not None and endpoint.startswith("tcp://"):
+            port = str(socket.get_string(zmq.LAST_ENDPOINT)).rpartition(":")[2].rstrip("\0")
+            self._door.guards(end.peer, int(port))
+
+    def _connect(self, socket: zmq.Socket[bytes], end: End, endpoint: str) -> None:
+        if self._keys is not None and endpoint.startswith("tcp://"):
+            socket.curve_serverkey = self._keys.of_server(end.peer, endpoint)
+        socket.connect(endpoint)
 
     def _secure(self, socket: zmq.Socket[bytes], end: End) -> None:
-        if self._security is None:
+        keys = self._keys_of(end.role)
+        if keys is None:
+            return
+        socket.curve_publickey = keys.own.public
+        socket.curve_secretkey = keys.own.secret
+        if not end.binds:
+            return
+        socket.curve_server = True
+        socket.zap_domain = end.peer.encode()
+        if self._door is None:
+            self._door = Door(self._context, keys)
+            self._door.start()
+
+    def _keys_of(self, role: Role) -> RoleKeys | None:
+        """The keys of this process; None where it may do without."""
+        if not self._curve_dir:
             if not self._insecure_tcp:
                 raise SettingsError(
                     "a tcp:// link needs --curve-dir (make keys with "
                     "`deploy/stt-server keys DIR`) or --insecure-tcp on a trusted network"
                 )
-            return
-        socket.curve_publickey = self._security.public
-        socket.curve_secretkey = self._security.secret
-        if not end.binds:
-            socket.curve_serverkey = self._security.public
-            return
-        socket.curve_server = True
-        if self._authenticator is None:
-            self._authenticator = ThreadAuthenticator(self._context)
-            self._authenticator.start()
-            self._authenticator.configure_curve(location=self._security.folder)
+            return None
+        if self._keys is None:
+            self._keys = RoleKeys(Path(self._curve_dir), role)
+        return self._keys
 
 
 def sweep_dead_sockets(folder: Path) -> None:
@@ -166,33 +184,6 @@ def sweep_dead_sockets(folder: Path) -> None:
         pid = path.stem.rsplit("-", 2)[1]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
             path.unlink(missing_ok=True)
-
-
-KEY_NAME: Final = "stt"
-
-
-def make_keys(folder: Path) -> Path:
-    """Write a new CURVE key pair for a system; copy the folder to each of its machines."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _, secret = zmq.auth.create_certificates(folder, KEY_NAME)
-    Path(secret).chmod(0o600)
-    return Path(secret)
-
-
-def load_security(folder: str) -> Security:
-    """Read the system's CURVE key pair.
-
-    Raises:
-        SettingsError: there is none in ``folder``.
-    """
-    path = Path(folder) / f"{KEY_NAME}.key_secret"
-    try:
-        public, secret = zmq.auth.load_certificate(path)
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"no CURVE key pair at {path}: {error}") from None
-    if secret is None:
-        raise SettingsError(f"{path} holds no secret key")
-    return Security(public, secret, Path(folder))
 
 
 Parts = list[bytes]

@@ -63,7 +63,7 @@ class StageSettings:
     )
     results: str = option("", "--results", help="endpoint of the results link [ipc in the run dir]")
     curve_dir: str = option(
-        "", "--curve-dir", help="folder with the CURVE key pair that tcp:// links need"
+        "", "--curve-dir", help="folder with the CURVE keys of this role, that tcp:// links need"
     )
     insecure_tcp: bool = option(
         False, "--insecure-tcp", help="allow tcp:// links without CURVE (a trusted network)"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from common.client.stream import connect
+from common.curve import make_keys
 from common.events import FullSentence
-from common.links import make_keys
 from deploy.demo_parts import same_words
 from deploy.health import health, sample
 from tests.processes import Stages, free_port, wait_until
@@ -38,7 +38,7 @@ def links_to(host: str, ports: tuple[int, int, int]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_keys(tmp_path_factory.mktemp("keys")).parent
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_verifier_with_other_keys_never_joins(system: System, keys: Path, tmp_
     assert before == 2
     stranger = system.stages.start(
         "verifier",
-        *(*system.links, "--curve-dir", str(make_keys(tmp_path).parent)),
+        *(*system.links, "--curve-dir", str(make_keys(tmp_path))),
         *("--metrics-port", str(port := free_port())),
     )
     wait_until(lambda: health(f"http://127.0.0.1:{port}").reason != "no answer", "it runs")

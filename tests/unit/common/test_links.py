@@ -19,8 +19,6 @@ from common.links import (
     Links,
     Outlet,
     Parts,
-    load_security,
-    make_keys,
     sweep_dead_sockets,
 )
 from common.settings import StageSettings
@@ -181,39 +179,29 @@ def test_tcp_needs_keys_or_an_explicit_waiver(end: End, links: Links) -> None:
         links.open(end, f"tcp://127.0.0.1:{free_port()}")
 
 
-def test_keys_are_private_and_load_again(folder: Path) -> None:
-    path = make_keys(folder / "keys")
-    assert path.stat().st_mode & 0o077 == 0
-    security = load_security(str(folder / "keys"))
-    assert len(security.public) == len(security.secret) == 40
-
-
-def test_keys_that_are_not_there_are_an_error(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="no CURVE key pair"):
-        Links(StageSettings(curve_dir=str(folder)))
-
-
-def test_curve_lets_in_who_has_the_keys_and_nobody_else(folder: Path) -> None:
-    make_keys(folder / "ours")
-    make_keys(folder / "theirs")
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
-    server = Links(StageSettings(curve_dir=str(folder / "ours")))
-    stranger = Links(StageSettings(curve_dir=str(folder / "theirs")))
-    plain = Links(StageSettings(insecure_tcp=True))
-    friend = Links(StageSettings(curve_dir=str(folder / "ours")))
-    try:
-        inbox = server.open(End.RESULTS_IN, endpoint)
-        for intruder in (stranger, plain):
-            out = intruder.open(End.RESULTS_OUT, endpoint)
-            assert not out.poll(200, zmq.POLLOUT), "no handshake, no queue"
-        out = friend.open(End.RESULTS_OUT, endpoint)
-        assert out.poll(WAIT_MS, zmq.POLLOUT)
-        out.send(b"hello")
-        assert inbox.poll(WAIT_MS)
-        assert inbox.recv() == b"hello"
-    finally:
-        for each in (stranger, plain, friend, server):
-            each.close_all()
+def test_only_processes_of_this_user_come_in_over_ipc(links: Links, folder: Path) -> None:
+    """SO_PEERCRED: even to a socket that anybody may write to. Needs root, to be somebody else."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be another user")
+    path = folder / "results.sock"
+    inbox = links.open(End.RESULTS_IN, f"ipc://{path}")
+    folder.chmod(0o755)
+    path.chmod(0o777)
+    program = (
+        "import os, sys, zmq\n"
+        "os.setuid(int(sys.argv[1]))\n"
+        "socket = zmq.Context().socket(zmq.PUSH)\n"
+        "socket.linger = 200\n"
+        "socket.connect(sys.argv[2])\n"
+        "socket.send(sys.argv[1].encode())\n"
+        "socket.close()\n"
+        "zmq.Context.instance().term()\n"
+    )
+    for user in ("65534", "0"):
+        argv = [sys.executable, "-c", program, user, f"ipc://{path}"]
+        subprocess.run(argv, check=True, timeout=30)
+    assert inbox.poll(WAIT_MS)
+    assert inbox.recv() == b"0"
 
 
 # -- on an event loop -----------------------------------------------------------------------------

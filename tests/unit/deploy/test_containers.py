@@ -67,7 +67,7 @@ def test_links_are_tcp_with_keys(stage: str, monkeypatch: pytest.MonkeyPatch) ->
         f"tcp://{host}:{port}" for port in (7001, 7002, 7003)
     ]
     assert settings.curve_dir == "/keys"
-    assert any(volume.startswith("keys:/keys") for volume in services()[stage]["volumes"])
+    assert f"keys-{stage}:/keys:ro" in services()[stage]["volumes"], "and no other role's"
 
 
 def test_integrity_is_checked_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
