@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
 import msgspec
 
 from common.errors import EnvelopeError
+from common.wire import Parameter as Parameter  # what commands carry on both sides
 
 VERSION: Final = 2
 SESSION_ID_BYTES: Final = 16
-
-Parameter = None | bool | int | float | str | list[Any]
-"""Values of a recorder's parameters, as JSON and msgpack both carry them."""
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from common.wire import BYTES_PER_SAMPLE, Metadata
+from .wire import BYTES_PER_SAMPLE, Metadata
 
 MASK32: Final = 0xFFFFFFFF
 _INT16: Final = np.dtype("<i2")

@@ -8,17 +8,20 @@ Layout, compatible with RealtimeSTT's ``stt-server``::
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from common.errors import MalformedFrameError, MalformedReason
+from .errors import MalformedFrameError, MalformedReason
 
 LENGTH_PREFIX: Final = struct.Struct("<I")
 MAX_METADATA_BYTES: Final = 16 * 1024
 MIN_SAMPLE_RATE_HZ: Final = 4_000
 MAX_SAMPLE_RATE_HZ: Final = 192_000
 BYTES_PER_SAMPLE: Final = 2
+
+Parameter = None | bool | int | float | str | list[Any]
+"""Values of a recorder's parameters, as JSON and msgpack both carry them."""
 
 
 # Bounds that keep every number within what an envelope can carry; msgspec knows int64 bounds only.

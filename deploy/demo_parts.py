@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import re
 import socket
 import sys
 import time
 import types
+import wave
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +21,11 @@ from common.wire import BYTES_PER_SAMPLE
 from deploy.steer import StageStatus, System
 
 SERVER: Final = Path(__file__).with_name("stt-server")
+SPEECH: Final = Path(__file__).parents[1] / "tests" / "speech"
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 60.0
 TEXT_TIMEOUT_S: Final = 60.0
+LEAD_S: Final = 0.5
 QUIET_S: Final = 1.5
 """Silence after a recording, so that its end is heard."""
 
@@ -46,11 +50,13 @@ class Recording(NamedTuple):
 
 def recordings() -> tuple[Recording, Recording]:
     """Two sentences that ship with the tests, with silence around them."""
-    from tests.speech import SAMPLE_RATE, SENTENCES, load, silence
+    sentences = json.loads((SPEECH / "sentences.json").read_text(encoding="utf-8"))
 
     def read(name: str) -> Recording:
-        pcm = silence(0.5) + load(name) + silence(QUIET_S)
-        return Recording(name, SENTENCES[name].spoken, pcm, SAMPLE_RATE)
+        with wave.open(str(SPEECH / f"{name}.wav")) as wav:
+            rate_hz, pcm = wav.getframerate(), wav.readframes(wav.getnframes())
+        before, after = (bytes(BYTES_PER_SAMPLE * int(s * rate_hz)) for s in (LEAD_S, QUIET_S))
+        return Recording(name, sentences[name]["spoken"], before + pcm + after, rate_hz)
 
     return read("bridge"), read("coffee")
 

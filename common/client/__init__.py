@@ -1,5 +1,62 @@
 """The Python client: streams audio, hears results, survives lost connections."""
 
-from common.client.stream import Stream, connect
+from ..events import (
+    Acknowledged,
+    End,
+    Error,
+    FramesLost,
+    FrameVerdict,
+    FullSentence,
+    Realtime,
+    Report,
+    RetentionLimited,
+    SessionStarted,
+    TranscriberChanged,
+    TranscriptionStart,
+)
+from ..integrity import Algorithm
+from .audio import AudioFileError
+from .control import ControlClient
+from .errors import (
+    ConnectionLostError,
+    DisconnectedError,
+    RejectedError,
+    ResultsOverflowError,
+    ServerBusyError,
+    StreamError,
+    UnexpectedServerError,
+)
+from .events import ClientEvent
+from .frames import flip_bit
+from .state import VerdictCounts
+from .stream import Stream, connect
 
-__all__ = ["Stream", "connect"]
+__all__ = [
+    "Acknowledged",
+    "Algorithm",
+    "AudioFileError",
+    "ClientEvent",
+    "ConnectionLostError",
+    "ControlClient",
+    "DisconnectedError",
+    "End",
+    "Error",
+    "FrameVerdict",
+    "FramesLost",
+    "FullSentence",
+    "Realtime",
+    "RejectedError",
+    "Report",
+    "ResultsOverflowError",
+    "RetentionLimited",
+    "ServerBusyError",
+    "SessionStarted",
+    "Stream",
+    "StreamError",
+    "TranscriberChanged",
+    "TranscriptionStart",
+    "UnexpectedServerError",
+    "VerdictCounts",
+    "connect",
+    "flip_bit",
+]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from common.client.errors import StreamError
+from .errors import StreamError
 
 FULL_SCALE: Final = 32768
 

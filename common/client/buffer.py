@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from common.client.errors import UnexpectedServerError
+from .errors import UnexpectedServerError
 
 
 class Resumption(NamedTuple):

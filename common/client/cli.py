@@ -14,9 +14,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from common.client.audio import AudioFile
-from common.client.control import DEFAULT_CONTROL_URL, ControlClient
-from common.client.stream import (
+from ..errors import CommandError
+from ..integrity import Algorithm
+from ..wire import BYTES_PER_SAMPLE, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Parameter
+from .audio import AudioFile
+from .control import DEFAULT_CONTROL_URL, ControlClient
+from .stream import (
     DEFAULT_URL,
     AudioFileError,
     RejectedError,
@@ -25,11 +28,7 @@ from common.client.stream import (
     connect,
     flip_bit,
 )
-from common.client.view import JsonView, LiveView, PlainView, View
-from common.envelope import Parameter
-from common.errors import CommandError
-from common.integrity import Algorithm
-from common.wire import BYTES_PER_SAMPLE, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from .view import JsonView, LiveView, PlainView, View
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 2
@@ -275,7 +274,3 @@ def _sample_rate(text: str) -> int:
             f"{text} is not from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
         )
     return value
-
-
-if __name__ == "__main__":
-    sys.exit(main())

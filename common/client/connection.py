@@ -18,7 +18,9 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
-from common.client.errors import (
+from ..errors import CloseCode
+from ..events import Error, SessionStarted, from_json
+from .errors import (
     ConnectionLostError,
     DisconnectedError,
     RejectedError,
@@ -27,9 +29,7 @@ from common.client.errors import (
     StreamError,
     UnexpectedServerError,
 )
-from common.client.events import ClientEvent
-from common.errors import CloseCode
-from common.events import Error, SessionStarted, from_json
+from .events import ClientEvent
 
 MAX_EVENT_BYTES: Final = 64 << 20
 """An utterance of ten minutes, in base64, is 26 MB."""

@@ -12,10 +12,10 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from common.client.connection import open_websocket, without_query
-from common.client.errors import ConnectionLostError
-from common.envelope import Parameter
-from common.errors import CommandError
+from ..errors import CommandError
+from ..wire import Parameter
+from .connection import open_websocket, without_query
+from .errors import ConnectionLostError
 
 DEFAULT_CONTROL_URL: Final = "ws://127.0.0.1:8011"
 

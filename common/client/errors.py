@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.errors import SttError
+from ..errors import SttError
 
 
 class StreamError(SttError):

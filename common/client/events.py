@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from common.client.errors import ResultsOverflowError
-from common.events import (
+from ..events import (
     Acknowledged,
     FrameVerdict,
     Notice,
@@ -14,6 +13,7 @@ from common.events import (
     ServerEvent,
     TranscriptionStart,
 )
+from .errors import ResultsOverflowError
 
 ClientEvent = ServerEvent | Notice
 

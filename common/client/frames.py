@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from common.integrity import Algorithm, digest
-from common.wire import BYTES_PER_SAMPLE, LENGTH_PREFIX, Metadata, build_message
+from ..integrity import Algorithm, digest
+from ..wire import BYTES_PER_SAMPLE, LENGTH_PREFIX, Metadata, build_message
 
 Pcm = bytes | bytearray | memoryview | npt.NDArray[np.int16]
 """int16 mono samples: little-endian bytes, or a numpy array."""

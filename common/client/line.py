@@ -15,18 +15,18 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from common.client.buffer import backoff_s
-from common.client.connection import failure_of, open_connection, without_query
-from common.client.errors import (
+from ..errors import CloseCode
+from ..events import END_OF_STREAM, from_json
+from .buffer import backoff_s
+from .connection import failure_of, open_connection, without_query
+from .errors import (
     ConnectionLostError,
     DisconnectedError,
     ServerBusyError,
     StreamError,
 )
-from common.client.events import ClientEvent
-from common.client.state import StreamState
-from common.errors import CloseCode
-from common.events import END_OF_STREAM, from_json
+from .events import ClientEvent
+from .state import StreamState
 
 log = logging.getLogger(__name__)
 

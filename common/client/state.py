@@ -11,9 +11,7 @@ import logging
 
 import msgspec
 
-from common.client.buffer import ResendBuffer
-from common.client.events import ClientEvent
-from common.events import (
+from ..events import (
     Acknowledged,
     End,
     Error,
@@ -23,6 +21,8 @@ from common.events import (
     Report,
     SessionStarted,
 )
+from .buffer import ResendBuffer
+from .events import ClientEvent
 
 log = logging.getLogger(__name__)
 

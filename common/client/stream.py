@@ -24,11 +24,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from common.client.audio import AudioFile, AudioFileError
-from common.client.buffer import ResendBuffer
-from common.client.connection import without_query
-from common.client.control import ControlClient
-from common.client.errors import (
+from ..events import Report
+from ..integrity import Algorithm
+from ..wire import BYTES_PER_SAMPLE
+from .audio import AudioFile, AudioFileError
+from .buffer import ResendBuffer
+from .connection import without_query
+from .control import ControlClient
+from .errors import (
     ConnectionLostError,
     DisconnectedError,
     RejectedError,
@@ -37,13 +40,10 @@ from common.client.errors import (
     StreamError,
     UnexpectedServerError,
 )
-from common.client.events import ClientEvent, EventQueue
-from common.client.frames import FrameBuilder, Pcm, flip_bit, pcm_bytes
-from common.client.line import Line, LineOptions
-from common.client.state import StreamState, VerdictCounts
-from common.events import Report
-from common.integrity import Algorithm
-from common.wire import BYTES_PER_SAMPLE
+from .events import ClientEvent, EventQueue
+from .frames import FrameBuilder, Pcm, flip_bit, pcm_bytes
+from .line import Line, LineOptions
+from .state import StreamState, VerdictCounts
 
 __all__ = [
     "Algorithm",

@@ -11,8 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from common.client.stream import ClientEvent, Stream
-from common.events import (
+from ..events import (
     Error,
     FramesLost,
     FrameVerdict,
@@ -24,6 +23,7 @@ from common.events import (
     TranscriberChanged,
     to_json,
 )
+from .stream import ClientEvent, Stream
 
 COLOURS: Final = {"ok": "green", "unverified": "yellow", "corrupt": "red"}
 MOST_FAILURES_SHOWN: Final = 20

@@ -17,7 +17,7 @@ from common.wire import parse_message
 from tests.clients.fake_gateway import FakeGateway, running
 
 SAMPLES = np.arange(2000, dtype=np.int16)
-CLI = [sys.executable, "-m", "common.client.cli"]
+CLI = [sys.executable, "-m", "common.stt_stream"]
 
 
 @pytest.fixture

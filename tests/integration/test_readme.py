@@ -35,7 +35,7 @@ def help_of(*command: str) -> str:
 
 HELP = {
     "deploy/stt-server": ("deploy/stt-server",),
-    ".venv/bin/stt-stream": (sys.executable, "-m", "common.client.cli"),
+    ".venv/bin/stt-stream": (sys.executable, "-m", "common.stt_stream"),
     "gateway": (sys.executable, "-m", "gateway"),
     "verifier": (sys.executable, "-m", "verifier"),
     "transcriber": (sys.executable, "-m", "transcriber"),

@@ -18,6 +18,7 @@ import pytest
 from common.client.stream import connect
 from common.events import FullSentence
 from deploy.demo_parts import same_words
+from tests.integration import client_alone
 from tests.integration.fake_stages import assert_all_gone, command, stage_pids, start_server
 from tests.processes import ROOT, StageProcess, Stages, free_port
 from tests.speech import SENTENCES, load, silence
@@ -99,6 +100,48 @@ async def test_verifiers_die_come_and_go_while_frames_flow_and_no_word_is_lost(
     assert same_words(sentence.spoken, " ".join(texts))
     system.server.wait_for_line(r"verifier-1 died: killed by SIGKILL")
     await asyncio.to_thread(system.server.wait_for_line, r"verifier-1 is back after")
+
+
+WITH_THE_CLIENT = """
+import asyncio, sys
+from verified_stt import FullSentence, connect
+
+async def main() -> None:
+    async with connect(sys.argv[1]) as stream:
+        await stream.send_file(sys.argv[2], pace=None)
+        await stream.finish()
+        print(*[event.text async for event in stream if isinstance(event, FullSentence)])
+    print({"common", "gateway", "torch", "zmq"} & {name.partition(".")[0] for name in sys.modules})
+
+asyncio.run(main())
+"""
+
+
+def test_the_client_that_installs_alone_streams_by_command_and_as_a_library(
+    system: System, tmp_path: Path
+) -> None:
+    """Costs the build of a wheel and an environment for it, some seconds."""
+    client, wav = client_alone.install(tmp_path), SENTENCES["coffee"].path
+    out = client.run(client.stt_stream, "--fast", "--url", system.data_url, wav)
+    assert same_words(SENTENCES["coffee"].spoken, out.partition("[TEXT]")[2].splitlines()[0])
+    out = client.run(client.python, "-c", WITH_THE_CLIENT, system.data_url, wav)
+    text, loaded = out.splitlines()
+    assert same_words(SENTENCES["coffee"].spoken, text)
+    assert loaded == "set()"
+
+
+def test_the_environments_own_stt_server_is_ours(system: System) -> None:
+    """RealtimeSTT installs a command of that name; a checkout's set-up replaces it."""
+    program = Path(sys.executable).with_name("stt-server")
+    rows = json.loads(
+        subprocess.check_output(
+            (program, "status", "--json", "--run-dir", system.run_dir),
+            cwd="/",
+            text=True,
+            timeout=60,
+        )
+    )
+    assert {row["name"] for row in rows} >= {"gateway", "transcriber-1"}
 
 
 def test_a_port_in_use_is_told_by_the_gateway_and_ends_the_start() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 STAGES: Final = ("gateway", "verifier", "transcriber")
 PACKAGES: Final = ("common", *STAGES)
+ALL_OF_OURS: Final = {*PACKAGES, "deploy", "tests"}
 MAX_LINES: Final = 400
 
 OUTSIDE_WORLD: Final = {
@@ -51,20 +54,37 @@ def modules(package: str) -> Iterator[Path]:
     return (path for path in sorted((ROOT / package).rglob("*.py")))
 
 
-def imported_packages(path: Path) -> set[str]:
-    """Top-level names of everything that a module imports, also inside functions."""
-    names: set[str] = set()
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Dots before the name, and the name, of everything that a module imports, also inside
+    functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names.update(alias.name.partition(".")[0] for alias in node.names)
+            yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import hides where a line belongs"
-            assert node.module
-            names.add(node.module.partition(".")[0])
-    return names
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((node.level, name) for name in names)
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Top-level names of what a module imports; its own package's for a relative import."""
+    own = path.relative_to(ROOT).parts[0]
+    return {own if dots else name.partition(".")[0] for dots, name in imports(path)}
 
 
 ALL_MODULES: Final = [path for package in PACKAGES for path in modules(package)]
+DEPLOY_MODULES: Final = list(modules("deploy"))
+
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WHEEL_MODULES: Final = {
+    module
+    for source in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for module in (
+        sorted((ROOT / source).rglob("*.py"))
+        if (ROOT / source).is_dir()
+        else [ROOT / source] * source.endswith(".py")
+    )
+}
+"""What is installed with the client; all of it lies in `common`."""
 
 
 def name_of(path: Path) -> str:
@@ -75,12 +95,38 @@ def name_of(path: Path) -> str:
 def test_data_flows_one_way(path: Path) -> None:
     """A stage imports itself and `common`; `common` imports no stage; nobody imports tests."""
     package = path.relative_to(ROOT).parts[0]
-    allowed = {"common", package}
-    ours = {*PACKAGES, "deploy", "tests"}
-    assert imported_packages(path) & ours <= allowed
+    assert imported_packages(path) & ALL_OF_OURS <= {"common", package}
 
 
-@pytest.mark.parametrize("path", ALL_MODULES, ids=name_of)
+@pytest.mark.parametrize("path", DEPLOY_MODULES, ids=name_of)
+def test_what_starts_the_stages_imports_none_of_them(path: Path) -> None:
+    """`deploy` runs stages as processes: it needs their names and options, not their code."""
+    assert imported_packages(path) & ALL_OF_OURS <= {"common", "deploy"}
+
+
+@pytest.mark.parametrize("path", [*ALL_MODULES, *DEPLOY_MODULES], ids=name_of)
+def test_only_the_client_that_installs_alone_imports_by_relative_names(path: Path) -> None:
+    """Elsewhere a relative import hides where a line belongs; there, `common` is not its name."""
+    if path in WHEEL_MODULES:
+        assert not {name for dots, name in imports(path) if not dots} & ALL_OF_OURS
+    else:
+        assert not {name for dots, name in imports(path) if dots}
+
+
+@pytest.mark.parametrize("path", sorted(WHEEL_MODULES), ids=name_of)
+def test_the_client_that_installs_alone_needs_only_what_its_wheel_brings(path: Path) -> None:
+    wanted = {re.split(r"[>\[ ]", each)[0] for each in PROJECT["project"]["dependencies"]}
+    brought = {name.replace("-", "_") for name in wanted} | {"av"}  # optional, and asked for
+    for dots, name in imports(path):
+        if dots:
+            file = path.parents[dots - 1] / name.replace(".", "/")
+            assert {file.with_suffix(".py"), file / "__init__.py"} & WHEEL_MODULES, name
+        else:
+            top = name.partition(".")[0]
+            assert top in sys.stdlib_module_names or top in brought, name
+
+
+@pytest.mark.parametrize("path", [*ALL_MODULES, *DEPLOY_MODULES], ids=name_of)
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
@@ -91,7 +137,9 @@ def is_pure(path: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", [path for path in ALL_MODULES if is_pure(path)], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [path for path in (*ALL_MODULES, *DEPLOY_MODULES) if is_pure(path)], ids=name_of
+)
 def test_every_pure_module_has_a_test_module_of_its_own(path: Path) -> None:
     inside = path.relative_to(ROOT)
     package, *folders = inside.parent.parts
@@ -105,7 +153,9 @@ LONG_ON_PURPOSE: Final = {ROOT / "common/envelope.py"}
 """Every message that crosses a process is declared in one file."""
 
 
-@pytest.mark.parametrize("path", sorted({*ALL_MODULES} - LONG_ON_PURPOSE), ids=name_of)
+@pytest.mark.parametrize(
+    "path", sorted({*ALL_MODULES, *DEPLOY_MODULES} - LONG_ON_PURPOSE), ids=name_of
+)
 def test_a_file_is_one_thought(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 

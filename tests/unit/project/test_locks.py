@@ -43,14 +43,17 @@ def test_no_package_index_is_named(path: Path) -> None:
 def test_every_declared_package_is_locked_once_and_torch_never() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     locked = [pins(name) for name in NAMES]
-    wanted = declared(project["project"]["dependencies"]) - {"torch"}
+    wanted = declared(project["dependency-groups"]["server"]) - {"torch"}
     assert wanted <= set(pins("runtime"))
+    assert declared(project["project"]["dependencies"]) <= wanted  # a checkout has the client too
     assert declared(project["dependency-groups"]["no-deps"]) == set(pins("no-deps"))
     assert declared(project["dependency-groups"]["dev"]) <= set(pins("dev")) | set(pins("runtime"))
     assert "torch" not in {name for lock in locked for name in lock}
     assert sum(map(len, locked)) == len({name for lock in locked for name in lock})
 
 
-def test_no_command_of_ours_is_named_like_realtimestts_own() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert not {"stt", "stt-server", "stt-server-production"} & set(project["project"]["scripts"])
+def test_the_client_is_light_and_bounds_no_python() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == ">=3.11"
+    assert project["scripts"] == {"stt-stream": "verified_stt.stt_stream:main"}
+    assert len(project["dependencies"]) <= 8
