@@ -1,7 +1,8 @@
 # make demo          set everything up, stream a spoken sentence through the pipeline, show it
 # make run ARGS=…    start the server (deploy/stt-server ARGS…)
 # make test          check, then every test
-# make check         ruff and mypy --strict
+# make check         ruff, mypy --strict, and known vulnerabilities where the service answers
+# make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
 # make bench         the measurements, about five minutes; bench-quick: under one
 # make soak          kills processes for MINUTES=10 while clients stream
 # make setup         only the set-up; make clean: start afresh; make lock: pin dependencies again
@@ -11,7 +12,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench bench-quick soak setup setup-dev lock clean
+.PHONY: help demo run test check bench bench-quick soak setup setup-dev lock audit sbom clean
 
 ARGS ?=
 MINUTES ?= 10
@@ -39,6 +40,7 @@ check: setup-dev
 	@echo "check: ruff check"; $(RUN) -m ruff check $(CODE)
 	@echo "check: ruff format"; $(RUN) -m ruff format --check $(CODE)
 	@echo "check: mypy --strict"; $(RUN) -m mypy --strict $(CODE)
+	@$(RUN) -m deploy.audit || [ $$? = 3 ]
 
 test: check
 	@deploy/set-up browser
@@ -55,6 +57,16 @@ soak: setup-dev
 
 lock:
 	@deploy/lock
+
+audit: setup-dev
+	@$(RUN) -m deploy.audit
+
+sbom: setup-dev
+	@mkdir -p dist
+	@cat deploy/requirements/runtime.txt deploy/requirements/no-deps.txt | $(RUN) -m cyclonedx_py \
+	    requirements - --pyproject pyproject.toml --output-reproducible --short-PURLs \
+	    --validate --output-file dist/sbom.json
+	@echo "sbom: dist/sbom.json (torch, whose build is chosen at the set-up, is $$(cat .venv/.torch))"
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -96,7 +96,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def reachable(host: str) -> str:
     """A host name that reaches, from this machine, a server listening on ``host``."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::", "*") else host
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::", "*") else host  # noqa: S104 - compared
 
 
 def next_free_port(host: str, taken: Iterable[int]) -> Callable[[int], int]:

@@ -24,7 +24,7 @@ def main() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != int(supervisor_pid):  # it died before the line above took effect
             sys.exit("the supervisor is gone")
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - its own arguments
 
 
 if __name__ == "__main__":

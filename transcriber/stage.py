@@ -136,7 +136,7 @@ class Stage:
         address, _, port = endpoint.removeprefix("tcp://").rpartition(":")
         host = self._settings.advertise_host
         if not host:
-            host = socket.gethostname() if address in ("0.0.0.0", "[::]") else address
+            host = socket.gethostname() if address in ("0.0.0.0", "[::]") else address  # noqa: S104
         return f"tcp://{host}:{port}"
 
     # -- links ---------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class Line:
         deadline_s = self._outage_at_s + self._options.reconnect_s
         last: StreamError | None = None
         while True:
-            wait_s = backoff_s(self._attempt, random.random())
+            wait_s = backoff_s(self._attempt, random.random())  # noqa: S311 - jitter
             if time.monotonic() + wait_s > deadline_s:
                 if isinstance(last, ServerBusyError):
                     raise last
