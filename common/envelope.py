@@ -19,6 +19,7 @@ from typing import Final, TypeVar, get_args
 import msgspec
 
 from common.errors import EnvelopeError
+from common.wire import Mark
 from common.wire import Parameter as Parameter  # what commands carry on both sides
 
 VERSION: Final = 2
@@ -103,6 +104,9 @@ class Audio(Envelope, frozen=True, tag=tag_of(2)):
     corrupt: bool
     hole_samples: int
     received_ns: int = 0
+    mark: Mark = Mark.NONE
+    mark_number: int = 0
+    """The client's number of an ``END`` or ``DISCARD``, from 1."""
 
 
 # -- verdicts link: verifier PUB -> gateway SUB, topic = gateway id ----------------------------
@@ -232,6 +236,9 @@ class Sentence(Envelope, frozen=True, tag=tag_of(8)):
     error: str = ""
     """Why the utterance could not be transcribed, after retries; then ``text`` is empty."""
     epoch: int = 0
+    mark: int = 0
+    """Number of the :class:`Mark` that ended it; 0: silence did. Where nothing was being recorded
+    at a mark, it is answered by a sentence without text or length, which commits nothing."""
 
 
 class Drained(Envelope, frozen=True, tag=tag_of(9)):

@@ -7,6 +7,7 @@ Layout, compatible with RealtimeSTT's ``stt-server``::
 
 from __future__ import annotations
 
+import enum
 import struct
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -30,6 +31,18 @@ ChecksumNumber = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 ChecksumText = Annotated[str, msgspec.Meta(max_length=128)]
 
 
+class Mark(enum.StrEnum):
+    """How a client bounds an utterance by hand, with a frame of its stream."""
+
+    NONE = ""
+    HOLD = "hold"
+    """The frame belongs to an utterance that no silence ends; begins one where none runs."""
+    END = "end"
+    """The utterance ends after this frame; answered by exactly one final result."""
+    DISCARD = "discard"
+    """As ``END``, but what was recorded is thrown away: the result has no text."""
+
+
 class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A frame's JSON header. Unknown fields are ignored; field names are camelCase on the wire.
 
@@ -41,6 +54,8 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
         checksum_algorithm: a name in :data:`common.integrity.ALGORITHMS`; absent means additive.
         audio_sequence: the client's own frame counter, from 0.
         timestamp: the client's clock, ms since 1970.
+        utterance: bounds an utterance by hand, see :class:`Mark`.
+        utterance_number: the client's number of an ``end`` or ``discard``, from 1, growing.
         server_sent_to_stt: ``False`` asks not to verify; anything else (stock clients put a time
             stamp in nanoseconds here) changes nothing.
     """
@@ -51,6 +66,8 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     checksum_algorithm: ChecksumText | None = None
     audio_sequence: Count | None = None
     timestamp: int | float | None = None
+    utterance: Mark | None = None
+    utterance_number: Count | None = None
     server_sent_to_stt: bool | int | float | str | None = msgspec.field(
         name="server_sent_to_stt", default=None
     )

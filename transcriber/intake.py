@@ -7,12 +7,15 @@ and ``backlogged``. Holds no socket and no clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from common.envelope import Ack, Audio, Commit, Open
+from common.wire import Mark
 from transcriber.resample import Resampler
 from transcriber.resequencer import Arrival, Resequencer
 from transcriber.timeline import Timeline
+
+_ENDS: Final = (Mark.END, Mark.DISCARD)
 
 
 class Listener(Protocol):
@@ -25,6 +28,14 @@ class Listener(Protocol):
 
     def feed(self, pcm16: bytes | memoryview) -> None:
         """Append int16 mono PCM at 16 kHz."""
+        ...
+
+    def hold(self) -> None:
+        """What is fed from here on is one utterance, until a mark ends it."""
+        ...
+
+    def end_utterance(self, number: int, *, discard: bool) -> None:
+        """The utterance ends here, in order with the audio fed."""
         ...
 
     def finish(self) -> None:
@@ -102,6 +113,10 @@ class Intake:
         """Commit the audio before a position; whether that is more than before."""
         return self._timeline.commit_to(sample) is not None
 
+    def utterance_ended(self) -> None:
+        """What a mark asked for was reported."""
+        self._timeline.let_go()
+
     def ack(self, sentences: int = 0) -> Ack:
         """The state of the intake, for the gateway, after so many sentences were sent."""
         return Ack(
@@ -125,10 +140,18 @@ class Intake:
             pcm = frame.pcm or bytes(2 * header.hole_samples)
             if pcm:
                 pcm = self._resampler.process(pcm, header.sample_rate_hz)
+            if header.mark in _ENDS:  # nothing of it may come with the next
+                pcm = bytes(pcm) + self._resampler.flush()
             pcm = self._without_skipped(pcm)
         to_come = self._resampler.lag_samples - self._skip_samples
         self._timeline.fed(header.seq, len(pcm) // 2, to_come)
+        if header.mark is Mark.HOLD and pcm:
+            self._listener.hold()
         self._pass_on(pcm)
+        if header.mark in _ENDS and not self.fenced:
+            self._timeline.keep(header.seq)
+            discard = header.mark is Mark.DISCARD
+            self._listener.end_utterance(header.mark_number, discard=discard)
 
     def _pass_on(self, pcm: bytes | memoryview) -> None:
         if pcm:

@@ -309,6 +309,8 @@ class Sessions:
     ) -> None:
         (self._metrics.failed if event.error else self._metrics.sentences).inc()
         results.settle_acks()  # those that wait must not carry this sentence's commit ahead of it
+        if event.mark:
+            session.intake.utterance_ended()
         session.intake.commit_to(event.end_sample)
         results.send(
             envelope.Sentence(
@@ -320,6 +322,7 @@ class Sessions:
                 commit=session.intake.commit,
                 error=event.error,
                 epoch=session.epoch,
+                mark=event.mark,
             )
         )
         session.sentences += 1

@@ -23,6 +23,7 @@ class Timeline:
         self._next_seq = start.seq
         # (seq, position of its first sample, position after its last one)
         self._frames: deque[tuple[int, int, int]] = deque()
+        self._kept: deque[int] = deque()
         self._frame_start = start.sample - start.skip_samples
 
     def fed(self, seq: int, samples: int, to_come: int = 0) -> None:
@@ -44,6 +45,15 @@ class Timeline:
         fed = self.fed_samples = self._frame_start = self.fed_samples + samples
         self._frames = deque((seq, min(a, fed), min(b, fed)) for seq, a, b in self._frames)
 
+    def keep(self, seq: int) -> None:
+        """Commit nothing past the start of frame ``seq``, which has no audio, until let go."""
+        self._kept.append(seq)
+
+    def let_go(self) -> None:
+        """The oldest frame that is kept need not be any more."""
+        if self._kept:
+            self._kept.popleft()
+
     def commit_to(self, sample: int) -> Commit | None:
         """Commit the audio before ``sample``; None when that is no more than before.
 
@@ -59,4 +69,6 @@ class Timeline:
             self.commit = Commit(seq, sample - frame_start, sample)
         else:
             self.commit = Commit(self._next_seq, 0, sample)
+        if self._kept and self.commit.seq > self._kept[0]:
+            self.commit = Commit(self._kept[0], 0, sample)
         return self.commit

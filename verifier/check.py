@@ -26,7 +26,7 @@ from common.integrity import (
     digest,
     same_checksum,
 )
-from common.wire import BYTES_PER_SAMPLE, Metadata, ParsedFrame, parse_message
+from common.wire import BYTES_PER_SAMPLE, Mark, Metadata, ParsedFrame, parse_message
 
 # Plain ints on the hot path: an IntFlag's operators cost more than all that they select.
 _VERIFY: Final = int(Policy.VERIFY)
@@ -100,7 +100,16 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         "",
         asks and (expected is not None or expected_length is not None),
     )
-    audio = Audio(header.session, header.seq, rate_hz, False, 0, header.received_ns)
+    audio = Audio(
+        header.session,
+        header.seq,
+        rate_hz,
+        False,
+        0,
+        header.received_ns,
+        metadata.utterance or Mark.NONE,
+        metadata.utterance_number or 0,
+    )
     return Outcome(verdict, audio, pcm)
 
 
@@ -188,6 +197,8 @@ def _corrupt(
         corrupt=True,
         hole_samples=length if silence else 0,
         received_ns=header.received_ns,
+        mark=metadata.utterance or Mark.NONE,
+        mark_number=metadata.utterance_number or 0,
     )
     return Outcome(verdict, audio, pcm[: length * BYTES_PER_SAMPLE] if forward else _NO_PCM)
 

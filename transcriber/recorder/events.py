@@ -57,13 +57,16 @@ class Sentence(NamedTuple):
 
     One per recording, in order. ``text`` is empty when nothing was recognised, when the recording
     was aborted, or when transcription failed (then ``error`` says why). A fresh recorder that is
-    fed from ``end_sample`` on continues exactly as this one.
+    fed from ``end_sample`` on continues exactly as this one. ``mark`` is the client's number of the
+    mark that ended it, or 0; where a mark found no recording it is answered by a sentence of no
+    length, at the end of the one before, which commits nothing.
     """
 
     text: str
     start_sample: int
     end_sample: int
     error: str = ""
+    mark: int = 0
 
     @property
     def at_sample(self) -> int:

@@ -53,6 +53,11 @@ class ChunkFeed:
                 self._chunks += len(chunks)
                 self._changed.notify()
 
+    def take_remainder(self) -> bytes:
+        """What fills no chunk; it is the caller's now."""
+        remainder, self._remainder = self._remainder, b""
+        return remainder
+
     def flush(self) -> None:
         """Append what fills no chunk, padded with silence."""
         if self._remainder:

@@ -139,6 +139,22 @@ class RecorderSession:
         """Absolute 16 kHz position up to which the recorder has consumed its audio."""
         return self._clock.position
 
+    def hold(self) -> None:
+        """What is fed from here on is one utterance, until :meth:`end_utterance`; may repeat."""
+        self._recorder.feed.post(self._recorder.hold)
+
+    def end_utterance(self, number: int, *, discard: bool) -> None:
+        """End the utterance exactly here; exactly one :class:`Sentence` of that mark follows.
+
+        Args:
+            number: the client's number of the mark, from 1.
+            discard: throw away what was recorded.
+        """
+        recorder = self._recorder
+        rest = recorder.feed.take_remainder()
+        recorder.feed.post(lambda: recorder.end_utterance(rest, number, discard=discard))
+        recorder.feed.post(self.consumed)
+
     def finish(self) -> None:
         """End the stream: a running recording ends in silence, then :class:`Drained` follows."""
         if self._finishing or self._closed:
@@ -278,7 +294,9 @@ class RecorderSession:
         if utterance is None:
             self._emit(Drained(self._clock.position))
             return False
-        self._emit(Sentence(text, utterance.start_sample, utterance.end_sample, error))
+        self._emit(
+            Sentence(text, utterance.start_sample, utterance.end_sample, error, utterance.mark)
+        )
         recorder.utterance_done()
         self.consumed()
         return True

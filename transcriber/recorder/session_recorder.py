@@ -12,8 +12,10 @@ from concurrent.futures import CancelledError
 from typing import Any, Final, Protocol
 
 import webrtcvad
+from RealtimeSTT.core.recording_buffers import get_frames_lock
 from RealtimeSTT.core.state import set_recorder_state
 from RealtimeSTT.core.voice_activity import (
+    append_to_pre_recording_buffer,
     clear_pre_recording_buffer,
     reset_silero_vad_state,
 )
@@ -87,6 +89,9 @@ class SessionRecorder(TextRecorder):
         self._early: TranscriptFuture | None = None
         self._open_utterances: deque[Utterance] = deque()
         self._aborting = False
+        self._held = False
+        self._mark = 0
+        self._last_end = start_sample
         self._rearm = True
         self._tail_chunks = 0
         self.feed = ChunkFeed(self._before_chunk)
@@ -115,7 +120,10 @@ class SessionRecorder(TextRecorder):
         if self.is_recording and position - self._recording_from >= (
             self._options.max_recording_s * SAMPLE_RATE_HZ
         ):
+            held = self._held
             self.stop_now()
+            if held:
+                self.hold()
         if self._rearm:
             # Here, and not at the stop: RealtimeSTT still keeps the chunk that stopped it.
             self._rearm = False
@@ -169,8 +177,8 @@ class SessionRecorder(TextRecorder):
         super().start(frames)
         if self.realtime_recording_id != before:
             # The current chunk and the pre-roll, which RealtimeSTT adds next.
-            chunks = 1 + len(self.audio_buffer)
-            self._recording_from = self.clock.position - chunks * CHUNK_SAMPLES
+            to_add = CHUNK_SAMPLES + sum(len(chunk) // 2 for chunk in self.audio_buffer)
+            self._recording_from = self.clock.position - (0 if self._held else to_add)
             self.allowed_to_early_transcribe = True
             self._drop_early()
             self._commits.recording_started()
@@ -191,10 +199,11 @@ class SessionRecorder(TextRecorder):
             if early is not None:
                 self.transcription_executor.promote(early)
             self.realtime_transcription_executor.drop()
-            end = self.clock.position
+            end = self._last_end = self.clock.position
             self._rearm = True
+            self._held = False
             self._commits.recording_stopped(end)
-            utterance = Utterance(self._recording_from, end, early, self._aborting)
+            utterance = Utterance(self._recording_from, end, early, self._aborting, self._mark)
             self._open_utterances.append(utterance)
             self._utterances.put(utterance)
         return self
@@ -237,7 +246,7 @@ class SessionRecorder(TextRecorder):
         """Silence at the end of the stream, as long as a recording needs it to end."""
         limit_s = self.post_speech_silence_duration + self.deactivity_silence_confirmation_duration
         limit = int((limit_s + self.min_length_of_recording + 2) * SAMPLE_RATE_HZ) // CHUNK_SAMPLES
-        if self._tail_chunks >= limit and self.is_recording:
+        if self.is_recording and (self._held or self._tail_chunks >= limit):
             self.stop_now()
         if not self.is_recording and self._tail_chunks >= _MIN_TAIL_CHUNKS:
             self._utterances.put(None)
@@ -266,11 +275,48 @@ class SessionRecorder(TextRecorder):
         """Throw away the pre-roll (``feed.discard`` does it for what waits)."""
         clear_pre_recording_buffer(self)
 
+    def hold(self) -> None:
+        """Record from here on, whatever is heard, until :meth:`end_utterance`; may repeat."""
+        if self._held:
+            return
+        if self.is_recording:
+            self.stop_now()
+        self._rearm = False
+        self._arm()
+        self._held = True
+        self.start_recording_on_voice_activity = False
+        self.stop_recording_on_voice_deactivity = False
+        self.recording_stop_time = 0  # no gap has to be kept
+        self.start()
+
+    def end_utterance(self, rest: bytes, number: int, *, discard: bool) -> None:
+        """End the recording after the samples of ``rest``, which fill no chunk.
+
+        Without a recording, an utterance without audio answers the mark, and nothing changes.
+        """
+        self.clock.advance(len(rest) // 2)
+        if self.is_recording:
+            with get_frames_lock(self):
+                self.frames.append(rest)
+        else:
+            if rest:
+                append_to_pre_recording_buffer(self, rest)
+            empty = Utterance(self._last_end, self._last_end, mark=number, empty=True)
+            self._open_utterances.append(empty)
+            self._utterances.put(empty)
+            return
+        self._mark, self._aborting = number, discard
+        try:
+            self.stop_now()
+        finally:
+            self._mark, self._aborting = 0, False
+
     # -- text thread ---------------------------------------------------------------------------
 
     def utterance_done(self) -> None:
         """The text of :attr:`utterance` was reported."""
-        self._open_utterances.popleft()
+        if self._open_utterances.popleft().empty:
+            return
         sample = self._commits.utterance_done()
         if sample is not None:
             self._listener.committed(sample)

@@ -57,7 +57,7 @@ class TextRecorder(AudioToTextRecorder):  # type: ignore[misc]
         """
         self.audio = None
         self.utterance = self._utterances.get()
-        if self.utterance is None:
+        if self.utterance is None or self.utterance.empty:
             return
         try:
             recorded = self.recorded_audio_queue.get_nowait()

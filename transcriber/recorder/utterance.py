@@ -20,6 +20,10 @@ class Utterance:
     early: Future[Transcript] | None = None
     """Transcription of all but its closing silence, begun before it stopped."""
     aborted: bool = False
+    mark: int = 0
+    """The client's number of the mark that ended it; 0: none did."""
+    empty: bool = False
+    """Nothing was being recorded at that mark: there is no audio, and nothing is committed."""
 
 
 class CommitTracker:

@@ -35,7 +35,7 @@ from common.envelope import (
     unpack,
 )
 from common.integrity import Algorithm, additive_checksum, digest
-from common.wire import Metadata, parse_message
+from common.wire import Mark, Metadata, parse_message
 
 SESSION: Final = bytes(range(16))
 
@@ -63,6 +63,19 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
             corrupt=True,
             hole_samples=4096,
             received_ns=123,
+        ),
+    ),
+    (
+        "99cd0202c410000102030405060708090a0b0c0d0e0f08cd5dc0c2007ba3656e6403",
+        Audio(
+            session=SESSION,
+            seq=8,
+            sample_rate_hz=24000,
+            corrupt=False,
+            hole_samples=0,
+            received_ns=123,
+            mark=Mark.END,
+            mark_number=3,
         ),
     ),
     (
@@ -159,6 +172,18 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
             end_sample=48000,
             commit=Commit(seq=3, skip_samples=100, sample=48000),
             error="failed",
+        ),
+    ),
+    (
+        ("9acd0208a3742d31c410000102030405060708090a0b0c0d0e0fa0cd01e0cd01e0930300cd01e0a00003"),
+        Sentence(
+            instance="t-1",
+            session=SESSION,
+            text="",
+            start_sample=480,
+            end_sample=480,
+            commit=Commit(seq=3, skip_samples=0, sample=480),
+            mark=3,
         ),
     ),
     (

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.envelope import Audio, Commit, Open
+from common.wire import Mark
 from transcriber.intake import Intake
 from transcriber.resequencer import Arrival
 
@@ -25,12 +26,20 @@ class Recorder:
         self.backlogged = False
         self.pcm = b""
         self.ends: list[str] = []
+        self.marks: list[str] = []
         self.busy_after = math.inf
 
     def feed(self, pcm16: bytes | memoryview) -> None:
         assert not self.ends
         self.pcm += pcm16
         self.backlogged = len(self.pcm) >= self.busy_after
+
+    def hold(self) -> None:
+        self.marks.append(f"hold at {len(self.pcm) // 2}")
+
+    def end_utterance(self, number: int, *, discard: bool) -> None:
+        what = "discard" if discard else "end"
+        self.marks.append(f"{what} {number} at {len(self.pcm) // 2}")
 
     def finish(self) -> None:
         self.ends.append("end")
@@ -62,8 +71,10 @@ class Bench:
         rate_hz: int = 16_000,
         corrupt: bool = False,
         hole_samples: int = 0,
+        mark: Mark = Mark.NONE,
+        number: int = 0,
     ) -> Arrival:
-        header = Audio(SESSION, seq, rate_hz, corrupt, hole_samples)
+        header = Audio(SESSION, seq, rate_hz, corrupt, hole_samples, mark=mark, mark_number=number)
         arrival = self.intake.accept(header, pcm)
         self.intake.pump()
         return arrival
@@ -306,6 +317,60 @@ def test_a_replay_of_resampled_audio_starts_at_the_committed_position(position: 
     for bench in (first, again):
         bench.intake.commit_to(1_000_000)
     assert first.intake.commit == again.intake.commit == Commit(20, 0, 20 * 1365)
+
+
+# -- marks ----------------------------------------------------------------------------------------
+
+
+def test_an_utterance_is_held_before_its_frame_and_ended_after_it() -> None:
+    bench = Bench()
+    bench.arrive(0, frame(0))
+    bench.arrive(2, mark=Mark.END, number=1)
+    bench.arrive(1, frame(1), mark=Mark.HOLD)
+    bench.arrive(3, frame(3), mark=Mark.DISCARD, number=2)
+    assert bench.recorder.marks == ["hold at 10", "end 1 at 20", "discard 2 at 30"]
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 24_000, 44_100])
+def test_at_the_end_of_an_utterance_the_resampler_keeps_nothing_back(rate_hz: int) -> None:
+    bench = Bench()
+    bench.arrive(0, tone(rate_hz, rate_hz), rate_hz=rate_hz)
+    assert len(bench.recorder.samples) < 16_000
+    bench.arrive(1, rate_hz=rate_hz, mark=Mark.END, number=1)
+    assert abs(len(bench.recorder.samples) - 16_000) <= 1
+    bench.arrive(2, tone(rate_hz, rate_hz), rate_hz=rate_hz)
+    bench.intake.finish(3)
+    assert abs(len(bench.recorder.samples) - 32_000) <= 2
+
+
+def test_behind_a_fence_no_mark_counts() -> None:
+    bench = Bench(tolerated=0)
+    bench.arrive(0, frame(0), corrupt=True, mark=Mark.HOLD)
+    bench.arrive(1, mark=Mark.END, number=1)
+    assert bench.recorder.marks == []
+
+
+def test_a_mark_is_replayed_until_its_sentence_was_reported() -> None:
+    bench = Bench()
+    bench.arrive(0, frame(0))
+    bench.arrive(1, mark=Mark.END, number=1)
+    bench.intake.commit_to(10)  # silence ended an utterance just before the mark
+    assert bench.intake.commit == Commit(1, 0, 10)
+    again = Bench(bench.intake.commit)
+    again.arrive(1, mark=Mark.END, number=1)
+    assert again.recorder.marks == ["end 1 at 0"]
+    bench.arrive(2, frame(2))
+    bench.intake.utterance_ended()
+    bench.intake.commit_to(20)
+    assert bench.intake.commit == Commit(3, 0, 20)
+
+
+def test_a_held_frame_of_which_nothing_is_left_to_hear_begins_no_utterance() -> None:
+    bench = Bench(Commit(0, 10, 10))
+    bench.arrive(0, frame(0), mark=Mark.HOLD)
+    bench.arrive(1, frame(1), mark=Mark.HOLD)
+    assert bench.recorder.marks == ["hold at 0"]
+    assert bench.recorder.pcm == frame(1)
 
 
 # -- the end --------------------------------------------------------------------------------------

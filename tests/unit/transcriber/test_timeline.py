@@ -101,3 +101,21 @@ def test_when_the_resampler_is_emptied_all_is_committed_whatever_was_rounded(res
     timeline.fed(1, 0, to_come=30)
     timeline.flushed(rest)
     assert timeline.commit_to(1_000) == Commit(2, 0, 70 + rest)
+
+
+def test_nothing_is_committed_past_a_frame_that_is_kept() -> None:
+    timeline = Timeline(START)
+    timeline.fed(0, 100)
+    timeline.fed(1, 0)
+    timeline.keep(1)
+    timeline.fed(2, 100)
+    assert timeline.commit_to(100) == Commit(1, 0, 100)
+    timeline.let_go()
+    assert timeline.commit_to(150) == Commit(2, 50, 150)
+
+
+def test_letting_go_when_nothing_is_kept_is_harmless() -> None:
+    timeline = Timeline(START)
+    timeline.let_go()
+    timeline.fed(0, 100)
+    assert timeline.commit_to(100) == Commit(1, 0, 100)

@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.envelope import Audio, Code, Frame, OnCorruption, Policy, Verdict, VerdictBatch, pack
+from common.envelope import (
+    Audio,
+    Code,
+    Frame,
+    OnCorruption,
+    Policy,
+    Verdict,
+    VerdictBatch,
+    pack,
+)
 from common.integrity import Algorithm, additive_checksum, digest
-from common.wire import Metadata, build_message
+from common.wire import Mark, Metadata, build_message
 from verifier.check import Outcome, check
 
 KEY: Final = b"a key"
@@ -79,6 +88,19 @@ def test_length_and_checksum_that_agree_are_ok() -> None:
 def test_the_audio_is_a_view_into_the_message() -> None:
     raw = message(dataLength=100, checksum=CHECKSUM)
     assert check(header(), raw).pcm.obj is raw
+
+
+@pytest.mark.parametrize("mark", list(Mark))
+def test_a_mark_goes_on_to_the_recorder_whether_or_not_the_frame_is_good(mark: Mark) -> None:
+    for checksum in (CHECKSUM, CHECKSUM + 1):
+        raw = message(checksum=checksum, utterance=str(mark), utteranceNumber=4)
+        audio = check(header(), raw).audio
+        assert (audio.mark, audio.mark_number) == (mark, 4)
+        assert audio.corrupt == (checksum != CHECKSUM)
+
+
+def test_an_unknown_mark_is_malformed() -> None:
+    assert verdict_on(message(utterance="whisper")).malformed == "wrong_type"
 
 
 def test_javascripts_signed_checksum_is_ok() -> None:
