@@ -127,8 +127,11 @@ class Verdict(Record, frozen=True):
     malformed: str = ""
     """A value of :class:`common.errors.MalformedReason`, or ""."""
     diagnosis: str = ""
+    """What is certain about the fault."""
     asks_verification: bool = False
     """The client sent a checksum (which is not looked at while verification is off)."""
+    likely: str = ""
+    """What explains the fault best, though others would too."""
 
 
 class VerdictBatch(Envelope, frozen=True, tag=tag_of(3)):

@@ -101,6 +101,7 @@ class FrameVerdict(Event, frozen=True, tag="verdict", omit_defaults=False):
     """The integrity check's result for one frame.
 
     ``tolerated`` is the number of failures that do not reject the client; -1: any number.
+    ``diagnosis`` is what is certain about the fault, ``likely`` what explains it best.
     """
 
     sequence: int
@@ -113,6 +114,7 @@ class FrameVerdict(Event, frozen=True, tag="verdict", omit_defaults=False):
     diagnosis: str = ""
     failures: int = 0
     tolerated: int = 0
+    likely: str = ""
 
 
 class FramesLost(Event, frozen=True, tag="sequence"):
@@ -154,6 +156,7 @@ class Failure(msgspec.Struct, frozen=True):
     expected_checksum: int | str | None
     actual_checksum: int | str | None
     diagnosis: str
+    likely: str = ""
 
 
 class Report(Event, frozen=True, tag="report", omit_defaults=False):

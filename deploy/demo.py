@@ -56,7 +56,9 @@ class Show:
     def verdict(self, verdict: FrameVerdict) -> None:
         """One frame's verdict."""
         if verdict.verdict == "corrupt":
-            found = verdict.diagnosis or "the samples are not those that were sent"
+            found = (
+                verdict.diagnosis or verdict.likely or "the samples are not those that were sent"
+            )
             self.line(
                 f"{self._paint(31, '[FAIL]')} frame {verdict.sequence}: checksum expected "
                 f"{verdict.expected_checksum}, got {verdict.actual_checksum} ({found})"

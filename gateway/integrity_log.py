@@ -13,7 +13,7 @@ from typing import Any, Final
 from common.envelope import Verdict
 from common.logs import INTEGRITY_LOGGER, LogBudget, clock
 from common.wire import metadata_text
-from gateway.rejection import RejectionPolicy, shown_checksum
+from gateway.rejection import RejectionPolicy, agree, shown_checksum
 from gateway.sequence import Anomaly
 
 log = logging.getLogger(INTEGRITY_LOGGER)
@@ -145,6 +145,7 @@ class IntegrityLog:
             actual_checksum=verdict.actual_checksum,
             malformed=verdict.malformed or None,
             diagnosis=verdict.diagnosis or None,
+            likely=verdict.likely or None,
             failures=failures,
             tolerated=self._policy.tolerated if self._policy.reject else None,
             rejected=rejects,
@@ -192,7 +193,7 @@ def _comparison(verdict: Verdict) -> list[str]:
         )
     if verdict.expected_checksum is not None:
         expected = shown_checksum(verdict.expected_checksum)
-        same = expected == verdict.actual_checksum
+        same = agree(verdict.expected_checksum, verdict.actual_checksum)
         lines.append(
             f"    Checksum: expected {expected}, "
             f"got {verdict.actual_checksum} ({'OK' if same else 'FAIL'})"
@@ -203,4 +204,6 @@ def _comparison(verdict: Verdict) -> list[str]:
             )
     if verdict.diagnosis:
         lines.append(f"    Diagnosis: {verdict.diagnosis}")
+    elif verdict.likely:
+        lines.append(f"    Likely: {verdict.likely}")
     return lines

@@ -176,9 +176,9 @@ class Session:
         self._tally.judged(code, bucket, latency_s)
         if verdict.sample_rate_hz:
             self._samples_s += verdict.actual_length / verdict.sample_rate_hz
-        stale = self._stale.diagnose(verdict, corrupt)
+        stale = self._stale.diagnose(verdict, frame.message, corrupt)
         if stale:
-            verdict = msgspec.structs.replace(verdict, diagnosis=stale)
+            verdict = msgspec.structs.replace(verdict, diagnosis=stale, likely="")
         rejects = corrupt and self._failures.add()
         if corrupt:
             self.log.failed(frame.message, verdict, self.failures, rejects, now_s)
@@ -217,6 +217,7 @@ class Session:
             diagnosis=verdict.diagnosis,
             failures=self.failures,
             tolerated=self.policy.limit,
+            likely=verdict.likely,
         )
 
     def _remember(self, verdict: Verdict) -> None:
@@ -229,6 +230,7 @@ class Session:
                     expected_checksum=verdict.expected_checksum,
                     actual_checksum=verdict.actual_checksum,
                     diagnosis=verdict.diagnosis,
+                    likely=verdict.likely,
                 )
             )
 

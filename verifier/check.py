@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from common.diagnosis import Diagnosis, diagnose
 from common.envelope import Audio, Code, Frame, Policy, Verdict
 from common.errors import MalformedFrameError, MalformedReason
 from common.integrity import (
@@ -22,7 +23,6 @@ from common.integrity import (
     MASK32,
     Algorithm,
     additive_checksum,
-    diagnose,
     digest,
     same_checksum,
 )
@@ -79,7 +79,7 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
                 try:
                     algorithm = _algorithm(metadata.checksum_algorithm, hmac_key)
                 except MalformedFrameError as error:
-                    return _corrupt(header, frame, None, error.reason, error.message)
+                    return _corrupt(header, frame, None, error.reason, Diagnosis(error.message))
                 actual = digest(algorithm, metadata, pcm, hmac_key)
                 good &= same_checksum(algorithm, expected, actual)
         good &= expected_length is None or expected_length == length
@@ -134,8 +134,8 @@ def _algorithm(name: str | None, hmac_key: bytes) -> Algorithm:
     return Algorithm(name)
 
 
-def _diagnosis(frame: ParsedFrame, hmac_key: bytes) -> str:
-    """What the numbers prove about a frame found corrupt."""
+def _diagnosis(frame: ParsedFrame, hmac_key: bytes) -> Diagnosis:
+    """What the numbers say about a frame found corrupt."""
     metadata = frame.metadata
     try:
         algorithm = _algorithm(metadata.checksum_algorithm, hmac_key)
@@ -169,7 +169,11 @@ def _unreadable(header: Frame, error: MalformedFrameError) -> Outcome:
 
 
 def _corrupt(
-    header: Frame, frame: ParsedFrame, actual: int | str | None, malformed: str, diagnosis: str
+    header: Frame,
+    frame: ParsedFrame,
+    actual: int | str | None,
+    malformed: str,
+    diagnosis: Diagnosis,
 ) -> Outcome:
     """A frame that can be read and must not be trusted: forwarded or cut out, as policy says."""
     metadata, rate_hz, pcm = frame
@@ -185,8 +189,9 @@ def _corrupt(
         sample_rate_hz=rate_hz,
         audio_sequence=metadata.audio_sequence,
         malformed=malformed,
-        diagnosis=diagnosis,
+        diagnosis=diagnosis.certain,
         asks_verification=_asks_verification(metadata),
+        likely=diagnosis.likely,
     )
     forward = bool(header.policy & Policy.FORWARD_CORRUPT)
     silence = bool(header.policy & Policy.SILENCE_CORRUPT) and not forward

@@ -64,8 +64,8 @@ def verdict_line(event: FrameVerdict) -> str:
         and event.expected_checksum != event.actual_checksum
     ):
         facts.append(f"checksum expected {event.expected_checksum}, got {event.actual_checksum}")
-    if event.diagnosis:
-        facts.append(event.diagnosis)
+    if event.diagnosis or event.likely:
+        facts.append(event.diagnosis or f"probably {event.likely}")
     return f"[FAIL] {frame}: {'; '.join(facts) or 'corrupt'} (failure {event.failures})"
 
 
@@ -118,7 +118,7 @@ def report_tables(report: Report) -> list[Table]:
                 str(failure.sequence),
                 f"{failure.expected_length} → {failure.actual_length}",
                 f"{failure.expected_checksum} → {failure.actual_checksum}",
-                failure.diagnosis,
+                failure.diagnosis or (f"probably {failure.likely}" if failure.likely else ""),
             )
         tables.append(failures)
     return tables

@@ -67,7 +67,7 @@ function table(failures) {
     for (const text of [
       pair(failure.expected_length, failure.expected_checksum),
       pair(failure.actual_length, failure.actual_checksum),
-      failure.diagnosis || '–',
+      failure.diagnosis || (failure.likely ? `probably ${failure.likely}` : '–'),
     ]) row.insertCell().textContent = text;
   }
   return made;

@@ -178,6 +178,7 @@ function differences(frame) {
   compare('length', frame.expected_length, frame.actual_length);
   compare('checksum', frame.expected_checksum, frame.actual_checksum);
   if (frame.diagnosis) parts.push(frame.diagnosis);
+  else if (frame.likely) parts.push(`probably ${frame.likely}`);
   return `${parts.join('; ') || 'it could not be read'}.`;
 }
 

@@ -54,6 +54,10 @@ def started(*, resumed: bool = False, verify: bool = True) -> SessionStarted:
         (OK, "[OK] frame 3: length 2048, checksum 77 (0.8 ms)"),
         (FrameVerdict(5, "unverified", 1.0), "[--] frame 5: unverified"),
         (
+            FrameVerdict(6, "corrupt", 1.0, 9, 8, likely="truncated by 1 samples", failures=1),
+            "[FAIL] frame 6: length expected 9, got 8; probably truncated by 1 samples (failure 1)",
+        ),
+        (
             TRUNCATED,
             "[FAIL] frame 4: length expected 2048, got 2042; checksum expected 77, got 70; "
             "truncated by 6 samples (failure 2)",

@@ -17,11 +17,9 @@ from common.integrity import (
     MASK32,
     Algorithm,
     additive_checksum,
-    diagnose,
     digest,
     protected_metadata,
     same_checksum,
-    swapped,
 )
 from common.wire import Metadata
 
@@ -149,94 +147,5 @@ def test_hexadecimal_digests_compare_without_regard_to_case_or_leading_zeros() -
     assert not same_checksum(Algorithm.XXH3_64, -1, "00abcdef")
 
 
-# -- diagnosis ------------------------------------------------------------------------------------
-
-
-def diagnosis(
-    pcm: bytes,
-    *,
-    length: int | None = None,
-    expected: int | str | None = None,
-    algorithm: Algorithm = Algorithm.ADDITIVE,
-) -> str:
-    return diagnose(
-        algorithm,
-        metadata_of(pcm),
-        pcm,
-        expected_length=len(pcm) // 2 if length is None else length,
-        expected=expected,
-        key=KEY,
-    )
-
-
-SPEECH: Final = [100, -200, 3000, -32768, 32767, 5]
-
-
-def test_truncation_is_counted_in_samples() -> None:
-    assert diagnosis(pcm_of(SPEECH), length=12 - 4) == "truncated by 2 samples"
-    assert diagnosis(pcm_of(SPEECH), length=4) == "2 extra samples"
-
-
-def test_a_length_in_bytes_is_recognised() -> None:
-    assert diagnosis(pcm_of(SPEECH), length=12) == "dataLength counts bytes, not samples"
-
-
-def test_half_a_sample_is_named_before_anything_else() -> None:
-    assert "odd number of PCM bytes" in diagnosis(pcm_of(SPEECH) + b"x", length=99, expected=1)
-
-
-@pytest.mark.parametrize("algorithm", Algorithm)
-def test_byte_swapped_samples_are_recognised(algorithm: Algorithm) -> None:
-    pcm = pcm_of(SPEECH)
-    received = swapped(np.frombuffer(pcm, "<i2"))
-    expected = digest(algorithm, metadata_of(pcm), pcm, KEY)
-    assert diagnosis(received, expected=expected, algorithm=algorithm) == (
-        "byte-swapped samples (big-endian)"
-    )
-
-
-def test_a_checksum_over_bytes_is_recognised() -> None:
-    pcm = pcm_of(SPEECH)
-    assert diagnosis(pcm, expected=sum(pcm)) == "checksum taken over bytes, not samples"
-
-
-def test_a_checksum_over_floats_is_recognised() -> None:
-    pcm = np.full(4096, 1000, "<i2").tobytes()
-    of_floats = int(np.frombuffer(pcm, "<i2").astype(np.float64).sum() / 32768)
-    assert "over floats" in diagnosis(pcm, expected=of_floats)
-    assert "checksum is 0" in diagnosis(pcm_of(SPEECH), expected=0)
-
-
-def test_text_as_an_additive_checksum_is_recognised() -> None:
-    said = diagnosis(pcm_of(SPEECH), expected="123")
-    assert said == "checksum is text, but additive checksums are numbers"
-
-
-def test_nothing_is_claimed_where_nothing_is_proved() -> None:
-    assert diagnosis(pcm_of(SPEECH), expected=123456) == ""
-    assert diagnosis(pcm_of(SPEECH), expected="00", algorithm=Algorithm.XXH3_64) == ""
-    assert diagnosis(pcm_of(SPEECH)) == ""
-    assert diagnosis(b"", expected=5) == ""
-
-
-@given(
-    st.sampled_from(list(Algorithm)),
-    st.binary(max_size=64),
-    st.none() | st.integers(0, 2**63 - 1),
-    st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=128),
-)
-def test_diagnosis_survives_anything(
-    algorithm: Algorithm, pcm: bytes, length: int | None, expected: int | str | None
-) -> None:
-    text = diagnose(algorithm, Metadata(), pcm, expected_length=length, expected=expected, key=KEY)
-    assert isinstance(text, str)
-
-
 def test_crc32c_is_not_zlibs_crc32() -> None:
     assert digest(Algorithm.CRC32C, Metadata(), b"ab") != zlib.crc32(b"\n\n\n\nab")
-
-
-def test_damaged_silence_is_not_taken_for_a_checksum_that_was_never_computed() -> None:
-    damaged = bytearray(2048)
-    damaged[100] = 7
-    assert "is 0 but" not in diagnosis(bytes(damaged), expected=0)

@@ -93,6 +93,9 @@ def test_diagnosis_is_named(caplog: pytest.LogCaptureFixture) -> None:
     corrupt = verdict(Code.CORRUPT, actual_length=4090, diagnosis="truncated by 6 samples")
     log().failed(MESSAGE, corrupt, 1, False, 0.0)
     assert "    Diagnosis: truncated by 6 samples" in lines(caplog)
+    likely = verdict(Code.CORRUPT, actual_length=4090, likely="truncated by 6 samples")
+    log().failed(MESSAGE, likely, 1, False, 0.0)
+    assert "    Likely: truncated by 6 samples" in lines(caplog)
 
 
 def test_who_connects_again_and_again_gets_no_new_budget(caplog: pytest.LogCaptureFixture) -> None:

@@ -52,9 +52,18 @@ def verdict(**fields: object) -> Verdict:
 
 def test_message_names_what_differs() -> None:
     assert mismatch_message(verdict()) == "Checksum mismatch: expected 12345678, got 87654321"
-    assert mismatch_message(verdict(actual_length=4090)) == (
+    assert mismatch_message(verdict(actual_length=4090, actual_checksum=12345678)) == (
         "Length mismatch: expected 4096, got 4090"
     )
+    assert mismatch_message(verdict(actual_length=4090)) == (
+        "Length mismatch: expected 4096, got 4090; "
+        "Checksum mismatch: expected 12345678, got 87654321"
+    )
+    assert mismatch_message(verdict(actual_length=4090, actual_checksum=None)) == (
+        "Length mismatch: expected 4096, got 4090"
+    )
+    same = verdict(actual_length=9, expected_checksum="ABC", actual_checksum="0abc")
+    assert mismatch_message(same) == "Length mismatch: expected 4096, got 9"
     assert mismatch_message(verdict(malformed="not_json", diagnosis="no JSON")) == (
         "Malformed frame: no JSON"
     )
@@ -66,8 +75,23 @@ def test_message_names_what_differs() -> None:
     )
 
 
+def test_a_repeated_buffer_is_known_by_its_samples() -> None:
+    stale = StaleFrames()
+    one, other = b"{}" + b"\1\0" * 4096, b"{}" + b"\0\2\2\0" * 2048
+    assert stale.diagnose(verdict(), one, corrupt=False) == ""
+    assert "stale" in stale.diagnose(verdict(), one, corrupt=True)
+    assert stale.diagnose(verdict(), other, corrupt=True) == ""
+
+
+def test_frames_of_one_sum_are_not_called_stale() -> None:
+    stale = StaleFrames()
+    same_sum = verdict(actual_checksum=3)
+    assert stale.diagnose(same_sum, b"\3\0" + bytes(8190), corrupt=False) == ""
+    assert stale.diagnose(same_sum, bytes(8190) + b"\3\0", corrupt=True) == ""
+
+
 def test_silent_frames_are_never_called_stale() -> None:
     stale = StaleFrames()
     silent = verdict(actual_checksum=0, expected_checksum=1)
-    assert stale.diagnose(silent, corrupt=True) == ""
-    assert stale.diagnose(silent, corrupt=True) == ""
+    assert stale.diagnose(silent, bytes(8192), corrupt=True) == ""
+    assert stale.diagnose(silent, bytes(8192), corrupt=True) == ""

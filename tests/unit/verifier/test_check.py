@@ -194,7 +194,7 @@ def test_a_wrong_length_is_corrupt_and_diagnosed() -> None:
     verdict = verdict_on(message(PCM[:-12], dataLength=100, checksum=CHECKSUM))
     assert verdict.code == Code.CORRUPT
     assert (verdict.expected_length, verdict.actual_length) == (100, 94)
-    assert verdict.diagnosis == "truncated by 6 samples"
+    assert (verdict.diagnosis, verdict.likely) == ("", "truncated by 6 samples")
 
 
 def test_a_wrong_length_without_a_checksum_is_corrupt() -> None:
