@@ -61,5 +61,9 @@ class SettingsError(SttError):
     """An option's value cannot be used; the message says which one and what is allowed."""
 
 
+class BusyError(SttError):
+    """There is no room for a client now; the message goes back to it."""
+
+
 class CommandError(SttError):
     """A control command cannot be carried out; the message goes back to the client."""

@@ -78,6 +78,15 @@ class Connection:
         self._metrics = metrics
         self._sent = 0
         self._writer = asyncio.create_task(self._write(), name=f"writer {self.peer}")
+        self._progress = asyncio.Event()
+        # A reader that waits for room must hear that its connection was closed meanwhile.
+        self._closed = asyncio.create_task(websocket.wait_closed(), name=f"close {self.peer}")
+        self._closed.add_done_callback(lambda _: self._progress.set())
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is no more."""
+        return self._closed.done()
 
     def deliver(self, event: Queued) -> None:
         """Queue an event for this client."""
@@ -95,6 +104,16 @@ class Connection:
             self.close_with = (code, close_reason(reason))
             self._abort_when_stuck()
         self.outbox.close()
+
+    def progress(self) -> None:
+        """Let a reader that waits look again."""
+        self._progress.set()
+
+    async def next_progress(self) -> None:
+        """Wait until :meth:`progress` is called, or the connection closes."""
+        self._progress.clear()
+        if not self.is_closed:
+            await self._progress.wait()
 
     async def finished(self) -> None:
         """Wait until the writer ended, which closes the connection."""

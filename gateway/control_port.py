@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -20,13 +20,15 @@ from common.errors import CommandError
 from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
 from common.wire import printable
+from gateway.clients import Clients
 from gateway.commands import CommandChannel
 from gateway.connection import peer_of
 from gateway.control_line import ControlLine
-from gateway.hub import Hub
 from gateway.local_peer import LocalPeers
-from gateway.pairing import FRESH_S, ArrivalOrder, NamedSessions
+from gateway.pairing import FRESH_S
+from gateway.placement import Placement
 from gateway.query import query_fields
+from gateway.reception import Reception
 from gateway.session import Session
 
 log = logging.getLogger(__name__)
@@ -38,22 +40,6 @@ REPLY_WAIT_S: Final = 1.5
 
 Request = Callable[[int, bytes], envelope.Message]
 """Makes a numbered command for a session."""
-
-
-class Sessions(Protocol):
-    """What the control port needs of the data port."""
-
-    def find(self, key: str) -> Session | None:
-        """The session with this id or name."""
-
-    def adopt_control(self, session_id: bytes, control: ControlLine) -> None:
-        """Let a control connection command a session."""
-
-    def drop_control(self, control: ControlLine) -> None:
-        """A control connection commands nothing any more."""
-
-    def end_session(self, session: Session) -> None:
-        """Shut a session down."""
 
 
 class RefusedError(CommandError):
@@ -69,16 +55,15 @@ class ControlPort:
 
     def __init__(
         self,
-        hub: Hub,
-        arrivals: ArrivalOrder[ControlLine, bytes],
-        names: NamedSessions[ControlLine, bytes],
+        placement: Placement,
+        reception: Reception,
+        clients: Clients,
         peers: LocalPeers,
     ) -> None:
-        self._hub = hub
-        self._arrivals = arrivals
-        self._names = names
+        self._placement = placement
+        self._reception = reception
+        self._clients = clients
         self._peers = peers
-        self.sessions: Sessions | None = None
 
     # -- connections ---------------------------------------------------------------------------
 
@@ -107,39 +92,29 @@ class ControlPort:
 
     def _connect(self, line: ControlLine, address: str, key: str, owner: int | None) -> bool:
         """Find the line's session by name or by order of arrival; whether a given name is one."""
-        assert self.sessions is not None
-        if not key:
-            session_id = self._arrivals.add_control(address, line, time.monotonic(), owner)
-            if session_id is not None:
-                self.sessions.adopt_control(session_id, line)
-            else:
-                asyncio.get_running_loop().call_later(FRESH_S, self._claim, line, address)
+        if key:
+            try:
+                self._adopted(self._clients.add_named_line(line, key))
+            except ValueError:
+                return False
             return True
-        if not self._names.is_name(key):
-            return False
-        self._names.add_control(key, line)
-        session = self.sessions.find(key)
-        if session is not None:
-            self.sessions.adopt_control(session.id, line)
+        session = self._clients.add_line(line, address, time.monotonic(), owner)
+        if session is None:
+            asyncio.get_running_loop().call_later(FRESH_S, self._claim, line, address)
+        self._adopted(session)
         return True
 
     def _claim(self, line: ControlLine, address: str) -> None:
-        """No data connection followed this control connection: is there one without any?"""
-        assert self.sessions is not None
-        session_id = self._arrivals.claim(address, line)
-        if session_id is not None:
-            self.sessions.adopt_control(session_id, line)
+        self._adopted(self._clients.claim(line, address))
 
     def _disconnect(self, line: ControlLine, address: str, key: str) -> None:
-        assert self.sessions is not None
-        self.sessions.drop_control(line)
-        if key:
-            self._names.remove_control(key, line)
-            return
-        freed = self._arrivals.remove_control(address, line, time.monotonic(), used=line.used)
-        if freed is not None:
-            heir, session_id = freed
-            self.sessions.adopt_control(session_id, heir)
+        now_s = time.monotonic()
+        self._adopted(self._clients.remove_line(line, address, key, now_s, used=line.used))
+
+    def _adopted(self, session: Session | None) -> None:
+        """A line commands a session now: what was set early becomes its recorder's parameters."""
+        if session is not None:
+            self._placement.apply_parameters(session)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -193,7 +168,7 @@ class ControlPort:
         missing = object()
         before: Any = session.parameters.get(parameter, missing)
         session.parameters[parameter] = checked
-        if self._hub.placement.channel_of(session) is None:
+        if self._placement.channel_of(session) is None:
             return done  # applied when there is a recorder
         try:
             await self._request(line, request)
@@ -235,8 +210,7 @@ class ControlPort:
 
     async def _shut_down(self, line: ControlLine, session: Session) -> None:
         """End a session; returns when it is gone, or its client is slow to close."""
-        assert self.sessions is not None
-        self.sessions.end_session(session)
+        self._reception.shut_down(session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 while line.session is session:
@@ -280,7 +254,7 @@ class ControlPort:
         session = await self._session_of(line, deadline_s)
         try:
             async with asyncio.timeout(deadline_s - time.monotonic()):
-                while (channel := self._hub.placement.channel_of(session)) is None:
+                while (channel := self._placement.channel_of(session)) is None:
                     await line.next_change()
                     session = line.require()
         except TimeoutError:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from common.envelope import Verdict
+from common.envelope import Code, Verdict
 from common.logs import INTEGRITY_LOGGER, LogBudget, clock
 from common.wire import metadata_text
 from gateway.rejection import RejectionPolicy, agree, shown_checksum
 from gateway.sequence import Anomaly
+from gateway.session import Judged
 
 log = logging.getLogger(INTEGRITY_LOGGER)
 
@@ -57,6 +58,18 @@ class IntegrityLog:
         self._since_summary = 0
         self._next_summary_s: float | None = None
         self._said_unverified = False
+
+    def judged(self, judged: Judged, now_s: float) -> None:
+        """A frame of any verdict, in its turn."""
+        verdict = judged.verdict
+        if verdict.code == Code.OK:
+            self.passed(judged.message, verdict, now_s)
+        elif verdict.code == Code.CORRUPT:
+            self.failed(judged.message, verdict, judged.failures, judged.rejects, now_s)
+        else:
+            self.unverified(judged.message, verdict, now_s)
+        if judged.anomaly is not None:
+            self.out_of_sequence(judged.anomaly, now_s)
 
     def passed(self, message: bytes, verdict: Verdict, now_s: float) -> None:
         """A frame whose length and checksum agree."""

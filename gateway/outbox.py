@@ -32,7 +32,6 @@ class Outbox:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._events: deque[Queued] = deque()
-        self.shed = 0
 
     def __len__(self) -> int:
         return len(self._events)
@@ -47,7 +46,6 @@ class Outbox:
             self._replace(event)
         if len(self._events) >= self._limit:
             if isinstance(event, LATEST_WINS) or _is_good(event):
-                self.shed += 1
                 return
             if not self._shed_one():
                 raise OutboxOverflowError(f"{len(self._events)} results wait to be read")
@@ -62,14 +60,12 @@ class Outbox:
         for index, queued in enumerate(self._events):
             if type(queued) is kind:
                 del self._events[index]
-                self.shed += 1
                 return
 
     def _shed_one(self) -> bool:
         for index, queued in enumerate(self._events):
             if isinstance(queued, LATEST_WINS) or _is_good(queued):
                 del self._events[index]
-                self.shed += 1
                 return True
         return False
 

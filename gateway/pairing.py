@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable
 from typing import Final, Generic, NamedTuple, TypeVar
 
-C = TypeVar("C", bound=Hashable)
-D = TypeVar("D", bound=Hashable)
+C = TypeVar("C")
+D = TypeVar("D")
 
 FRESH_S: Final = 2.0
 """A client opens its two connections within milliseconds of each other; on a loaded machine,
@@ -169,7 +168,7 @@ class NamedSessions(Generic[C, D]):
             del self._sessions[name.lower()]
 
 
-X = TypeVar("X", bound=Hashable)
+X = TypeVar("X")
 
 
 def _choose(waiting: list[_Waiting[X]], owner: int | None, now_s: float) -> _Waiting[X] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
 
 from common import envelope
 from common.errors import SettingsError
@@ -12,10 +11,13 @@ from common.events import TranscriberChanged
 from common.links import Links
 from common.receiver import Receiver
 from common.settings import GatewaySettings
+from gateway.clients import Clients
 from gateway.commands import CommandChannel
+from gateway.frames_out import FramesOut
 from gateway.metrics import GatewayMetrics
 from gateway.rejection import RejectionPolicy
-from gateway.session import Link, Session
+from gateway.seat import SeatState
+from gateway.session import Session
 from gateway.transcribers import Transcriber, TranscriberRegistry
 
 log = logging.getLogger(__name__)
@@ -25,9 +27,9 @@ class Placement:
     """Keeps every session with a live transcriber, as far as there is room.
 
     Args:
-        sessions: all sessions of the gateway, by id; only read.
+        clients: all sessions of the gateway.
         policy: what verifiers and recorders are told to do about corrupt frames.
-        on_open: called when a session has a recorder that waits for frames.
+        frames_out: sends the frames of a session that has a recorder.
     """
 
     def __init__(
@@ -36,18 +38,18 @@ class Placement:
         settings: GatewaySettings,
         links: Links,
         metrics: GatewayMetrics,
-        sessions: Mapping[bytes, Session],
+        clients: Clients,
         policy: RejectionPolicy,
-        on_open: Callable[[Session], None],
+        frames_out: FramesOut,
     ) -> None:
         self.registry = TranscriberRegistry(settings.peer_timeout_s)
         self._gateway_id = gateway_id
         self._settings = settings
         self._links = links
         self._metrics = metrics
-        self._sessions = sessions
+        self._clients = clients
         self._policy = policy
-        self._on_open = on_open
+        self._frames_out = frames_out
         self._channels: dict[str, CommandChannel] = {}
         self._replies = Receiver(
             "commands", envelope.unpack_replies, metrics.bad_envelopes.labels("commands").inc
@@ -58,7 +60,7 @@ class Placement:
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
-        return self._channels.get(session.transcriber or "") if session.link is Link.OPEN else None
+        return self._channels.get(session.seat.instance or "") if session.seat.is_open else None
 
     def apply_parameters(self, session: Session) -> None:
         """Send a session's parameters to its recorder, if it has one already."""
@@ -69,6 +71,12 @@ class Placement:
             channel.send(
                 envelope.SetParameter(0, session.id, name, value)
             )  # the reply is not awaited
+
+    def send_finish(self, session: Session) -> None:
+        """Tell a session's recorder, if it has one, that no more frames follow."""
+        channel = self.channel_of(session)
+        if channel is not None:
+            channel.send(envelope.Finish(session.id, session.window.next_seq))
 
     def hear(self, hello: envelope.TranscriberHello, now_s: float) -> None:
         """A transcriber's heartbeat: a new one takes what waits, a draining one gives away."""
@@ -105,20 +113,13 @@ class Placement:
 
     def assign(self, session: Session) -> None:
         """Find a session a transcriber; without one it waits, its frames retained."""
-        transcriber = self.registry.choose(session.id, avoid=session.refused_by)
+        transcriber = self.registry.assign(session.id, avoid=session.seat.refused_by)
         if transcriber is None:
-            transcriber = self.registry.choose(session.id)
-        if transcriber is None:
-            session.link = Link.WAITING
-            session.transcriber = None
             if session.wants_events:
-                session.deliver(TranscriberChanged("waiting"))
+                self._clients.tell(session, TranscriberChanged("waiting"))
             return
-        session.transcriber = transcriber.hello.instance
-        session.link = Link.OPENING
         self._epoch += 1
-        session.epoch = self._epoch
-        session.sentences_heard = 0
+        session.seat = session.seat.assigned(transcriber.hello.instance, self._epoch)
         self._send_open(session)
 
     def place_again(self, session: Session, why: str) -> None:
@@ -139,9 +140,13 @@ class Placement:
         self._beat_s = now_s
         for silent in () if late else self.registry.silent(now_s):
             self._lose(silent.hello.instance, "fell silent")
-        for session in self._sessions.values():
+        for attachment in self._clients:
+            session = attachment.session
             asked_s = self._asked_s.get(session.id, now_s)
-            if session.link is Link.OPENING and now_s - asked_s > self._settings.peer_timeout_s:
+            if (
+                session.seat.state is SeatState.OPENING
+                and now_s - asked_s > self._settings.peer_timeout_s
+            ):
                 self._send_open(session)
         self._retry_waiting()
         for transcriber in self.registry.all():
@@ -156,7 +161,7 @@ class Placement:
 
     def _send_open(self, session: Session) -> None:
         self._asked_s[session.id] = time.monotonic()
-        self._channels[session.transcriber or ""].send(
+        self._channels[session.seat.instance or ""].send(
             envelope.Open(
                 gateway=self._gateway_id,
                 session=session.id,
@@ -165,39 +170,45 @@ class Placement:
                 parameters=session.parameters,
                 tolerated=self._policy.limit,
                 failures=session.failures_before_replay,
-                epoch=session.epoch,
+                epoch=session.seat.epoch,
             )
         )
 
     def _on_opened(self, opened: envelope.Opened) -> None:
-        session = self._sessions.get(opened.session)
-        if session is None or session.transcriber != opened.instance:
+        attachment = self._clients.get(opened.session)
+        if attachment is None or attachment.session.seat.instance != opened.instance:
             return
+        session, seat = attachment.session, attachment.session.seat
         if opened.error:
-            if opened.epoch >= session.epoch:
+            if opened.epoch >= seat.epoch:
                 log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
-                session.refused_by = opened.instance
-                self._leave(session)
-                session.link, session.transcriber = Link.WAITING, None
+                self._leave(session, refused_by=opened.instance)
             return
-        if session.link is not Link.OPENING or opened.epoch != session.epoch:
+        if seat.state is not SeatState.OPENING or opened.epoch != seat.epoch:
             return
         transcriber = self.registry.get(opened.instance)
         assert transcriber is not None
         self._asked_s.pop(session.id, None)
-        session.link = Link.OPEN
-        session.refused_by = None
-        session.audio_endpoint = transcriber.hello.audio_endpoint
-        replayed, session.to_replay = session.to_replay, 0
-        if session.was_open:
+        session.seat = seat.opened(transcriber.hello.audio_endpoint)
+        if seat.is_reopening:
             session.replays += 1
             self._metrics.replays.inc()
-            self._metrics.replayed_frames.inc(replayed)
-            log.info("client %s: session re-opened, %d frames replayed", session.peer, replayed)
-        session.was_open = True
+            self._metrics.replayed_frames.inc(seat.to_replay)
+            log.info(
+                "client %s: session re-opened, %d frames replayed", session.peer, seat.to_replay
+            )
         if session.wants_events:
-            session.deliver(TranscriberChanged("open", replayed))
-        self._on_open(session)
+            self._clients.tell(session, TranscriberChanged("open", seat.to_replay))
+        self._begin(session)
+
+    def _begin(self, session: Session) -> None:
+        """A session has a (new) recorder: send it what it needs."""
+        self.apply_parameters(session)  # some may have been set since it was asked for
+        self._frames_out.queue(session)
+        self._frames_out.pump()
+        if session.finishing:
+            self.send_finish(session)
+        self._clients.wake_lines(session)
 
     def _lose(self, instance: str, why: str) -> None:
         """An instance is dead, or as good as; if it speaks again it counts as a new one."""
@@ -212,7 +223,8 @@ class Placement:
     def _move_all(self, transcriber: Transcriber, why: str) -> None:
         """Take the sessions of an instance to others, where there are any."""
         instance = transcriber.hello.instance
-        movable = [self._sessions[key] for key in transcriber.assigned if key in self._sessions]
+        attached = [self._clients.get(key) for key in transcriber.assigned]
+        movable = [attachment.session for attachment in attached if attachment is not None]
         log.warning("transcriber %s %s; it has %d sessions", instance, why, len(movable))
         for session in movable:
             still_works = self.registry.get(instance) is not None
@@ -221,19 +233,20 @@ class Placement:
             self._leave(session)
             self.assign(session)
 
-    def _leave(self, session: Session) -> None:
+    def _leave(self, session: Session, refused_by: str | None = None) -> None:
         # From here on nothing may be given up that the next recorder has to be sent.
-        session.to_replay += session.window.reopen()
+        instance = session.seat.instance
+        session.seat = session.seat.left(session.window.reopen(), refused_by)
         self._asked_s.pop(session.id, None)
-        session.audio_endpoint = ""
-        channel = self._channels.get(session.transcriber or "")
+        channel = self._channels.get(instance or "")
         if channel is not None:
             channel.send(envelope.Close(session.id))
-        self.registry.release(session.id, session.transcriber)
+        self.registry.release(session.id, instance)
 
     def _retry_waiting(self) -> None:
         if not self.registry.has_room:
             return
-        for session in self._sessions.values():
-            if session.link is Link.WAITING and not session.is_rejected():
+        for attachment in self._clients:
+            session = attachment.session
+            if session.seat.state is SeatState.WAITING and not session.is_rejected():
                 self.assign(session)

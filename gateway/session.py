@@ -1,20 +1,19 @@
 """One client's session: its frames, failures and results, with every rule and no I/O.
 
-The hub feeds it frames, verdicts, acknowledgements and events, and carries out what it decides:
-events to send, and at most one rejection.
+The hub feeds it frames, verdicts, acknowledgements and results; it returns what happened, with the
+events for those who hear the session. Sending, logging and counting are the hub's.
 """
 
 from __future__ import annotations
 
-import enum
 import secrets
 from collections import deque
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 
-from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, Parameter, Verdict
+from common import envelope
+from common.envelope import SESSION_ID_BYTES, Ack, Code, Parameter, Verdict
 from common.events import (
     Acknowledged,
     Error,
@@ -22,33 +21,23 @@ from common.events import (
     FramesLost,
     FrameVerdict,
     FullSentence,
-    Notice,
     Report,
     RetentionLimited,
     ServerEvent,
     SessionStarted,
 )
-from gateway.integrity_log import IntegrityLog
 from gateway.latency import LatencyHistogram, bucket_of
-from gateway.metrics import Tally
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
-from gateway.sequence import SequenceTracker
+from gateway.retention import RetentionLedger
+from gateway.seat import NOWHERE, Seat
+from gateway.sequence import Anomaly, SequenceTracker
 from gateway.window import HeldFrame, RetransmissionTimer, Window
 
 MAX_REPORTED_FAILURES: Final = 50
 REMEMBERED_SENTENCES: Final = 64
 
 
-class Link(enum.Enum):
-    """Whether a session has a recorder."""
-
-    WAITING = "waiting"
-    """No live transcriber has room."""
-    OPENING = "opening"
-    OPEN = "open"
-
-
-class Limits(NamedTuple):
+class SessionLimits(NamedTuple):
     """A session's bounds."""
 
     window_frames: int
@@ -57,22 +46,53 @@ class Limits(NamedTuple):
     retransmit_max_s: float
 
 
+class Judged(NamedTuple):
+    """What became of one frame, once its verdict's turn has come.
+
+    Attributes:
+        message: the client's message.
+        verdict: with the diagnosis that only its session could make.
+        bucket: of its latency, as :func:`gateway.latency.bucket_of` has it.
+        failures: corrupt frames of the session so far.
+        rejects: it was one too many.
+        anomaly: where the client's own counter jumped.
+        events: for those who hear the session.
+    """
+
+    message: bytes
+    verdict: Verdict
+    latency_s: float
+    bucket: int
+    failures: int
+    rejects: bool
+    anomaly: Anomaly | None
+    events: list[ServerEvent]
+
+
+class SentenceTaken(NamedTuple):
+    """What a final result came to.
+
+    Attributes:
+        is_new: it is not the repetition of one that a replay went through again.
+        events: for those who hear the session.
+    """
+
+    is_new: bool
+    events: list[ServerEvent]
+
+
 class Session:
     """What one client's session knows and decides.
 
     Args:
         peer: the client's address as log lines name it.
         wants_events: the client asked for integrity events.
-        tally: the gateway's totals.
-        deliver: called with each event for the client.
+        ledger: where the bytes are booked that are kept for it.
 
     Attributes:
-        epoch: number of its latest placement; results of earlier ones do not count.
-        audio_endpoint: where its recorder takes audio; "" while it has none.
+        seat: its place at a transcriber; the placement's to replace.
         said_end: the client said that no more audio follows (a stopping server finishes, too).
-        to_replay: frames that its next recorder will be sent again.
-        sentences_heard: results of its present recorder that have come, shown or not.
-        refused_by: the transcriber that refused it last; others are asked before it.
+        drained: the recorder has transcribed all there was.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
 
@@ -82,37 +102,26 @@ class Session:
         peer: str,
         wants_events: bool,
         policy: RejectionPolicy,
-        limits: Limits,
-        log: IntegrityLog,
-        tally: Tally,
-        deliver: Callable[[ServerEvent | Notice], None],
+        limits: SessionLimits,
+        ledger: RetentionLedger[bytes] | None = None,
     ) -> None:
         self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
         self.wants_events = wants_events
         self.policy = policy
-        self.log = log
-        self._tally = tally
-        self.deliver = deliver
         self.window = Window(
             limits.window_frames,
             limits.window_bytes,
             RetransmissionTimer(limits.retransmit_min_s, limits.retransmit_max_s),
+            ledger.open(self.id) if ledger is not None else None,
         )
-        self.link = Link.WAITING
-        self.transcriber: str | None = None
-        self.epoch = 0
-        self.audio_endpoint = ""
+        self.seat: Seat = NOWHERE
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
         self.said_end = False
         self.drained = False
-        self.sentences_heard = 0
-        self.refused_by: str | None = None
-        self.was_open = False
         self.rejected: str | None = None
         self.replays = 0
-        self.to_replay = 0
         self._retention_exceeded = False
         self.counts = [0] * len(Code)
         self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)
@@ -160,20 +169,24 @@ class Session:
 
     # -- verdicts ------------------------------------------------------------------------------
 
-    def judge(self, verdict: Verdict, now_s: float) -> None:
-        """Take in a verdict; acts on all whose turn has come, in the order of their frames."""
+    def judge(self, verdict: Verdict, now_s: float) -> list[Judged]:
+        """Take in a verdict; what became of all whose turn has come, in the order of their frames.
+
+        Nothing counts any more after the frame that rejects.
+        """
+        judged: list[Judged] = []
         for frame, in_turn in self.window.judge(verdict, now_s):
             if self.rejected is None:
-                self._act_on(frame, in_turn, now_s)
+                judged.append(self._act_on(frame, in_turn, now_s))
+        return judged
 
-    def _act_on(self, frame: HeldFrame, verdict: Verdict, now_s: float) -> None:
+    def _act_on(self, frame: HeldFrame, verdict: Verdict, now_s: float) -> Judged:
         code = verdict.code
         corrupt = code == Code.CORRUPT
         self.counts[code] += 1
         latency_s = now_s - frame.received_s
         bucket = bucket_of(latency_s)
         self._latency.count(bucket, latency_s)
-        self._tally.judged(code, bucket, latency_s)
         if verdict.sample_rate_hz:
             self._samples_s += verdict.actual_length / verdict.sample_rate_hz
         stale = self._stale.diagnose(verdict, frame.message, corrupt)
@@ -181,29 +194,22 @@ class Session:
             verdict = msgspec.structs.replace(verdict, diagnosis=stale, likely="")
         rejects = corrupt and self._failures.add()
         if corrupt:
-            self.log.failed(frame.message, verdict, self.failures, rejects, now_s)
             self._remember(verdict)
             if self.policy.reject:  # at most one more than is tolerated
                 self._corrupt_seqs.append(verdict.seq)
-        elif code == Code.OK:
-            self.log.passed(frame.message, verdict, now_s)
-        else:
-            self.log.unverified(frame.message, verdict, now_s)
-        self._follow_sequence(verdict, now_s)
-        if self.wants_events:
-            self.deliver(self._verdict_event(verdict, latency_s))
-        if verdict.malformed and not rejects:
-            self.deliver(Error(verdict.malformed, mismatch_message(verdict), "continue"))
-        if rejects:
-            self._reject(verdict)
-
-    def _follow_sequence(self, verdict: Verdict, now_s: float) -> None:
         anomaly = self._sequence.follow(verdict.audio_sequence)
-        if anomaly is None:
-            return
-        self.log.out_of_sequence(anomaly, now_s)
+        events: list[ServerEvent] = []
         if self.wants_events:
-            self.deliver(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
+            if anomaly is not None:
+                events.append(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
+            events.append(self._verdict_event(verdict, latency_s))
+        if verdict.malformed and not rejects:
+            events.append(Error(verdict.malformed, mismatch_message(verdict), "continue"))
+        if rejects:
+            events += self._reject(verdict)
+        return Judged(
+            frame.message, verdict, latency_s, bucket, self.failures, rejects, anomaly, events
+        )
 
     def _verdict_event(self, verdict: Verdict, latency_s: float) -> FrameVerdict:
         return FrameVerdict(
@@ -234,65 +240,68 @@ class Session:
                 )
             )
 
-    def _reject(self, verdict: Verdict) -> None:
+    def _reject(self, verdict: Verdict) -> list[ServerEvent]:
         self.rejected = f"Connection rejected: {mismatch_message(verdict)}"
-        self.deliver(Error("data_corruption", self.rejected, "disconnect"))
-        if self.wants_events:
-            self.deliver(self.report())
+        error = Error("data_corruption", self.rejected, "disconnect")
+        return [error, self.report()] if self.wants_events else [error]
 
     # -- results -------------------------------------------------------------------------------
 
     def acknowledge(self, ack: Ack) -> bool:
         """Take in the transcriber's acknowledgement; whether the window moved."""
-        moved = self.window.acknowledge(ack)
-        if moved and self.wants_events:
-            self.deliver(Acknowledged(self.window.received, self.window.commit.seq))
-        return moved
+        return self.window.acknowledge(ack)
 
-    def commit(self, commit: Commit) -> None:
-        """Take in what a sentence commits; the client is told after it got the sentence."""
-        if self.window.commit_to(commit) and self.wants_events:
-            self.deliver(Acknowledged(self.window.received, commit.seq))
+    def acknowledged(self) -> list[ServerEvent]:
+        """The event, for who asked for it, that says how far the window has moved."""
+        if not self.wants_events:
+            return []
+        return [Acknowledged(self.window.fed, self.window.commit.seq)]
 
-    def sentence(self, text: str, end_sample: int, committed: int = 0) -> bool:
-        """A final result; whether it is new (a replay may repeat it).
+    def take_sentence(self, sentence: envelope.Sentence) -> SentenceTaken:
+        """Take in a final result and what it commits.
 
         A client that can resend is told with the sentence which frames it covers, so that no
-        crash between two messages makes it send them again.
+        crash between two messages makes it send them again. The commit alone it is told after it
+        got the sentence.
         """
-        if end_sample <= self._last_sentence_end:
-            return False
-        self._last_sentence_end = end_sample
-        if text:
-            self.sentences.append(text)
-            self.sentence_count += 1
-            self.deliver(FullSentence(text, committed if self.wants_events else 0))
-        return True
+        self.seat = self.seat.heard_sentence()
+        is_new = sentence.end_sample > self._last_sentence_end
+        events: list[ServerEvent] = []
+        if is_new:
+            self._last_sentence_end = sentence.end_sample
+            if sentence.text:
+                self.sentences.append(sentence.text)
+                self.sentence_count += 1
+                committed = sentence.commit.seq if self.wants_events else 0
+                events.append(FullSentence(sentence.text, committed))
+            if sentence.error:
+                events.append(Error("transcription_failed", sentence.error, "continue"))
+        if self.window.commit_to(sentence.commit):
+            events += self.acknowledged()
+        return SentenceTaken(is_new, events)
 
-    def is_new(self, event_type: str, at_sample: int) -> bool:
-        """Whether an event is not the repetition of one that a replay went through again."""
+    def note_event(self, event_type: str, at_sample: int) -> bool:
+        """Note an event; whether it is new, not one that a replay went through again."""
         if at_sample <= self._last_event_at.get(event_type, -1):
             return False
         self._last_event_at[event_type] = at_sample
         return True
 
-    def tell_of_limit(self, scope: str) -> bool:
-        """Tell the client, once, that audio was given up that a replay might need.
+    def note_limit(self, scope: str) -> RetentionLimited | None:
+        """Note that audio was given up that a replay might need.
 
         Args:
             scope: which bound was met, ``session`` or ``total``.
 
         Returns:
-            Whether this was the first time.
+            What to tell the client, the first time.
         """
         if self._retention_exceeded:
-            return False
+            return None
         self._retention_exceeded = True
-        if self.wants_events:
-            kept = self.window.retained_bytes
-            message = f"audio before the last {kept} bytes could not be replayed after a crash"
-            self.deliver(RetentionLimited(scope, kept, message))
-        return True
+        kept = self.window.account.bytes
+        message = f"audio before the last {kept} bytes could not be replayed after a crash"
+        return RetentionLimited(scope, kept, message)
 
     def missed_sentences(self, received: int) -> list[FullSentence]:
         """Final results that a client which counted ``received`` of them has not seen."""

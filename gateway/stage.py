@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -21,14 +22,15 @@ from common.links import Links
 from common.run_folder import own_folder
 from common.settings import GatewaySettings, check_range
 from common.telemetry import Telemetry
+from gateway.clients import Clients
 from gateway.connection import ConnectionLimit
-from gateway.control_line import ControlLine
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.hub import Hub
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
-from gateway.pairing import ArrivalOrder, NamedSessions
+from gateway.reception import Reception
+from gateway.retention import RetentionLedger
 from gateway.web_files import respond
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 EXPIRY_INTERVAL_S = 0.1
+DRAIN_INTERVAL_S = 0.05
 SPARE_CONNECTIONS = 64
 HARD_LIMIT_FACTOR = 4
 """Messages over the limit times this end the connection (1009) without being read whole."""
@@ -59,19 +62,22 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         stack.enter_context(_sole_user_of(settings.run_path))
         links = Links(settings)
         stack.callback(links.close_all)
-        hub = Hub(settings, links, metrics)
+        clients = Clients(broadcast=settings.broadcast)
+        ledger: RetentionLedger[bytes] = RetentionLedger(
+            settings.retain_session_bytes, settings.retain_total_bytes
+        )
+        hub = Hub(settings, links, metrics, clients, ledger)
         stack.callback(hub.close)
-        arrivals: ArrivalOrder[ControlLine, bytes] = ArrivalOrder()
-        names: NamedSessions[ControlLine, bytes] = NamedSessions()
+        reception = Reception(settings, metrics, hub, clients, ledger)
         peers = LocalPeers()
-        data_port = DataPort(hub, arrivals, names, peers)
-        control_port = ControlPort(hub, arrivals, names, peers)
-        control_port.sessions = data_port
+        data_port = DataPort(settings, metrics, reception, clients, peers)
+        control_port = ControlPort(hub.placement, reception, clients, peers)
         telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
         stack.callback(telemetry.close)
         for interval_s, action in (
             (settings.heartbeat_s, hub.beat),
             (EXPIRY_INTERVAL_S, hub.expire),
+            (EXPIRY_INTERVAL_S, reception.expire),
         ):
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
         await stack.enter_async_context(await _listen_control(settings, control_port))
@@ -80,7 +86,16 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         log.info("control ws://%s:%d", settings.host, settings.control_port)
         lifecycle.ready()
         await stopping.wait()
-        await data_port.drain(settings.drain_s)
+        await _drain(reception, settings.drain_s)
+
+
+async def _drain(reception: Reception, timeout_s: float) -> None:
+    """Let the streams end that do within the time, and close the rest."""
+    reception.drain()
+    deadline_s = time.monotonic() + timeout_s
+    while not reception.is_drained and time.monotonic() < deadline_s:  # noqa: ASYNC110
+        await asyncio.sleep(DRAIN_INTERVAL_S)
+    reception.send_away()
 
 
 @contextlib.contextmanager

@@ -66,8 +66,18 @@ class TranscriberRegistry:
         """Give up one instance at once."""
         return self._live.pop(instance, None)
 
-    def choose(self, session: bytes, *, avoid: str | None = None) -> Transcriber | None:
-        """Assign a session to the least loaded instance with room; None when there is none."""
+    def assign(self, session: bytes, *, avoid: str | None = None) -> Transcriber | None:
+        """Give a session a place at the least loaded instance with room; None when there is none.
+
+        Args:
+            avoid: an instance that gets it only if no other has room.
+        """
+        chosen = self._least_loaded(avoid) or (self._least_loaded(None) if avoid else None)
+        if chosen is not None:
+            chosen.assigned.add(session)
+        return chosen
+
+    def _least_loaded(self, avoid: str | None) -> Transcriber | None:
         candidates = [
             t
             for t in self._live.values()
@@ -77,9 +87,7 @@ class TranscriberRegistry:
         ]
         if not candidates:
             return None
-        chosen = min(candidates, key=lambda t: len(t.assigned) / t.hello.max_sessions)
-        chosen.assigned.add(session)
-        return chosen
+        return min(candidates, key=lambda t: len(t.assigned) / t.hello.max_sessions)
 
     def release(self, session: bytes, instance: str | None) -> None:
         """A session left its instance."""

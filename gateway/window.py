@@ -8,10 +8,10 @@ the retransmission timeout is sent again. Holds no socket and no clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import Final
 
 from common.envelope import Ack, Commit, Verdict
+from gateway.retention import Account
 
 RECORDER_RATE_HZ: Final = 16_000
 START: Final = Commit(seq=0, skip_samples=0, sample=0)
@@ -83,28 +83,34 @@ class HeldFrame:
 class Window:
     """The frames of one session, from acceptance to commit.
 
-    Invariant: ``base <= received <= unsent <= next_seq`` and ``judged <= next_seq``.
+    Invariant: ``base <= fed <= unsent <= next_seq`` and ``judged <= next_seq``.
 
     Attributes:
         base: first frame that is kept; all before it are committed (or were given up).
-        received: frames below it were fed to the recorder.
+        fed: frames below it were fed to the recorder.
         unsent: first frame that was not sent to the present transcriber.
         next_seq: number of the next frame to come.
         judged: verdicts of all frames below it were taken, in order.
-        retained_bytes: what all frames kept take.
+        account: what all frames kept take.
         in_flight_bytes: what those take that are in flight.
     """
 
-    def __init__(self, limit: int, limit_bytes: int, timer: RetransmissionTimer) -> None:
+    def __init__(
+        self,
+        limit: int,
+        limit_bytes: int,
+        timer: RetransmissionTimer,
+        account: Account | None = None,
+    ) -> None:
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.timer = timer
         self.base = 0
-        self.received = 0
+        self.fed = 0
         self.unsent = 0
         self.next_seq = 0
         self.judged = 0
-        self.retained_bytes = 0
+        self.account = account or Account()
         self.in_flight_bytes = 0
         self.retransmissions = 0
         self.commit = START
@@ -118,7 +124,7 @@ class Window:
     @property
     def in_flight(self) -> int:
         """Frames accepted that were not fed to a recorder yet, or not judged."""
-        return self.next_seq - min(self.received, self.judged)
+        return self.next_seq - min(self.fed, self.judged)
 
     @property
     def replay_start(self) -> Commit:
@@ -135,7 +141,7 @@ class Window:
     @property
     def quiet(self) -> bool:
         """Whether every frame was fed and judged, so that nothing can need a retransmission."""
-        return self.received == self.next_seq == self.judged
+        return self.fed == self.next_seq == self.judged
 
     def frame(self, seq: int) -> HeldFrame | None:
         """The frame numbered ``seq`` while it is kept."""
@@ -148,8 +154,9 @@ class Window:
         frame = HeldFrame(message, now_s, now_ns)
         self._frames.append(frame)
         self.next_seq += 1
-        self.retained_bytes += frame.size
-        self.in_flight_bytes += frame.size
+        size = frame.size
+        self.account.keep(size)
+        self.in_flight_bytes += size
         return seq
 
     def to_send(self) -> int | None:
@@ -159,7 +166,7 @@ class Window:
             if self._missing(seq):
                 return seq
             self._lost.popleft()
-        if self.unsent < min(self.next_seq, self.received + self.limit):
+        if self.unsent < min(self.next_seq, self.fed + self.limit):
             return self.unsent
         return None
 
@@ -180,20 +187,21 @@ class Window:
         if self.quiet:
             return False
         queued = set(self._lost)
-        for seq in range(max(self.base, min(self.received, self.judged)), self.unsent):
+        for seq in range(max(self.base, min(self.fed, self.judged)), self.unsent):
             frame = self._frames[seq - self.base]
             if frame.due_s <= now_s and seq not in queued and self._missing(seq):
                 self._lost.append(seq)
         return bool(self._lost)
 
-    def judge(self, verdict: Verdict, now_s: float) -> Iterator[tuple[HeldFrame, Verdict]]:
-        """Take in a verdict; yields those whose turn has come, in seq order, each once.
+    def judge(self, verdict: Verdict, now_s: float) -> list[tuple[HeldFrame, Verdict]]:
+        """Take in a verdict; those whose turn has come now, in seq order, each once.
 
-        A repeated verdict, or one for a frame that is not kept, yields nothing.
+        For a repeated verdict, or one for a frame that is not kept, there are none.
         """
+        in_turn: list[tuple[HeldFrame, Verdict]] = []
         frame = self.frame(verdict.seq)
         if frame is None or frame.judged or not frame.attempts:
-            return
+            return in_turn
         frame.judged = True
         if verdict.sample_rate_hz:
             frame.samples_16k = verdict.actual_length * RECORDER_RATE_HZ / verdict.sample_rate_hz
@@ -202,18 +210,19 @@ class Window:
             self.timer.measured(now_s - frame.received_s)
         while (next_frame := self.frame(self.judged)) is not None and next_frame.judged:
             self.judged += 1
-            in_turn, next_frame.verdict = next_frame.verdict, None
-            if in_turn is not None:
-                yield next_frame, in_turn
+            due, next_frame.verdict = next_frame.verdict, None
+            if due is not None:
+                in_turn.append((next_frame, due))
         self._settle()
         self._forget()
+        return in_turn
 
     def acknowledge(self, ack: Ack) -> bool:
         """Take in an acknowledgement; whether the window moved."""
         moved = False
-        if self.received < ack.received <= self.next_seq:
-            self.received = ack.received
-            self.unsent = max(self.unsent, self.received)
+        if self.fed < ack.received <= self.next_seq:
+            self.fed = ack.received
+            self.unsent = max(self.unsent, self.fed)
             self._settle()
             moved = True
         self._held_below = ack.held_below
@@ -222,7 +231,7 @@ class Window:
 
     def commit_to(self, commit: Commit) -> bool:
         """Let go of what no replay will need; whether that is more than before."""
-        if commit.sample <= self.commit.sample or commit.seq > self.received:
+        if commit.sample <= self.commit.sample or commit.seq > self.fed:
             return False
         self.commit = commit
         self._forget()
@@ -231,9 +240,9 @@ class Window:
     def reopen(self) -> int:
         """Start over at the last commit, with a fresh recorder; how many frames it will replay."""
         start = self.replay_start.seq
-        replayed = self.received - start
-        self.received = self.unsent = start
-        self._settled = min(self.received, self.judged)
+        replayed = self.fed - start
+        self.fed = self.unsent = start
+        self._settled = min(self.fed, self.judged)
         in_flight = list(self._frames)[self._settled - self.base :]
         self.in_flight_bytes = sum(frame.size for frame in in_flight)
         self._held_below = 0
@@ -247,7 +256,7 @@ class Window:
         They cannot be replayed any more. Returns how many frames that costs.
         """
         given_up = 0
-        while self.retained_bytes > target_bytes and self.base < min(self.received, self.judged):
+        while self.account.bytes > target_bytes and self.base < min(self.fed, self.judged):
             self._drop_oldest()
             given_up += 1
         return given_up
@@ -257,11 +266,11 @@ class Window:
         frame = self.frame(seq)
         if frame is None:
             return False
-        held = seq < self.received or (seq < self._held_below and seq not in self._gaps)
+        held = seq < self.fed or (seq < self._held_below and seq not in self._gaps)
         return not (frame.judged and held)
 
     def _settle(self) -> None:
-        while self._settled < min(self.received, self.judged):
+        while self._settled < min(self.fed, self.judged):
             self.in_flight_bytes -= self._frames[self._settled - self.base].size
             self._settled += 1
 
@@ -271,7 +280,7 @@ class Window:
 
     def _drop_oldest(self) -> None:
         frame = self._frames.popleft()
-        self.retained_bytes -= frame.size
+        self.account.let_go(frame.size)
         self._base_sample += frame.samples_16k
         self.base += 1
         if self.base == self.commit.seq:

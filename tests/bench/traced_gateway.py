@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from common.envelope import Verdict
 from gateway.__main__ import main
-from gateway.session import Session
+from gateway.session import Judged, Session
 from gateway.window import HeldFrame
 
 TRACE_FILE: Final = "BENCH_TRACE_FILE"
@@ -49,10 +49,10 @@ def trace() -> deque[Traced]:
     frames: deque[Traced] = deque(maxlen=MOST_FRAMES)
     act_on = Session._act_on
 
-    def noting(self: Session, frame: HeldFrame, verdict: Verdict, now_s: float) -> None:
+    def noting(self: Session, frame: HeldFrame, verdict: Verdict, now_s: float) -> Judged:
         latency_ms = 1000 * (now_s - frame.received_s)
         frames.append(Traced(self.key, frame.received_ns, now_s, latency_ms, frame.attempts))
-        act_on(self, frame, verdict, now_s)
+        return act_on(self, frame, verdict, now_s)
 
     Session._act_on = noting  # type: ignore[method-assign]
     return frames

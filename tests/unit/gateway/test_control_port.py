@@ -16,11 +16,12 @@ from common import envelope
 from common.errors import CommandError
 from common.parameters import METHODS, READ_ONLY, WRITABLE
 from gateway import control_port
+from gateway.clients import Clients
 from gateway.control_line import ControlLine
 from gateway.control_port import ControlPort
-from gateway.hub import Hub
 from gateway.local_peer import LocalPeers
-from gateway.pairing import ArrivalOrder, NamedSessions
+from gateway.placement import Placement
+from gateway.reception import Reception
 from gateway.session import Session
 
 SESSION = b"s" * 16
@@ -57,14 +58,14 @@ class World:
         placement = SimpleNamespace(
             channel_of=lambda _: self.channel if self.has_recorder else None
         )
-        hub = cast(Hub, SimpleNamespace(placement=placement))
-        self.port = ControlPort(hub, ArrivalOrder(), NamedSessions(), LocalPeers())
-        self.port.sessions = cast(Any, self)
+        self.port = ControlPort(
+            cast(Placement, placement), cast(Reception, self), Clients(), LocalPeers()
+        )
         self.line = ControlLine()
         if has_session:
             self.line.attach(self.session)
 
-    def end_session(self, session: Session) -> None:
+    def shut_down(self, session: Session) -> None:
         assert session is self.session
         self.ended += 1
 

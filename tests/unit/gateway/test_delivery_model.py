@@ -160,7 +160,7 @@ class Delivery(RuleBasedStateMachine):
         assert self.window.in_flight <= max(WINDOW, self.window.next_seq - self.window.base)
         kept = self.window.next_seq - self.window.base
         size = len(payload(0)) + OVERHEAD_BYTES
-        assert self.window.retained_bytes == kept * size
+        assert self.window.account.bytes == kept * size
         assert self.window.in_flight_bytes == self.window.in_flight * size
 
     @invariant()

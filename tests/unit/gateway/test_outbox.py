@@ -38,7 +38,6 @@ def test_finals_push_out_what_may_be_shed() -> None:
     for number in range(3):
         outbox.put(FullSentence(str(number)))
     assert contents(outbox) == [FullSentence("0"), FullSentence("1"), FullSentence("2")]
-    assert outbox.shed == 2
 
 
 def test_finals_beyond_the_bound_are_an_overflow() -> None:

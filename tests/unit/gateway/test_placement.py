@@ -7,20 +7,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import zmq
 
 from common import envelope
 from common.errors import SettingsError
-from common.events import Notice, ServerEvent, TranscriberChanged
+from common.events import TranscriberChanged
 from common.links import End, Links
 from common.settings import GatewaySettings
+from gateway.clients import Attachment, Clients
+from gateway.frames_out import FramesOut
 from gateway.integrity_log import IntegrityLog
 from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
-from gateway.session import Limits, Link, Session
+from gateway.seat import SeatState
+from gateway.session import Session, SessionLimits
+from tests.unit.gateway.fake_client import FakeClient
 
 POLICY = RejectionPolicy(True, True, 5, envelope.OnCorruption.SILENCE)
 PEER_TIMEOUT_S = 3.0
@@ -53,22 +58,37 @@ class FakeChannel:
         self.closed = True
 
 
+class FakeFramesOut:
+    """Stands in for the frames link: keeps whose turn it is."""
+
+    def __init__(self) -> None:
+        self.queued: list[Session] = []
+
+    def queue(self, session: Session) -> None:
+        self.queued.append(session)
+
+    def pump(self) -> None:
+        pass
+
+
 class Gateway:
     """A placement with its sessions, and transcribers that answer when told to."""
 
     def __init__(self, links: Links) -> None:
         self.metrics = GatewayMetrics()
-        self.sessions: dict[bytes, Session] = {}
-        self.opened: list[Session] = []
-        self.events: list[ServerEvent | Notice] = []
+        self.clients = Clients()
+        self.client_end = FakeClient()
+        self.events = self.client_end.events
+        frames_out = FakeFramesOut()
+        self.opened = frames_out.queued
         self.placement = Placement(
             "gateway",
             GatewaySettings(peer_timeout_s=PEER_TIMEOUT_S),
             links,
             self.metrics,
-            self.sessions,
+            self.clients,
             POLICY,
-            self.opened.append,
+            cast(FramesOut, frames_out),
         )
         self.now_s = time.monotonic()
 
@@ -94,12 +114,10 @@ class Gateway:
             peer="peer",
             wants_events=True,
             policy=POLICY,
-            limits=Limits(64, 4 << 20, 0.25, 4.0),
-            log=IntegrityLog("peer", POLICY, extended=False, summary_s=10),
-            tally=self.metrics.tally,
-            deliver=self.events.append,
+            limits=SessionLimits(64, 4 << 20, 0.25, 4.0),
         )
-        self.sessions[session.id] = session
+        log = IntegrityLog("peer", POLICY, extended=False, summary_s=10)
+        self.clients.add(Attachment(session, log, self.client_end), self.now_s)
         self.placement.assign(session)
         return session
 
@@ -113,10 +131,10 @@ class Gateway:
 
     def answer(self, session: Session, error: str = "") -> None:
         """The transcriber answers a session's latest Open."""
-        instance = session.transcriber
+        instance = session.seat.instance
         assert instance is not None
         self.channel(instance).on_opened(
-            envelope.Opened(instance, session.id, error, session.epoch)
+            envelope.Opened(instance, session.id, error, session.seat.epoch)
         )
 
     def count(self, name: str) -> float | None:
@@ -136,8 +154,8 @@ def gateway(links: Links, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     return Gateway(links)
 
 
-def link_of(session: Session) -> Link:
-    return session.link
+def link_of(session: Session) -> SeatState:
+    return session.seat.state
 
 
 def send_frames(session: Session, count: int) -> None:
@@ -151,39 +169,39 @@ def send_frames(session: Session, count: int) -> None:
 def test_sessions_go_to_the_least_loaded(gateway: Gateway) -> None:
     gateway.transcriber("big", room=4)
     gateway.transcriber("small", room=2)
-    places = [gateway.client().transcriber for _ in range(6)]
+    places = [gateway.client().seat.instance for _ in range(6)]
     assert (places.count("big"), places.count("small")) == (4, 2)
 
 
 def test_a_session_waits_until_a_transcriber_joins(gateway: Gateway) -> None:
     session = gateway.client()
-    assert link_of(session) is Link.WAITING
+    assert link_of(session) is SeatState.WAITING
     assert gateway.events == [TranscriberChanged("waiting")]
     gateway.transcriber("a")
-    assert session.transcriber == "a"
-    assert link_of(session) is Link.OPENING
+    assert session.seat.instance == "a"
+    assert link_of(session) is SeatState.OPENING
 
 
 def test_a_session_that_ends_makes_room_for_one_that_waits(gateway: Gateway) -> None:
     gateway.transcriber("a", room=1)
     first, second = gateway.client(), gateway.client()
-    assert (first.transcriber, second.link) == ("a", Link.WAITING)
-    del gateway.sessions[first.id]
+    assert (first.seat.instance, second.seat.state) == ("a", SeatState.WAITING)
+    gateway.clients.remove(first.id)
     gateway.placement.remove(first)
     assert envelope.Close(first.id) in gateway.channel("a").sent
-    assert second.transcriber == "a"
+    assert second.seat.instance == "a"
 
 
 def test_a_rejected_session_gets_no_new_recorder(gateway: Gateway) -> None:
     session = gateway.client()
     session.rejected = "too many corrupt frames"
     gateway.transcriber("a")
-    assert link_of(session) is Link.WAITING
+    assert link_of(session) is SeatState.WAITING
 
 
 def test_a_transcriber_that_cannot_be_reached_is_not_used(gateway: Gateway) -> None:
     gateway.transcriber("odd", endpoint="nonsense")
-    assert link_of(gateway.client()) is Link.WAITING
+    assert link_of(gateway.client()) is SeatState.WAITING
     gateway.placement.beat(gateway.now_s)
 
 
@@ -204,9 +222,9 @@ def test_frames_may_be_sent_once_the_recorder_is_there(gateway: Gateway) -> None
     session = gateway.client()
     assert gateway.placement.channel_of(session) is None
     gateway.answer(session)
-    assert link_of(session) is Link.OPEN
+    assert link_of(session) is SeatState.OPEN
     assert gateway.opened == [session]
-    assert session.audio_endpoint == "ipc://audio-a"
+    assert session.seat.audio_endpoint == "ipc://audio-a"
     channel: object = gateway.placement.channel_of(session)
     assert channel is gateway.channel("a")
     assert gateway.events == [TranscriberChanged("open", 0)]
@@ -236,23 +254,23 @@ def test_an_open_without_answer_is_repeated_with_its_epoch(gateway: Gateway) -> 
 def test_an_answer_to_an_earlier_placement_is_stale(gateway: Gateway) -> None:
     gateway.transcriber("a")
     session = gateway.client()
-    earlier = envelope.Opened("a", session.id, "", session.epoch)
+    earlier = envelope.Opened("a", session.id, "", session.seat.epoch)
     gateway.answer(session, "full")
     gateway.placement.beat(gateway.now_s)
-    assert session.transcriber == "a"
+    assert session.seat.instance == "a"
     gateway.channel("a").on_opened(earlier)
-    assert link_of(session) is Link.OPENING
+    assert link_of(session) is SeatState.OPENING
     gateway.answer(session)
-    assert link_of(session) is Link.OPEN
+    assert link_of(session) is SeatState.OPEN
 
 
 def test_an_answer_of_another_instance_or_session_changes_nothing(gateway: Gateway) -> None:
     gateway.transcriber("a")
     session = gateway.client()
     channel = gateway.channel("a")
-    channel.on_opened(envelope.Opened("b", session.id, "", session.epoch))
-    channel.on_opened(envelope.Opened("a", b"x" * 16, "", session.epoch))
-    assert link_of(session) is Link.OPENING
+    channel.on_opened(envelope.Opened("b", session.id, "", session.seat.epoch))
+    channel.on_opened(envelope.Opened("a", b"x" * 16, "", session.seat.epoch))
+    assert link_of(session) is SeatState.OPENING
     assert gateway.opened == []
 
 
@@ -260,10 +278,10 @@ def test_a_refused_session_tries_again_with_the_next_heartbeat(gateway: Gateway)
     gateway.transcriber("a")
     session = gateway.client()
     gateway.answer(session, "full: 64 sessions")
-    assert link_of(session) is Link.WAITING
-    assert session.transcriber is None
+    assert link_of(session) is SeatState.WAITING
+    assert session.seat.instance is None
     gateway.placement.beat(gateway.now_s)
-    assert link_of(session) is Link.OPENING
+    assert link_of(session) is SeatState.OPENING
     assert [opened.epoch for opened in gateway.opens("a")] == [1, 2]
 
 
@@ -274,21 +292,21 @@ def test_who_was_refused_by_one_asks_another_and_then_the_first_again(gateway: G
     gateway.transcriber("b", room=1)
     gateway.answer(session, "no recorder: no more threads")
     gateway.placement.beat(gateway.now_s)
-    assert session.transcriber == "b"
+    assert session.seat.instance == "b"
     gateway.answer(session, "no recorder: no more threads")
     gateway.placement.beat(gateway.now_s)
-    assert session.transcriber == "a"
+    assert session.seat.instance == "a"
 
 
 def test_a_refusal_of_an_earlier_placement_is_stale(gateway: Gateway) -> None:
     gateway.transcriber("a")
     session = gateway.client()
-    refusal = envelope.Opened("a", session.id, "full", session.epoch)
+    refusal = envelope.Opened("a", session.id, "full", session.seat.epoch)
     gateway.answer(session, "full")
     gateway.placement.beat(gateway.now_s)
     gateway.answer(session)
     gateway.channel("a").on_opened(refusal)
-    assert link_of(session) is Link.OPEN
+    assert link_of(session) is SeatState.OPEN
 
 
 def test_a_session_that_its_transcriber_lost_is_opened_again(gateway: Gateway) -> None:
@@ -297,10 +315,10 @@ def test_a_session_that_its_transcriber_lost_is_opened_again(gateway: Gateway) -
     session = gateway.client()
     gateway.answer(session)
     gateway.answer(session, "it is not open here")
-    assert not session.audio_endpoint
+    assert not session.seat.audio_endpoint
     gateway.placement.beat(gateway.now_s)
     gateway.answer(session)
-    assert link_of(session) is Link.OPEN
+    assert link_of(session) is SeatState.OPEN
     assert session.replays == 1
 
 
@@ -315,11 +333,11 @@ def test_sessions_of_a_dead_transcriber_are_opened_on_another_from_their_commit(
     gateway.answer(session)
     send_frames(session, 5)
     session.window.acknowledge(
-        envelope.Ack(session.id, 4, 4, [], envelope.Commit(2, 7, 300), session.epoch)
+        envelope.Ack(session.id, 4, 4, [], envelope.Commit(2, 7, 300), session.seat.epoch)
     )
     gateway.transcriber("b")
     gateway.channel("a").on_gone()
-    assert session.transcriber == "b"
+    assert session.seat.instance == "b"
     (opened,) = gateway.opens("b")
     assert opened.start == envelope.Commit(2, 7, 300)
     assert opened.epoch == 2
@@ -337,10 +355,10 @@ def test_without_another_transcriber_sessions_wait_for_one(gateway: Gateway) -> 
     channel = gateway.channel("a")
     channel.on_gone()
     assert channel.closed
-    assert {session.link for session in sessions} == {Link.WAITING}
+    assert {session.seat.state for session in sessions} == {SeatState.WAITING}
     assert gateway.count("transcribers") == 0
     gateway.transcriber("restarted")
-    assert {session.transcriber for session in sessions} == {"restarted"}
+    assert {session.seat.instance for session in sessions} == {"restarted"}
 
 
 def test_a_silent_transcriber_is_given_up_and_counts_as_new_when_it_speaks(
@@ -353,7 +371,7 @@ def test_a_silent_transcriber_is_given_up_and_counts_as_new_when_it_speaks(
     gateway.now_s += PEER_TIMEOUT_S + 0.1
     gateway.placement.beat(gateway.now_s)
     assert first.closed
-    assert link_of(session) is Link.WAITING
+    assert link_of(session) is SeatState.WAITING
     gateway.transcriber("a")
     assert gateway.channel("a") is not first
     assert gateway.opens("a")[0].epoch == 2
@@ -369,23 +387,23 @@ def test_after_a_pause_of_its_own_a_gateway_listens_before_it_gives_anybody_up(
     gateway.placement.beat(gateway.now_s)
     gateway.now_s += 10 * PEER_TIMEOUT_S
     gateway.placement.beat(gateway.now_s)
-    assert link_of(session) is Link.OPEN
+    assert link_of(session) is SeatState.OPEN
     gateway.placement.beat(gateway.now_s + 0.1)
-    assert link_of(session) is Link.WAITING
+    assert link_of(session) is SeatState.WAITING
 
 
 def test_what_a_dead_transcriber_said_last_is_not_heard(gateway: Gateway) -> None:
     gateway.transcriber("a")
     gateway.transcriber("b")
     session = gateway.client()
-    place = session.transcriber
+    place = session.seat.instance
     assert place is not None
-    late = envelope.Opened(place, session.id, "", session.epoch)
+    late = envelope.Opened(place, session.id, "", session.seat.epoch)
     channel = gateway.channel(place)
     channel.on_gone()
     channel.on_opened(late)
-    assert session.transcriber != place
-    assert link_of(session) is Link.OPENING
+    assert session.seat.instance != place
+    assert link_of(session) is SeatState.OPENING
 
 
 # -- draining -------------------------------------------------------------------------------------
@@ -397,7 +415,7 @@ def test_a_draining_transcriber_gives_its_sessions_to_others(gateway: Gateway) -
     gateway.answer(session)
     gateway.transcriber("b")
     gateway.transcriber("a", draining=True)
-    assert session.transcriber == "b"
+    assert session.seat.instance == "b"
     assert envelope.Close(session.id) in gateway.channel("a").sent
 
 
@@ -408,8 +426,8 @@ def test_only_as_many_sessions_move_as_there_is_room_for(gateway: Gateway) -> No
         gateway.answer(session)
     gateway.transcriber("b", room=2)
     gateway.transcriber("a", draining=True)
-    assert sorted(s.transcriber or "" for s in sessions) == ["a", "a", "a", "b", "b"]
-    assert sum(s.link is Link.OPEN for s in sessions) == 3
+    assert sorted(s.seat.instance or "" for s in sessions) == ["a", "a", "a", "b", "b"]
+    assert sum(s.seat.state is SeatState.OPEN for s in sessions) == 3
 
 
 def test_without_another_one_a_draining_transcriber_finishes_what_it_has(gateway: Gateway) -> None:
@@ -417,8 +435,8 @@ def test_without_another_one_a_draining_transcriber_finishes_what_it_has(gateway
     session = gateway.client()
     gateway.answer(session)
     gateway.transcriber("a", draining=True)
-    assert link_of(session) is Link.OPEN
-    assert link_of(gateway.client()) is Link.WAITING
+    assert link_of(session) is SeatState.OPEN
+    assert link_of(gateway.client()) is SeatState.WAITING
 
 
 # -- heartbeats -----------------------------------------------------------------------------------
@@ -432,7 +450,7 @@ def test_pings_list_a_transcribers_sessions_with_the_latest_epoch(gateway: Gatew
     for instance in ("a", "b"):
         ping = gateway.channel(instance).sent[-1]
         assert isinstance(ping, envelope.Ping)
-        assert set(ping.sessions) == {s.id for s in sessions if s.transcriber == instance}
+        assert set(ping.sessions) == {s.id for s in sessions if s.seat.instance == instance}
         assert (ping.gateway, ping.epoch) == ("gateway", 4)
 
 
@@ -471,9 +489,9 @@ async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_notic
             assert opened.session == session.id
             answer = envelope.Opened("a", session.id, epoch=opened.epoch)
             commands.send_multipart([peer, envelope.pack(answer)])
-            await until(lambda: session.link is Link.OPEN)
+            await until(lambda: session.seat.state is SeatState.OPEN)
             peers.close(commands)
-            await until(lambda: session.link is Link.WAITING)
+            await until(lambda: session.seat.state is SeatState.WAITING)
             assert len(gateway.placement.registry) == 0
         finally:
             gateway.placement.close()

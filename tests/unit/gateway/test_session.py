@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from common import envelope
 from common.envelope import Code, OnCorruption, Verdict
 from common.errors import MalformedReason
 from common.events import (
@@ -17,10 +18,8 @@ from common.events import (
     Report,
     ServerEvent,
 )
-from gateway.integrity_log import IntegrityLog
-from gateway.metrics import Tally
 from gateway.rejection import RejectionPolicy
-from gateway.session import Limits, Session
+from gateway.session import Session, SessionLimits
 
 PEER = "192.168.1.100:54321"
 
@@ -37,10 +36,7 @@ class Client:
             peer=PEER,
             wants_events=wants_events,
             policy=policy,
-            limits=Limits(64, 4 << 20, 0.25, 4.0),
-            log=IntegrityLog(PEER, policy, extended=False, summary_s=10),
-            tally=Tally(),
-            deliver=self.events.append,
+            limits=SessionLimits(64, 4 << 20, 0.25, 4.0),
         )
 
     def frames(self, *codes: Code, **fields: Any) -> None:
@@ -49,7 +45,19 @@ class Client:
             seq = self.session.window.accept(b"message", 0.0, 0)
             self.session.window.sent(seq, 0.0)
             judged = msgspec.structs.replace(verdict(self.session, seq, code), **fields)
-            self.session.judge(judged, 0.001)
+            self.judge(judged, 0.001)
+
+    def judge(self, verdict: Verdict, now_s: float) -> None:
+        for judged in self.session.judge(verdict, now_s):
+            self.events += judged.events
+
+    def sentence(self, text: str, end_sample: int) -> bool:
+        """A final result that commits nothing; whether it is new."""
+        taken = self.session.take_sentence(
+            envelope.Sentence("t", self.session.id, text, 0, end_sample, envelope.Commit(0, 0, 0))
+        )
+        self.events += taken.events
+        return taken.is_new
 
     def of(self, kind: type[ServerEvent]) -> list[ServerEvent | Notice]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -97,7 +105,7 @@ def test_nothing_counts_after_the_rejection() -> None:
 def test_verdict_that_comes_twice_is_one_failure() -> None:
     client = Client(tolerated=1)
     client.frames(Code.CORRUPT)
-    client.session.judge(verdict(client.session, 0, Code.CORRUPT), 1.0)
+    client.judge(verdict(client.session, 0, Code.CORRUPT), 1.0)
     assert client.session.failures == 1
     assert not client.session.is_rejected()
 
@@ -107,16 +115,16 @@ def test_corrupt_frame_overtaken_by_a_good_one_is_counted_in_its_turn() -> None:
     session = client.session
     for _ in range(2):
         session.window.sent(session.window.accept(b"message", 0.0, 0), 0.0)
-    session.judge(verdict(session, 1, Code.OK), 0.1)
+    client.judge(verdict(session, 1, Code.OK), 0.1)
     assert client.of(FrameVerdict) == []
-    session.judge(verdict(session, 0, Code.CORRUPT), 0.1)
+    client.judge(verdict(session, 0, Code.CORRUPT), 0.1)
     assert [event.verdict for event in client.of(FrameVerdict)] == ["corrupt"]  # type: ignore[union-attr]
 
 
 def test_stock_client_gets_no_event_types_that_it_does_not_know() -> None:
     client = Client(reject=False)
     client.frames(Code.OK, Code.CORRUPT, Code.UNVERIFIED, audio_sequence=7)
-    client.session.sentence("Hello.", 100)
+    client.sentence("Hello.", 100)
     assert {event.type for event in client.events} == {"fullSentence"}
 
 
@@ -149,30 +157,31 @@ def test_stale_buffer_is_diagnosed() -> None:
 
 def test_sentence_that_a_replay_repeats_is_delivered_once() -> None:
     client = Client()
-    assert client.session.sentence("One.", 100)
-    assert not client.session.sentence("One.", 100)
-    assert client.session.sentence("Two.", 200)
+    assert client.sentence("One.", 100)
+    assert not client.sentence("One.", 100)
+    assert client.sentence("Two.", 200)
     assert client.of(FullSentence) == [FullSentence("One."), FullSentence("Two.")]
 
 
 def test_empty_sentence_is_not_shown() -> None:
     client = Client()
-    assert client.session.sentence("", 100)
+    assert client.sentence("", 100)
     assert client.events == []
 
 
 def test_event_that_a_replay_repeats_is_old() -> None:
     session = Client().session
-    assert session.is_new("recording_start", 512)
-    assert not session.is_new("recording_start", 512)
-    assert session.is_new("recording_stop", 512)
-    assert session.is_new("recording_start", 1024)
+    assert session.note_event("recording_start", 512)
+    assert not session.note_event("recording_start", 512)
+    assert session.note_event("recording_stop", 512)
+    assert session.note_event("recording_start", 1024)
 
 
 def test_client_that_comes_back_gets_the_sentences_that_it_missed() -> None:
-    session = Client().session
+    client = Client()
     for number in range(5):
-        session.sentence(f"Sentence {number}.", number)
+        client.sentence(f"Sentence {number}.", number)
+    session = client.session
     assert [event.text for event in session.missed_sentences(3)] == ["Sentence 3.", "Sentence 4."]
     assert session.missed_sentences(5) == []
     assert session.missed_sentences(9) == []
@@ -187,7 +196,7 @@ def test_failures_before_a_replay_are_counted_for_the_fresh_recorder() -> None:
 def test_report_says_what_became_of_the_frames() -> None:
     client = Client(tolerated=9)
     client.frames(Code.OK, Code.OK, Code.UNVERIFIED, Code.CORRUPT)
-    client.session.sentence("Hello.", 100)
+    client.sentence("Hello.", 100)
     report = client.session.report()
     assert isinstance(report, Report)
     assert (report.frames, report.ok, report.unverified, report.corrupt) == (4, 2, 1, 1)

@@ -20,7 +20,7 @@ def hello(instance: str, *, room: int = 10, draining: bool = False) -> Transcrib
 
 
 def chosen(registry: TranscriberRegistry, session: bytes) -> str | None:
-    transcriber = registry.choose(session)
+    transcriber = registry.assign(session)
     return transcriber.hello.instance if transcriber else None
 
 

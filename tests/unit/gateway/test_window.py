@@ -45,7 +45,7 @@ def test_window_is_full_at_its_limit_and_opens_with_ack_and_verdict() -> None:
     assert win.full
     win.acknowledge(ack(1))
     assert win.full, "what has no verdict is kept, and so must be bounded"
-    list(win.judge(verdict(0), 0.1))
+    win.judge(verdict(0), 0.1)
     assert not win.full
 
 
@@ -73,7 +73,7 @@ def test_frame_that_the_transcriber_holds_is_not_sent_again() -> None:
     win = filled(3)
     send_all(win)
     for seq in range(3):
-        list(win.judge(verdict(seq), 0.0))
+        win.judge(verdict(seq), 0.0)
     win.acknowledge(ack(0, held_below=3, gaps=(0,)))
     win.expire(1.0)
     assert send_all(win, 1.0) == [0]
@@ -82,13 +82,13 @@ def test_frame_that_the_transcriber_holds_is_not_sent_again() -> None:
 def test_frame_whose_verdict_is_missing_is_sent_again_though_it_was_fed() -> None:
     win = filled(2)
     send_all(win)
-    list(win.judge(verdict(0), 0.0))
+    win.judge(verdict(0), 0.0)
     win.acknowledge(ack(2, commit=Commit(2, 0, 200)))
     win.expire(1.0)
     assert send_all(win, 1.0) == [1]
     assert [v.seq for _, v in win.judge(verdict(1), 1.0)] == [1]
     assert win.quiet
-    assert win.retained_bytes == 0
+    assert win.account.bytes == 0
 
 
 def is_full(win: Window) -> bool:
@@ -102,7 +102,7 @@ def test_bytes_in_flight_fill_the_window_too() -> None:
         win.accept(bytes(400), 0.0, number)
     assert is_full(win)
     send_all(win)
-    list(win.judge(verdict(0), 0.0))
+    win.judge(verdict(0), 0.0)
     assert is_full(win), "it was not fed yet"
     win.acknowledge(ack(1))
     assert not is_full(win)
@@ -113,43 +113,43 @@ def test_bytes_in_flight_fill_the_window_too() -> None:
 def test_frames_without_samples_do_not_come_for_free() -> None:
     win = window(limit=64)
     win.accept(b"", 0.0, 0)
-    assert win.retained_bytes > 0
+    assert win.account.bytes > 0
 
 
 def test_verdicts_are_taken_in_order_of_frames() -> None:
     win = filled(3)
     send_all(win)
-    assert list(win.judge(verdict(2), 0.0)) == []
-    assert list(win.judge(verdict(1), 0.0)) == []
+    assert win.judge(verdict(2), 0.0) == []
+    assert win.judge(verdict(1), 0.0) == []
     assert [v.seq for _, v in win.judge(verdict(0), 0.0)] == [0, 1, 2]
 
 
 def test_repeated_verdict_counts_once() -> None:
     win = filled(1)
     send_all(win)
-    assert len(list(win.judge(verdict(0), 0.0))) == 1
-    assert list(win.judge(verdict(0), 0.0)) == []
+    assert len(win.judge(verdict(0), 0.0)) == 1
+    assert win.judge(verdict(0), 0.0) == []
 
 
 @pytest.mark.parametrize("seq", [1, 99])
 def test_verdict_for_a_frame_that_was_not_sent_is_ignored(seq: int) -> None:
     win = filled(2)
     win.sent(0, 0.0)
-    assert list(win.judge(verdict(seq), 0.0)) == []
+    assert win.judge(verdict(seq), 0.0) == []
 
 
 def test_ack_beyond_what_was_accepted_is_ignored() -> None:
     win = filled(2)
     send_all(win)
     assert not win.acknowledge(ack(50))
-    assert win.received == 0
+    assert win.fed == 0
 
 
 def test_reopen_replays_from_the_commit() -> None:
     win = filled(4, limit=8)
     send_all(win)
     for seq in range(4):
-        list(win.judge(verdict(seq), 0.0))
+        win.judge(verdict(seq), 0.0)
     win.acknowledge(ack(4, commit=Commit(2, 30, 230)))
     assert win.reopen() == 2
     assert win.replay_start == Commit(2, 30, 230)
@@ -172,11 +172,11 @@ def test_giving_up_the_oldest_moves_the_start_of_a_replay() -> None:
     win = filled(4, limit=8)
     send_all(win)
     for seq in range(4):
-        list(win.judge(verdict(seq), 0.0))
+        win.judge(verdict(seq), 0.0)
     win.acknowledge(ack(4))
     two = 2 * (10 + OVERHEAD_BYTES)
     assert win.give_up_oldest(two) == 2
-    assert win.retained_bytes == two
+    assert win.account.bytes == two
     assert win.replay_start == Commit(2, 0, 200)
 
 

@@ -1,0 +1,242 @@
+"""Takes clients in and lets them go: sessions begin, are resumed, end.
+
+The seam for protocols. What speaks a protocol with a client (the data port's WebSockets, or a
+translator of another one) makes itself a :class:`gateway.clients.Client`, which hears the
+session's events, and asks :meth:`Reception.begin` for a :class:`Stream`, on which it
+
+- pushes each frame, in the bytes of ``common/wire.py``, with :meth:`Stream.accept`;
+- stops reading while :attr:`Stream.must_wait`, and looks again at each ``Client.progress``;
+- says with :meth:`Stream.finish` that no more follows: the client hears all that is left, and is
+  then told to ``end``;
+- calls :meth:`Stream.leave` once, when the connection is gone, whoever closed it.
+
+Holds no socket.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from common.errors import BusyError, CloseCode
+from common.settings import GatewaySettings
+from gateway.clients import Attachment, Client, Clients
+from gateway.hub import Hub
+from gateway.integrity_log import IntegrityLog, budget_of_all
+from gateway.metrics import GatewayMetrics
+from gateway.pairing import NamedSessions
+from gateway.retention import RetentionLedger
+from gateway.session import Session, SessionLimits
+
+log = logging.getLogger(__name__)
+
+
+class Stream:
+    """One client's hold on a session, until its connection ends or another takes the session."""
+
+    __slots__ = ("_attachment", "_client", "_hub", "_reception", "_window", "session")
+
+    def __init__(
+        self, reception: Reception, hub: Hub, attachment: Attachment, client: Client
+    ) -> None:
+        self.session: Final = attachment.session
+        self._window = attachment.session.window
+        self._attachment = attachment
+        self._client = client
+        self._hub = hub
+        self._reception = reception
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the session still takes messages of this client."""
+        return self._attachment.client is self._client and self.session.rejected is None
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether the client's next frame has to wait for room in the window."""
+        return self._window.full and self.is_open
+
+    def accept(self, message: bytes) -> None:
+        """Take in one frame."""
+        self._hub.accept(self._attachment, message)
+
+    def refuse(self, text: str) -> None:
+        """A message is not even looked at: one line in the log says so."""
+        self._attachment.log.refused(text, time.monotonic())
+
+    def finish(self) -> None:
+        """The client says that no more audio follows."""
+        self.session.said_end = True
+        self._hub.finish(self.session)
+
+    def leave(self, *, may_return: bool) -> None:
+        """The connection is gone.
+
+        Args:
+            may_return: it ended as connections do that are lost; who knows its session's id may
+                take the session up again.
+        """
+        self._reception.leave(self._attachment, self._client, may_return=may_return)
+
+
+class Reception:
+    """Begins, resumes and ends sessions.
+
+    Args:
+        hub: carries the sessions' frames.
+        clients: the sessions and who is attached to them.
+        ledger: what is kept for the sessions.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        metrics: GatewayMetrics,
+        hub: Hub,
+        clients: Clients,
+        ledger: RetentionLedger[bytes],
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._hub = hub
+        self._clients = clients
+        self._ledger = ledger
+        self._limits = SessionLimits(
+            settings.window_frames,
+            settings.window_bytes,
+            settings.retransmit_min_s,
+            settings.retransmit_max_s,
+        )
+        self._log_budget = budget_of_all()
+        self._draining = False
+
+    def begin(
+        self,
+        client: Client,
+        *,
+        wants_events: bool = False,
+        name: str = "",
+        owner: int | None = None,
+    ) -> Stream:
+        """A new session for a client.
+
+        Args:
+            wants_events: the client asked for integrity events.
+            name: the client's own for the session; no name if it is guessed too easily.
+            owner: the client's process, where it is known.
+
+        Raises:
+            BusyError: there is no room; the client was told.
+        """
+        if self._draining:
+            raise self._busy(client, "the server is stopping")
+        if len(self._clients) >= self._settings.max_sessions:
+            most = self._settings.max_sessions
+            raise self._busy(client, f"the server is at its limit of {most} sessions; try later")
+        policy = self._hub.policy
+        session = Session(
+            peer=client.peer,
+            wants_events=wants_events,
+            policy=policy,
+            limits=self._limits,
+            ledger=self._ledger,
+        )
+        integrity_log = IntegrityLog(
+            client.peer,
+            policy,
+            extended=self._settings.use_extended_logging,
+            summary_s=self._settings.ok_summary_s,
+            shared=self._log_budget,
+        )
+        attachment = Attachment(
+            session, integrity_log, client, name if NamedSessions.is_name(name) else ""
+        )
+        log.info("client %s connected (%d sessions)", session.peer, len(self._clients) + 1)
+        if wants_events:
+            client.deliver(session.started(resumed=False))
+        self._clients.add(attachment, time.monotonic(), owner)
+        self._hub.add(session)
+        return Stream(self, self._hub, attachment, client)
+
+    def resume(self, client: Client, key: str, sentences: int) -> Stream | None:
+        """Take up a session again; None if there is none (any more) with this id.
+
+        Args:
+            sentences: final results that the client has; -1: none of the others are sent.
+        """
+        attachment = self._clients.find_own(key)
+        if attachment is None or attachment.session.is_rejected():
+            return None
+        self._clients.take_over(attachment, client)
+        session = attachment.session
+        log.info("client %s resumed its session as %s", session.peer, client.peer)
+        client.deliver(session.started(resumed=True))
+        for sentence in session.missed_sentences(sentences) if sentences >= 0 else ():
+            client.deliver(sentence)
+        if session.drained:
+            self._hub.end_if_done(attachment)
+        return Stream(self, self._hub, attachment, client)
+
+    def leave(self, attachment: Attachment, client: Client, *, may_return: bool) -> None:
+        """A client's connection is gone; its session outlives it only if it may resume."""
+        if attachment.client is not client:
+            return
+        session = attachment.session
+        if not (may_return and session.wants_events) or session.is_rejected():
+            self.end(session)
+            return
+        grace_s = self._settings.resume_grace_s
+        log.info("client %s lost its connection; waiting %g s for it", session.peer, grace_s)
+        self._clients.leave(attachment, time.monotonic() + grace_s)
+
+    def shut_down(self, session: Session) -> None:
+        """A client asked to shut its session down."""
+        attachment = self._clients.get(session.id)
+        if attachment is not None and attachment.client is not None:
+            attachment.client.end(CloseCode.NORMAL, "session was shut down")
+        else:
+            self.end(session)
+
+    def end(self, session: Session) -> None:
+        """Forget a session and all that is attached to it."""
+        if self._clients.remove(session.id) is None:
+            return
+        log.info(
+            "client %s left: %d frames, %d corrupt, %d sentences",
+            session.peer,
+            session.window.next_seq,
+            session.failures,
+            session.sentence_count,
+        )
+        self._hub.remove(session)
+
+    def expire(self) -> None:
+        """Several times a second: forget the sessions whose client did not come back in time."""
+        for attachment in self._clients.expired(time.monotonic()):
+            self.end(attachment.session)
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Turn new clients away, and let the streams that there are come to their end."""
+        self._draining = True
+        for attachment in list(self._clients):
+            if not attachment.session.finishing:
+                self._hub.finish(attachment.session)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether no client is left that waits for something."""
+        return all(attachment.client is None for attachment in self._clients)
+
+    def send_away(self) -> None:
+        """Close the connections of those that are left."""
+        for attachment in list(self._clients):
+            if attachment.client is not None:
+                attachment.client.end(CloseCode.GOING_AWAY, "the server is stopping")
+
+    def _busy(self, client: Client, reason: str) -> BusyError:
+        self._metrics.busy.inc()
+        log.warning("client %s was turned away: %s", client.peer, reason)
+        return BusyError(reason)

@@ -1,0 +1,125 @@
+"""What is kept of clients' audio for a replay: the sum, its bounds, and what is given up first.
+
+Each session has an account; who keeps a frame or lets go of one books it there, and nowhere else is
+anything added up. When a bound is met, what could only matter in a crash is given up: by the
+session that is over its own bound, or by those that are over their fair share of the total, the
+largest first. Holds no socket and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final, Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+SLACK: Final = 1 / 16
+"""How far below the total bound memory is freed, so that not every frame after it frees again."""
+
+
+class Account:
+    """Bytes that are kept for one session.
+
+    Attributes:
+        bytes: their number now.
+    """
+
+    __slots__ = ("_book", "bytes")
+
+    def __init__(self, book: Book | None = None) -> None:
+        self.bytes = 0
+        self._book = Book() if book is None else book
+
+    def keep(self, size: int) -> None:
+        """Something is kept from now on."""
+        self.bytes += size
+        self._book.bytes += size
+
+    def let_go(self, size: int) -> None:
+        """It is kept no longer."""
+        self.bytes -= size
+        self._book.bytes -= size
+
+
+class Book:
+    """The sum of all accounts."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class Excess(NamedTuple, Generic[K]):
+    """A session that keeps too much.
+
+    Attributes:
+        session: whose.
+        target_bytes: what it may keep.
+        scope: which bound was met, ``session`` or ``total``.
+    """
+
+    session: K
+    target_bytes: int
+    scope: str
+
+
+class RetentionLedger(Generic[K]):
+    """The accounts of all sessions, by ``K``.
+
+    Args:
+        session_bytes: bound of one session.
+        total_bytes: bound of all together.
+    """
+
+    def __init__(self, session_bytes: int, total_bytes: int) -> None:
+        self._session_bytes = session_bytes
+        self._total_bytes = total_bytes
+        self._book = Book()
+        self._accounts: dict[K, Account] = {}
+
+    @property
+    def bytes(self) -> int:
+        """What is kept for all sessions."""
+        return self._book.bytes
+
+    def open(self, session: K) -> Account:
+        """A session begins; its account."""
+        account = self._accounts[session] = Account(self._book)
+        return account
+
+    def close(self, session: K) -> None:
+        """A session ended: what was kept for it is freed."""
+        account = self._accounts.pop(session, None)
+        if account is not None:
+            account.let_go(account.bytes)
+
+    def is_over(self, account: Account) -> bool:
+        """Whether a bound is met now that this account has grown."""
+        return account.bytes > self._session_bytes or self._book.bytes > self._total_bytes
+
+    def excesses(self, session: K) -> list[Excess[K]]:
+        """Who has to give up what, now that this session's account has grown."""
+        found: list[Excess[K]] = []
+        account = self._accounts[session]
+        over = account.bytes - self._session_bytes
+        if over > 0:
+            found.append(Excess(session, self._session_bytes, "session"))
+        if self._book.bytes - max(0, over) > self._total_bytes:
+            found += self._over_share()
+        return found
+
+    def _over_share(self) -> list[Excess[K]]:
+        """Who keeps more than the share at which all together keep the total bound.
+
+        The share is what remains for each of the large when all the small have what they have.
+        """
+        left = int(self._total_bytes * (1 - SLACK))
+        by_size = sorted(self._accounts.items(), key=lambda item: item[1].bytes)
+        for index, (_, account) in enumerate(by_size):
+            share = left // (len(by_size) - index)
+            if account.bytes > share:
+                large = reversed(by_size[index:])
+                return [Excess(key, share, "total") for key, _ in large]
+            left -= account.bytes
+        return []

@@ -1,0 +1,214 @@
+"""Who hears a session, who commands it, and who may take it up again."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.envelope import OnCorruption
+from common.errors import CloseCode
+from common.events import Error, FrameVerdict, Notice, Realtime
+from gateway.clients import Attachment, Clients
+from gateway.integrity_log import IntegrityLog
+from gateway.rejection import RejectionPolicy
+from gateway.session import Session, SessionLimits
+from tests.unit.gateway.fake_client import FakeClient
+
+POLICY = RejectionPolicy(True, False, 0, OnCorruption.FORWARD)
+NAME = "0123456789abcdef" * 2
+HOST = "192.0.2.1"
+STOCK = Realtime("partial")
+VERDICT = FrameVerdict(0, "ok", 1.0)
+ERROR = Error("not_json", "no", "continue")
+
+
+class FakeLine:
+    """A control connection that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.woken = 0
+
+    def attach(self, session: Session) -> None:
+        self.session = session
+
+    def detach(self) -> None:
+        self.session = None
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+def attach(
+    clients: Clients, *, events: bool = False, name: str = "", owner: int | None = None
+) -> tuple[Attachment, FakeClient]:
+    client = FakeClient(HOST)
+    session = Session(
+        peer=client.peer,
+        wants_events=events,
+        policy=POLICY,
+        limits=SessionLimits(64, 4 << 20, 0.25, 4.0),
+    )
+    log = IntegrityLog(client.peer, POLICY, extended=False, summary_s=10)
+    attachment = Attachment(session, log, client, name)
+    clients.add(attachment, 0.0, owner)
+    return attachment, client
+
+
+# -- finding ---------------------------------------------------------------------------------------
+
+
+def test_a_session_is_found_by_its_id_and_by_its_name() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients, name=NAME)
+    assert clients.find(attachment.session.key) is attachment
+    assert clients.find(attachment.session.key.upper()) is attachment
+    assert clients.find(NAME) is attachment
+    assert clients.get(attachment.session.id) is attachment
+    assert list(clients) == [attachment]
+
+
+@pytest.mark.parametrize("key", ["", "bob", "0" * 32, "0" * 5_000, "é" * 32])
+def test_who_does_not_know_the_id_finds_nothing(key: str) -> None:
+    clients = Clients()
+    attach(clients)
+    assert clients.find(key) is None
+
+
+def test_a_name_lets_nobody_resume() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients, name=NAME)
+    assert clients.find_own(NAME) is None
+    assert clients.find_own(attachment.session.key) is attachment
+
+
+# -- hearing ---------------------------------------------------------------------------------------
+
+
+def test_observers_hear_what_they_asked_for() -> None:
+    clients = Clients()
+    attachment, client = attach(clients, events=True)
+    plain, curious = FakeClient(), FakeClient()
+    attachment.observers.update({plain: False, curious: True})
+    clients.deliver(attachment, [STOCK, VERDICT, ERROR])
+    assert client.events == curious.events == [STOCK, VERDICT, ERROR]
+    assert plain.events == [STOCK, ERROR]
+
+
+def test_who_is_away_hears_nothing_and_its_observers_do() -> None:
+    clients = Clients()
+    attachment, client = attach(clients, events=True)
+    observer = FakeClient()
+    attachment.observers[observer] = False
+    clients.leave(attachment, 30.0)
+    clients.tell(attachment.session, STOCK)
+    assert client.events == []
+    assert observer.events == [STOCK]
+
+
+def test_broadcast_takes_results_to_all_and_verdicts_to_none() -> None:
+    clients = Clients(broadcast=True)
+    attachment, speaker = attach(clients)
+    _, listener = attach(clients)
+    clients.deliver(attachment, [STOCK, VERDICT, Notice("recording_start")])
+    assert listener.events == [STOCK, Notice("recording_start")]
+    assert speaker.events == [STOCK, VERDICT, Notice("recording_start")]
+
+
+def test_without_broadcast_nobody_hears_another() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients)
+    _, listener = attach(clients)
+    clients.deliver(attachment, [STOCK])
+    assert listener.events == []
+
+
+def test_the_end_of_a_session_is_told_to_all_that_are_attached() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients, name=NAME)
+    observer, line = FakeClient(), FakeLine()
+    attachment.observers[observer] = False
+    clients.add_named_line(line, NAME)
+    assert clients.remove(attachment.session.id) is attachment
+    assert observer.ended == (CloseCode.NORMAL, "the session ended")
+    assert line.session is None
+    assert clients.remove(attachment.session.id) is None
+    assert clients.find(NAME) is None
+
+
+# -- coming back -----------------------------------------------------------------------------------
+
+
+def test_a_client_that_is_back_replaces_its_old_connection() -> None:
+    clients = Clients()
+    attachment, old = attach(clients, events=True)
+    new = FakeClient(port=50_001)
+    clients.take_over(attachment, new)
+    assert attachment.client is new
+    assert old.looked == 1, "it may wait for room"
+    assert old.ended is not None
+    assert old.ended[0] == CloseCode.POLICY_VIOLATION
+
+
+def test_who_does_not_come_back_in_time_is_expired() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients, events=True)
+    clients.leave(attachment, 30.0)
+    assert clients.expired(29.9) == []
+    assert clients.expired(30.0) == [attachment]
+    clients.take_over(attachment, FakeClient())
+    assert clients.expired(99.0) == []
+
+
+# -- commanding ------------------------------------------------------------------------------------
+
+
+def test_a_control_line_gets_the_session_of_its_address() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients)
+    line = FakeLine()
+    assert clients.add_line(line, HOST, 0.1) is attachment.session
+    assert line.session is attachment.session
+    clients.wake_lines(attachment.session)
+    assert line.woken == 1
+
+
+def test_a_control_line_that_waits_gets_the_session_that_comes() -> None:
+    clients = Clients()
+    line = FakeLine()
+    assert clients.add_line(line, HOST, 0.0) is None
+    attachment, _ = attach(clients)
+    assert line.session is attachment.session
+
+
+def test_a_session_with_events_is_never_guessed() -> None:
+    clients = Clients()
+    line = FakeLine()
+    clients.add_line(line, HOST, 0.0)
+    attach(clients, events=True)
+    assert line.session is None
+
+
+def test_a_name_finds_its_session_before_and_after_it_begins() -> None:
+    clients = Clients()
+    early, late = FakeLine(), FakeLine()
+    assert clients.add_named_line(early, NAME) is None
+    attachment, _ = attach(clients, name=NAME)
+    assert early.session is attachment.session
+    assert clients.add_named_line(late, NAME) is attachment.session
+
+
+def test_a_name_that_is_guessed_easily_is_none() -> None:
+    with pytest.raises(ValueError, match="name"):
+        Clients().add_named_line(FakeLine(), "bob")
+
+
+def test_a_line_that_closes_commands_nothing_and_leaves_the_session_to_another() -> None:
+    clients = Clients()
+    attachment, _ = attach(clients)
+    probe, line = FakeLine(), FakeLine()
+    clients.add_line(probe, HOST, 0.0)
+    clients.add_line(line, HOST, 0.0)
+    assert clients.remove_line(probe, HOST, "", 0.1, used=False) is attachment.session
+    assert probe.session is None
+    assert line.session is attachment.session
+    assert attachment.controls == {line}
