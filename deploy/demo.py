@@ -20,7 +20,8 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from common.client.stream import Stream, connect, flip_bit
+from common.client import flip_bit
+from common.client.stream import Stream, connect
 from common.events import FrameVerdict, FullSentence, Realtime
 from deploy.demo_parts import (
     DemoError,

@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common import envelope
-from common.errors import CommandError
+from common.errors import CloseCode, CommandError
 from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
 from common.wire import printable
@@ -37,6 +37,8 @@ PATIENCE_S: Final = 4.0
 """How long a command waits for its session and recorder, and for its answer; below the 5 s that
 stock clients wait for a reply."""
 REPLY_WAIT_S: Final = 1.5
+WRONG_PORT: Final = "this is the control port: audio goes to the data port"
+"""To who asks here for the events of a stream."""
 
 Request = Callable[[int, bytes], envelope.Message]
 """Makes a numbered command for a session."""
@@ -73,7 +75,11 @@ class ControlPort:
         line = ControlLine()
         budget = LogBudget(5, 0.2)
         path = websocket.request.path if websocket.request else "/"
-        key = query_fields(path).get("session", "")
+        fields = query_fields(path)
+        if "events" in fields:
+            await websocket.close(CloseCode.POLICY_VIOLATION, WRONG_PORT)
+            return
+        key = fields.get("session", "")
         owner = None if key else await self._peers.owner_of(websocket)
         known = self._connect(line, address, key, owner)
         try:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ..wire import BYTES_PER_SAMPLE
 from .errors import StreamError
 
 FULL_SCALE: Final = 32768
+RAW_SUFFIXES: Final = (".raw", ".pcm")
+"""Names of files without a header: int16 LE mono samples."""
 
 
 class AudioFileError(StreamError):
-    """An audio file cannot be read; the message names it and the reason."""
+    """Audio cannot be read; the message names the file and the reason."""
 
 
 class AudioInfo(NamedTuple):
@@ -24,7 +29,7 @@ class AudioInfo(NamedTuple):
     sample_rate_hz: int
     channels: int
     samples: int
-    """Per channel."""
+    """Per channel; of a compressed container, as its header says."""
 
     @property
     def seconds(self) -> float:
@@ -32,40 +37,139 @@ class AudioInfo(NamedTuple):
         return self.samples / self.sample_rate_hz
 
 
+class _Reader(Protocol):
+    """One library's way to read a file."""
+
+    info: AudioInfo
+
+    def blocks(self, samples: int) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
 class AudioFile:
-    """An audio file of any format that libsndfile reads (WAV, FLAC, OGG, MP3, ...).
+    """An audio file: of any format that libsndfile reads (WAV, FLAC, OGG, MP3, ...); raw PCM, known
+    by its name; or, where the package ``av`` is installed, of any that FFmpeg reads (M4A, ...).
+
+    Args:
+        raw_rate_hz: sample rate of raw PCM.
 
     Raises:
         AudioFileError: it is missing, or not audio.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        import soundfile  # not at the top: a client that streams raw PCM can do without
-
+    def __init__(self, path: str | Path, *, raw_rate_hz: int = 16_000) -> None:
+        path = Path(path)
         try:
-            self._file: Any = soundfile.SoundFile(str(path))
-        except (OSError, soundfile.SoundFileError) as error:
-            raise AudioFileError(f"cannot read {path}: {error}") from None
-        self.info = AudioInfo(self._file.samplerate, self._file.channels, self._file.frames)
+            with path.open("rb"):
+                pass  # libsndfile calls everything a system error
+        except OSError as error:
+            raise AudioFileError(f"cannot read {path}: {error.strerror}") from None
+        self._reader = _reader(path, raw_rate_hz)
+        self.info = self._reader.info
 
-    def __enter__(self) -> AudioFile:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._reader.close()
 
     def blocks(self, samples: int) -> Iterator[bytes]:
-        """int16 LE mono PCM, ``samples`` at a time; 16-bit mono comes through bit for bit."""
+        """int16 LE mono PCM, ``samples`` at a time; 16-bit mono comes through bit for bit.
+
+        Raises:
+            AudioFileError: the file is damaged further on.
+        """
+        return self._reader.blocks(samples)
+
+
+def _reader(path: Path, raw_rate_hz: int) -> _Reader:
+    import soundfile  # not at the top: a client that streams raw PCM can do without
+
+    try:
+        return _SoundFile(path, raw_rate_hz)
+    except (OSError, soundfile.SoundFileError) as error:
+        refused = str(error).removeprefix(f"Error opening '{path}': ").rstrip(".")
+    try:
+        import av
+    except ImportError:
+        raise AudioFileError(
+            f"cannot read {path}: {refused} (M4A and other compressed audio needs the package av: "
+            "pip install av)"
+        ) from None
+    try:
+        return _Container(path)
+    except (OSError, av.FFmpegError, IndexError):
+        raise AudioFileError(f"cannot read {path}: {refused}") from None
+
+
+class _SoundFile:
+    """By libsndfile."""
+
+    def __init__(self, path: Path, raw_rate_hz: int) -> None:
+        import soundfile
+
+        raw: dict[str, Any] = {}
+        if path.suffix.lower() in RAW_SUFFIXES:
+            raw = {"samplerate": raw_rate_hz, "channels": 1, "format": "RAW", "subtype": "PCM_16"}
+        self._file: Any = soundfile.SoundFile(str(path), **raw)
+        self.info = AudioInfo(self._file.samplerate, self._file.channels, self._file.frames)
+
+    def blocks(self, samples: int) -> Iterator[bytes]:
         # libsndfile does not scale floating-point samples when it is asked for integers
         is_float = self._file.subtype in ("FLOAT", "DOUBLE", "VORBIS", "OPUS") or (
             "MPEG" in self._file.subtype
         )
         dtype = "float32" if is_float else "int16"
         while len(block := self._file.read(samples, dtype=dtype, always_2d=True)):
-            yield _mono(block).astype("<i2", copy=False).tobytes()
+            yield mono(block).astype("<i2", copy=False).tobytes()
+
+    def close(self) -> None:
+        self._file.close()
 
 
-def _mono(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+class _Container:
+    """By FFmpeg's libraries, which come inside the package ``av``."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._path = path
+        self._container: Any = av.open(str(path))
+        self._stream: Any = self._container.streams.audio[0]
+        duration, unit = self._stream.duration, self._stream.time_base
+        samples = int(duration * unit * self._stream.rate) if duration and unit else 0
+        self.info = AudioInfo(self._stream.rate, self._stream.channels, samples)
+
+    def blocks(self, samples: int) -> Iterator[bytes]:
+        import av
+
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=self.info.sample_rate_hz)
+        size = samples * BYTES_PER_SAMPLE
+        waiting = b""
+        try:
+            # at the end None: what the resampler still holds
+            for frame in itertools.chain(self._container.decode(self._stream), [None]):
+                for part in resampler.resample(frame):
+                    waiting += part.to_ndarray().astype("<i2", copy=False).tobytes()
+                while len(waiting) >= size:
+                    yield waiting[:size]
+                    waiting = waiting[size:]
+        except av.FFmpegError as error:
+            raise AudioFileError(f"cannot read all of {self._path}: {error}") from None
+        if waiting:
+            yield waiting
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def mono(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     """int16 samples out of a (samples, channels) block of int16 or float32."""
     if block.dtype == np.int16 and block.shape[1] == 1:
         flat: npt.NDArray[np.int16] = block[:, 0]

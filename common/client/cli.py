@@ -6,28 +6,21 @@ import argparse
 import asyncio
 import json
 import logging
-import os
 import signal
-import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from ..errors import CommandError
 from ..integrity import Algorithm
-from ..wire import BYTES_PER_SAMPLE, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Parameter
-from .audio import AudioFile
+from ..wire import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Parameter
+from .audio import AudioFile, AudioFileError
 from .control import DEFAULT_CONTROL_URL, ControlClient
-from .stream import (
-    DEFAULT_URL,
-    AudioFileError,
-    RejectedError,
-    Stream,
-    StreamError,
-    connect,
-    flip_bit,
-)
+from .errors import RejectedError, StreamError
+from .frames import flip_bit
+from .standard_input import StandardInput
+from .stream import DEFAULT_URL, Stream, connect
 from .view import JsonView, LiveView, PlainView, View
 
 EXIT_OK: Final = 0
@@ -37,13 +30,15 @@ EXIT_NO_SERVER: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
 EPILOG: Final = """\
-exit status: 0 all was transcribed; 2 wrong usage; 3 the server rejected the stream for corruption;
-4 no server, or the connection was lost for good; 130 interrupted twice.
+exit status: 0 all was transcribed; 2 wrong usage, or no audio; 3 the server rejected the stream for
+corruption; 4 no server, or the connection was lost for good; 130 interrupted (once: what was sent
+is transcribed first; twice: at once).
 
 examples:
   stt-stream speech.wav
   stt-stream --fast --json speech.flac
   arecord -t raw -f S16_LE -r 16000 -c 1 | stt-stream -
+  ffmpeg -i film.mkv -ac 1 -f wav - | stt-stream -
   stt-stream --corrupt 10 speech.wav     # damage every tenth frame and see it caught
 """
 
@@ -57,7 +52,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = result.add_argument
-    add("file", metavar="FILE|-", help="audio file, or - for raw int16 mono PCM on standard input")
+    add(
+        "file",
+        metavar="FILE|-",
+        help="audio file, or - for standard input: raw int16 mono PCM, or a 16-bit WAV file",
+    )
     add("--url", default=DEFAULT_URL, help="data port of the server [%(default)s]")
     speed = result.add_mutually_exclusive_group()
     speed.add_argument(
@@ -68,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "--rate",
         type=_sample_rate,
         default=16_000,
-        help="sample rate of raw PCM, in Hz [%(default)s]",
+        help="sample rate of raw PCM (-, *.raw, *.pcm), in Hz [%(default)s]",
     )
     add(
         "--chunk",
@@ -96,8 +95,11 @@ def parser() -> argparse.ArgumentParser:
     add("--control-url", default=DEFAULT_CONTROL_URL, help="control port, for --set [%(default)s]")
     output = result.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print events as JSON lines")
-    output.add_argument("--plain", action="store_true", help="print lines even on a terminal")
-    add("--quiet", action="store_true", help="no lines for good frames")
+    output.add_argument(
+        "--plain", action="store_true", help="print lines, one a frame, even on a terminal"
+    )
+    add("--quiet", action="store_true", help="with --plain: no lines for good frames")
+    add("--audio", action="store_true", help="with --json: the audio of each sentence too")
     return result
 
 
@@ -117,9 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    if options.file != "-":
-        with AudioFile(options.file):
-            pass  # a wrong file name should not first connect
+    # Audio that cannot be read should not first connect.
+    source = await StandardInput.open(options.rate) if options.file == "-" else None
+    seconds = None if source else _seconds(options)
     key = options.key_file.read_bytes().strip() if options.key_file else b""
     settings = dict(recorder_setting(text) for text in options.set)
     view = _view(options)
@@ -133,12 +135,12 @@ async def _run(options: argparse.Namespace) -> int:
     )
     try:
         async with stream:
-            view.attach(stream)
+            view.attach(stream, seconds)
             try:
-                await _converse(stream, options, settings)
+                interrupted = await _converse(stream, source, options, settings)
             finally:
                 view.close()
-        status = EXIT_OK
+        status = EXIT_INTERRUPTED if interrupted else EXIT_OK
     except RejectedError as error:
         status = _complain(error, EXIT_REJECTED)
     except (AudioFileError, CommandError):
@@ -149,14 +151,23 @@ async def _run(options: argparse.Namespace) -> int:
     return status
 
 
+def _seconds(options: argparse.Namespace) -> float | None:
+    with AudioFile(options.file, raw_rate_hz=options.rate) as audio:
+        return audio.info.seconds or None
+
+
 async def _converse(
-    stream: Stream, options: argparse.Namespace, settings: dict[str, Parameter]
-) -> None:
+    stream: Stream,
+    source: StandardInput | None,
+    options: argparse.Namespace,
+    settings: dict[str, Parameter],
+) -> bool:
+    """Send everything and hear everything; whether it was cut short by an interrupt."""
     if settings:
         async with ControlClient(options.control_url, session=stream.session) as control:
             for name, value in settings.items():
                 await control.set_parameter(name, value)
-    sender = asyncio.create_task(_send(stream, options), name="sender")
+    sender = asyncio.create_task(_send(stream, source, options), name="sender")
     closed = asyncio.create_task(stream.wait_closed(), name="closed")
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     assert me is not None
@@ -171,6 +182,7 @@ async def _converse(
         if sender.done() and not sender.cancelled():
             sender.result()
         await stream.finish()
+        return sender.cancelled()
     except asyncio.CancelledError:
         raise InterruptedError("interrupted") from None
     finally:
@@ -180,14 +192,14 @@ async def _converse(
         await asyncio.gather(sender, closed, return_exceptions=True)
 
 
-async def _send(stream: Stream, options: argparse.Namespace) -> None:
+async def _send(stream: Stream, source: StandardInput | None, options: argparse.Namespace) -> None:
     corrupt = every_nth(options.corrupt) if options.corrupt else None
-    if options.file != "-":
+    if source is None:
         pace = None if options.fast else options.pace
         await stream.send_file(options.file, pace=pace, corrupt=corrupt)
         return
-    async for pcm in standard_input(options.chunk * BYTES_PER_SAMPLE):
-        await stream.send(pcm, corrupt=corrupt)
+    async for pcm in source.blocks(options.chunk):
+        await stream.send(pcm, sample_rate_hz=source.sample_rate_hz, corrupt=corrupt)
 
 
 def every_nth(n: int) -> Callable[[bytes], bytes]:
@@ -202,33 +214,11 @@ def every_nth(n: int) -> Callable[[bytes], bytes]:
     return corrupt
 
 
-async def standard_input(block_bytes: int) -> AsyncIterator[bytes]:
-    """Whole samples from standard input as they come, ``block_bytes`` at a time."""
-    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
-        while block := sys.stdin.buffer.read(block_bytes):
-            yield block[: len(block) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE]
-        return
-    reader = asyncio.StreamReader(limit=1 << 20)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
-    )
-    try:
-        while not reader.at_eof():
-            try:
-                block = await reader.readexactly(block_bytes)
-            except asyncio.IncompleteReadError as end:
-                block = end.partial[: len(end.partial) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE]
-            if block:
-                yield block
-    finally:
-        transport.close()
-
-
 def _view(options: argparse.Namespace) -> View:
     if options.json:
-        return JsonView()
+        return JsonView(audio=options.audio)
     if options.plain or not sys.stdout.isatty():
-        return PlainView(quiet=options.quiet)
+        return PlainView(quiet=options.quiet or not options.plain)
     return LiveView()
 
 

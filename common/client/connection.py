@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import ssl
 import urllib.parse
 from typing import Final, NamedTuple
 
@@ -103,10 +104,21 @@ async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
         raise ConnectionLostError(f"{where} is not a WebSocket server: {error}") from None
     except TimeoutError:
         raise ConnectionLostError(f"{where} did not answer within {timeout_s:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectionLostError(
+            f"the certificate of {where} is not trusted: {error.verify_message}"
+        ) from None
+    except ssl.SSLError as error:
+        raise ConnectionLostError(
+            f"{where} does not speak TLS as wss:// wants it: {error.reason}"
+        ) from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        hint = "is the server running?"
+        if url.startswith("wss:") and not isinstance(error, ConnectionRefusedError):
+            hint = "does it speak TLS?"
         raise ConnectionLostError(
-            f"cannot connect to {where}: {reason} (is the server running?)"
+            f"cannot connect to {where}: {reason or 'it hung up'} ({hint})"
         ) from None
 
 
@@ -135,8 +147,8 @@ async def open_connection(
     except TimeoutError:
         await connection.close()
         raise UnexpectedServerError(
-            f"no session event within {timeout_s:g} s: for a server without integrity events "
-            "connect with events=False"
+            f"{without_query(url)} sends no session event within {timeout_s:g} s: is it the data "
+            "port of a server with integrity events?"
         ) from None
     except msgspec.DecodeError as error:
         await connection.close()

@@ -27,41 +27,17 @@ from typing import Final, Self
 from ..events import Report
 from ..integrity import Algorithm
 from ..wire import BYTES_PER_SAMPLE
-from .audio import AudioFile, AudioFileError
+from .audio import AudioFile
 from .buffer import ResendBuffer
 from .connection import without_query
-from .control import ControlClient
 from .errors import (
-    ConnectionLostError,
     DisconnectedError,
-    RejectedError,
-    ResultsOverflowError,
-    ServerBusyError,
     StreamError,
-    UnexpectedServerError,
 )
 from .events import ClientEvent, EventQueue
-from .frames import FrameBuilder, Pcm, flip_bit, pcm_bytes
+from .frames import FrameBuilder, Pcm, pcm_bytes
 from .line import Line, LineOptions
 from .state import StreamState, VerdictCounts
-
-__all__ = [
-    "Algorithm",
-    "AudioFileError",
-    "ClientEvent",
-    "ConnectionLostError",
-    "ControlClient",
-    "DisconnectedError",
-    "RejectedError",
-    "ResultsOverflowError",
-    "ServerBusyError",
-    "Stream",
-    "StreamError",
-    "UnexpectedServerError",
-    "VerdictCounts",
-    "connect",
-    "flip_bit",
-]
 
 DEFAULT_URL: Final = "ws://127.0.0.1:8012"
 MAX_CHUNK_SAMPLES: Final = 1 << 16
@@ -152,6 +128,7 @@ class Stream:
         self._chunk_samples = chunk_samples
         self._line = Line(options, state, self._deliver)
         self._task: asyncio.Task[None] | None = None
+        self._sent_s = 0.0
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -225,6 +202,11 @@ class Stream:
         return self._buffer.next_number
 
     @property
+    def sent_s(self) -> float:
+        """Seconds of audio given to :meth:`send` so far."""
+        return self._sent_s
+
+    @property
     def unacknowledged_bytes(self) -> int:
         """Bytes of the frames that are held for sending again."""
         return self._buffer.held_bytes
@@ -277,6 +259,7 @@ class Stream:
         raw = pcm_bytes(pcm)
         if not raw:
             raise ValueError("no samples to send")
+        rate_hz = sample_rate_hz or self._sample_rate_hz
         step = self._chunk_samples * BYTES_PER_SAMPLE
         number = -1
         for start in range(0, len(raw), step):
@@ -285,17 +268,19 @@ class Stream:
             message = self._builder.build(
                 frame,
                 number=self._buffer.next_number,
-                sample_rate_hz=sample_rate_hz or self._sample_rate_hz,
+                sample_rate_hz=rate_hz,
                 timestamp_ms=time.time_ns() // 1_000_000,
             )
             number = self._buffer.append(corrupt(message) if corrupt else message)
+            self._sent_s += len(frame) / BYTES_PER_SAMPLE / rate_hz
             self._line.changed.fire()
         return number
 
     async def send_file(
         self, path: str | Path, *, pace: float | None = 1.0, corrupt: Corruption | None = None
     ) -> int:
-        """Send an audio file of any rate, width and number of channels, at its own rate.
+        """Send an audio file of any rate, width and number of channels, at its own rate (a raw
+        one, ``*.raw`` or ``*.pcm``, at the stream's).
 
         Args:
             pace: times real time; None: as fast as the server takes it.
@@ -309,7 +294,7 @@ class Stream:
             StreamError: as :meth:`send`.
         """
         first = self.frames
-        with AudioFile(path) as audio:
+        with AudioFile(path, raw_rate_hz=self._sample_rate_hz) as audio:
             rate_hz = audio.info.sample_rate_hz
             started_s = time.monotonic()
             samples = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from typing import Final, Protocol, TextIO
 
@@ -16,14 +17,17 @@ from ..events import (
     FramesLost,
     FrameVerdict,
     FullSentence,
+    Notice,
     Realtime,
     Report,
     RetentionLimited,
     SessionStarted,
     TranscriberChanged,
+    TranscriptionStart,
     to_json,
 )
-from .stream import ClientEvent, Stream
+from .events import ClientEvent
+from .stream import Stream
 
 COLOURS: Final = {"ok": "green", "unverified": "yellow", "corrupt": "red"}
 MOST_FAILURES_SHOWN: Final = 20
@@ -32,8 +36,8 @@ MOST_FAILURES_SHOWN: Final = 20
 class View(Protocol):
     """Shows one stream."""
 
-    def attach(self, stream: Stream) -> None:
-        """The stream is about to be opened."""
+    def attach(self, stream: Stream, total_s: float | None) -> None:
+        """The stream was opened; ``total_s``: seconds of audio to come, where they are known."""
 
     def show(self, event: ClientEvent) -> None:
         """An event arrived."""
@@ -88,24 +92,36 @@ def notice_line(event: ClientEvent) -> str:
     return ""
 
 
+def progress(sent_s: float, total_s: float | None, elapsed_s: float) -> str:
+    """How far a stream is: seconds of audio sent, how fast, and the time that is left."""
+    rate = sent_s / elapsed_s if elapsed_s > 0 else 0.0
+    if total_s is None:
+        return f"{sent_s:.1f} s at {rate:.1f}x"
+    left_s = max(0.0, total_s - sent_s) / rate if rate else 0.0
+    return f"{min(sent_s, total_s):.1f} of {total_s:.1f} s at {rate:.1f}x, {left_s:.0f} s left"
+
+
 def report_tables(report: Report) -> list[Table]:
     """The session report as one or two tables."""
     summary = Table(title="Session report", show_header=False, title_justify="left")
     summary.add_column(style="bold")
     summary.add_column(justify="right")
+    unjudged = report.frames - report.ok - report.unverified - report.corrupt
     rows: list[tuple[str, object]] = [
         ("frames", report.frames),
         ("audio", f"{report.audio_seconds:.1f} s"),
         ("ok", report.ok),
         ("unverified", report.unverified),
         ("corrupt", report.corrupt),
+        ("not judged, after a rejection", unjudged),
         ("lost / repeated / reordered", f"{report.lost} / {report.repeated} / {report.reordered}"),
         ("retransmissions", report.retransmissions),
         ("replays", report.replays),
         ("sentences", report.sentences),
     ]
     for name, value in rows:
-        summary.add_row(name, str(value))
+        if value is not unjudged or unjudged:
+            summary.add_row(name, str(value))
     if report.verdict_latency_ms:
         values = ", ".join(f"{k} {v:.1f}" for k, v in report.verdict_latency_ms.items())
         summary.add_row("verdict latency", f"{values} ms")
@@ -125,16 +141,23 @@ def report_tables(report: Report) -> list[Table]:
 
 
 class JsonView:
-    """Each event as one line of JSON, the report among them."""
+    """Each event as one line of JSON, the report among them.
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
+    Args:
+        audio: show the audio of each utterance, which is most of the bytes.
+    """
+
+    def __init__(self, out: TextIO = sys.stdout, *, audio: bool = False) -> None:
         self._out = out
+        self._audio = audio
 
-    def attach(self, stream: Stream) -> None:
+    def attach(self, stream: Stream, total_s: float | None) -> None:
         """Nothing to show."""
 
     def show(self, event: ClientEvent) -> None:
         """Print the event as it came, with the client's frame numbers."""
+        if isinstance(event, TranscriptionStart) and not self._audio:
+            event = Notice(event.type)
         print(to_json(event), file=self._out, flush=True)
 
     def close(self) -> None:
@@ -148,7 +171,7 @@ class PlainView:
     """Lines for a log file or a pipe: each verdict, each sentence.
 
     Args:
-        quiet: leave out the verdicts of good frames.
+        quiet: leave out the verdicts of all but corrupt frames.
     """
 
     def __init__(self, out: TextIO = sys.stdout, *, quiet: bool = False) -> None:
@@ -156,7 +179,7 @@ class PlainView:
         self._quiet = quiet
         self._console = Console(file=out, width=100 if not out.isatty() else None)
 
-    def attach(self, stream: Stream) -> None:
+    def attach(self, stream: Stream, total_s: float | None) -> None:
         """Nothing to show."""
 
     def show(self, event: ClientEvent) -> None:
@@ -164,7 +187,7 @@ class PlainView:
         if isinstance(event, FullSentence):
             line = f"[TEXT] {event.text}"
         elif isinstance(event, FrameVerdict):
-            line = "" if self._quiet and event.verdict == "ok" else verdict_line(event)
+            line = "" if self._quiet and event.verdict != "corrupt" else verdict_line(event)
         else:
             line = notice_line(event)
         if line:
@@ -188,12 +211,16 @@ class LiveView:
         self._strip: deque[str] = deque(maxlen=max(20, self._console.width - 2))
         self._partial = ""
         self._latency_ms = 0.0
+        self._total_s: float | None = None
+        self._began_s = 0.0
         self._closed = False
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=10)
 
-    def attach(self, stream: Stream) -> None:
+    def attach(self, stream: Stream, total_s: float | None) -> None:
         """Start the live view."""
         self._stream = stream
+        self._total_s = total_s
+        self._began_s = time.monotonic()
         self._live.start()
 
     def show(self, event: ClientEvent) -> None:
@@ -239,4 +266,7 @@ class LiveView:
         counts.append(f"of {stream.frames} frames  {self._latency_ms:.1f} ms", style="dim")
         if not stream.connected and not self._closed:
             counts.append("  not connected", style="bold red")
+        if not self._closed:
+            elapsed_s = time.monotonic() - self._began_s
+            counts.append(f"  {progress(stream.sent_s, self._total_s, elapsed_s)}", style="dim")
         return Group(strip, counts, Text(self._partial or " ", style="italic dim"))

@@ -20,7 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.client.stream import ClientEvent, Stream, connect
+from common.client import ClientEvent
+from common.client.stream import Stream, connect
 from common.client.view import verdict_line
 from common.events import Error, FrameVerdict, FullSentence, Realtime
 from tests.clients.tool import CHUNK_SAMPLES, SAMPLE_RATE_HZ, ExpectationError, expect, parser, run

@@ -17,7 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.client.stream import ClientEvent, RejectedError, Stream, connect, flip_bit
+from common.client import ClientEvent, RejectedError, flip_bit
+from common.client.stream import Stream, connect
 from common.events import Error, FrameVerdict
 from tests.clients.tool import CHUNK_SAMPLES, HINT, ExpectationError, expect, parser, run, tone
 

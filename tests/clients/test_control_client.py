@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from common.client.stream import ConnectionLostError, ControlClient
+from common.client import ConnectionLostError, ControlClient
 from common.errors import CommandError
 
 

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from common.client.stream import ClientEvent, RejectedError, connect, flip_bit
+from common.client import ClientEvent, RejectedError, flip_bit
+from common.client.stream import connect
 from common.client.view import verdict_line
 from common.events import FrameVerdict
 from common.wire import LENGTH_PREFIX

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from common.client import flip_bit
 from common.client.connection import open_websocket
-from common.client.stream import flip_bit
 from tests.clients.tool import HINT, ExpectationError, expect, message, parser, run
 
 MOST_FRAMES = 20

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 import pytest
 
-from common.client.stream import ClientEvent, Stream, connect
+from common.client import ClientEvent
+from common.client.stream import Stream, connect
 from common.events import FullSentence, Report, SessionStarted
 from tests.processes import StageProcess, Stages, free_port
 from tests.speech import SENTENCES, load

@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from common.client.stream import ClientEvent, connect
+from common.client import ClientEvent
+from common.client.stream import connect
 from common.client.view import verdict_line
 from common.events import FrameVerdict
 from tests.clients.tool import CHUNK_SAMPLES, HINT, expect, parser, run, tone

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from common.client import StreamError
 from common.client.frames import FrameBuilder
-from common.client.stream import DEFAULT_URL, StreamError
+from common.client.stream import DEFAULT_URL
 from common.wire import LENGTH_PREFIX
 
 SAMPLE_RATE_HZ: Final = 16_000

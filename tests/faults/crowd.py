@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from common.client.stream import ClientEvent, Stream, connect, flip_bit
+from common.client import ClientEvent, flip_bit
+from common.client.stream import Stream, connect
 from common.events import (
     Acknowledged,
     Error,

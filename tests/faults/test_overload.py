@@ -13,7 +13,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from common.client.stream import ServerBusyError, Stream
+from common.client import ServerBusyError
+from common.client.stream import Stream
 from common.client.stream import connect as connect_stream
 from common.events import RetentionLimited
 from common.integrity import additive_checksum

@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from common.client.stream import ControlClient, RejectedError
+from common.client import ControlClient, RejectedError
 from tests.faults.clips import RATE_HZ, speech
 from tests.faults.conftest import StartSystem
 from tests.faults.crowd import CHUNK_BYTES, Talker, until

@@ -17,8 +17,9 @@ import soxr
 from websockets.exceptions import ConnectionClosed
 from websockets.sync import client as sync_client
 
+from common.client import flip_bit
 from common.client.errors import RejectedError
-from common.client.stream import Corruption, connect, flip_bit
+from common.client.stream import Corruption, connect
 from common.events import FrameVerdict, FullSentence
 from common.integrity import Algorithm
 from tests.faults.system import System

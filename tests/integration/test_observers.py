@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.client.stream import connect, flip_bit
+from common.client import flip_bit
+from common.client.stream import connect
 from common.events import STOCK_EVENT_TYPES, Report
 from tests.faults.system import System
 from tests.integration.wire_client import FRAME_SAMPLES, RATE_HZ, control_of, data_of, session_of

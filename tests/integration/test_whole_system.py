@@ -144,6 +144,20 @@ def test_the_environments_own_stt_server_is_ours(system: System) -> None:
     assert {row["name"] for row in rows} >= {"gateway", "transcriber-1"}
 
 
+def test_a_client_that_takes_the_control_port_for_the_data_port_is_told(system: System) -> None:
+    control_url = system.server.wait_for_line(r"control (ws://[\d.]+:\d+)")[1]
+    program = Path(sys.executable).with_name("stt-stream")
+    done = subprocess.run(
+        (program, "--url", control_url, SENTENCES["coffee"].path),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "this is the control port: audio goes to the data port" in done.stderr
+    assert done.returncode == 4
+
+
 def test_a_port_in_use_is_told_by_the_gateway_and_ends_the_start() -> None:
     with Stages() as stages, socket.create_server(("127.0.0.1", 0)) as listener:
         busy = listener.getsockname()[1]

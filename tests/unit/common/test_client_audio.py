@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -42,8 +45,47 @@ def test_floats_past_full_scale_are_clipped(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_missing_or_not_audio_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AudioFileError, match=r"missing\.wav"):
+    with pytest.raises(AudioFileError, match=r"missing\.wav: No such file or directory"):
         AudioFile(tmp_path / "missing.wav")
+    with pytest.raises(AudioFileError, match="Is a directory"):
+        AudioFile(tmp_path)
     (tmp_path / "text.wav").write_text("not audio")
     with pytest.raises(AudioFileError, match=r"text\.wav"):
         AudioFile(tmp_path / "text.wav")
+
+
+@pytest.mark.parametrize("name", ["a.raw", "a.PCM"])
+def test_a_raw_file_is_taken_at_the_rate_that_is_given(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(SAMPLES.tobytes())
+    assert read(tmp_path / name) == SAMPLES.tolist()
+    with AudioFile(tmp_path / name, raw_rate_hz=8_000) as audio:
+        assert audio.info == (8_000, 1, 6)
+
+
+def m4a(path: Path, samples: np.ndarray[Any, np.dtype[np.int16]]) -> None:
+    with av.open(str(path), "w", format="ipod") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
+        frame.rate = 16_000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+def test_what_libsndfile_does_not_read_ffmpegs_libraries_do(tmp_path: Path) -> None:
+    tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype(np.int16)
+    m4a(tmp_path / "a.m4a", tone)
+    heard = np.array(read(tmp_path / "a.m4a", 1000))
+    spectrum = np.abs(np.fft.rfft(heard[4000:12000]))
+    assert int(spectrum.argmax()) * 16_000 / 8_000 == 440
+    with AudioFile(tmp_path / "a.m4a") as audio:
+        assert audio.info.sample_rate_hz == 16_000
+        assert abs(audio.info.seconds - len(heard) / 16_000) < 0.2
+
+
+def test_without_them_it_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    m4a(tmp_path / "a.m4a", SAMPLES)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioFileError, match=r"a\.m4a: Format not recognised .*pip install av"):
+        AudioFile(tmp_path / "a.m4a")

@@ -3,12 +3,21 @@ from __future__ import annotations
 import io
 import json
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from common.client.events import ClientEvent
 from common.client.stream import connect
-from common.client.view import JsonView, LiveView, PlainView, notice_line, verdict_line
+from common.client.view import (
+    JsonView,
+    LiveView,
+    PlainView,
+    notice_line,
+    progress,
+    report_tables,
+    verdict_line,
+)
 from common.events import (
     Error,
     Failure,
@@ -21,6 +30,7 @@ from common.events import (
     RetentionLimited,
     SessionStarted,
     TranscriberChanged,
+    TranscriptionStart,
 )
 
 OK = FrameVerdict(3, "ok", 0.84, 2048, 2048, 77, 77)
@@ -135,7 +145,7 @@ async def test_the_live_view_shows_the_strip_the_counts_and_the_partial_text() -
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, color_system="standard")
     view = LiveView(console)
-    view.attach(connect())
+    view.attach(connect(), 10.0)
     for event in (OK, TRUNCATED, Realtime("she reads"), Notice("vad_start")):
         view.show(event)
     view.show(FullSentence("She reads a book."))
@@ -147,3 +157,40 @@ async def test_the_live_view_shows_the_strip_the_counts_and_the_partial_text() -
     assert "She reads a book." in text
     assert "before" in text
     assert "truncated by 6 samples" in text
+
+
+def test_the_audio_of_a_sentence_is_shown_only_to_who_asks() -> None:
+    event = TranscriptionStart.of(bytes(1000))
+    for audio in (False, True):
+        out = io.StringIO()
+        JsonView(out, audio=audio).show(event)
+        shown = json.loads(out.getvalue())
+        assert shown["type"] == "transcription_start"
+        assert ("audio_bytes_base64" in shown) is audio
+
+
+def test_the_counts_of_a_report_add_up_also_after_a_rejection() -> None:
+    def rows(report: Report) -> dict[str, str]:
+        (summary, *_) = report_tables(report)
+        names, values = (list(column.cells) for column in summary.columns)
+        return dict(zip(map(str, names), map(str, values), strict=True))
+
+    rejected = rows(msgspec.structs.replace(REPORT, frames=63))
+    parts = ("ok", "unverified", "corrupt", "not judged, after a rejection")
+    assert int(rejected["frames"]) == sum(int(rejected[part]) for part in parts) == 63
+    assert "not judged, after a rejection" not in rows(REPORT)
+
+
+@pytest.mark.parametrize(
+    "sent_s, total_s, elapsed_s, shown",
+    [
+        (0.0, 60.0, 0.0, "0.0 of 60.0 s at 0.0x, 0 s left"),
+        (12.0, 60.0, 12.0, "12.0 of 60.0 s at 1.0x, 48 s left"),
+        (30.0, 60.0, 2.0, "30.0 of 60.0 s at 15.0x, 2 s left"),
+        (3.0, None, 3.0, "3.0 s at 1.0x"),
+    ],
+)
+def test_the_live_view_says_how_far_it_is(
+    sent_s: float, total_s: float | None, elapsed_s: float, shown: str
+) -> None:
+    assert progress(sent_s, total_s, elapsed_s) == shown
