@@ -13,17 +13,8 @@ from typing import Final
 import configargparse
 
 from common.errors import SettingsError
-from common.settings import (
-    ENVIRONMENT_PREFIX,
-    GatewaySettings,
-    TranscriberSettings,
-    VerifierSettings,
-    add_options,
-    check_range,
-    default_run_dir,
-    option,
-    to_environment,
-)
+from common.options import ENVIRONMENT_PREFIX, add_options, option, to_environment
+from common.settings import GatewaySettings, TranscriberSettings, VerifierSettings, default_run_dir
 from deploy import plan as plans
 from deploy.plan import GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
 from deploy.run_dir import RunDir
@@ -47,13 +38,17 @@ A running system is steered by (all but keys take --run-dir):
 class SystemSettings:
     """Options of the system as a whole; the stages' own are declared with them."""
 
-    verifiers: int = option(2, "--verifiers", help="verifier processes")
-    transcribers: int = option(1, "--transcribers", help="transcriber processes")
+    verifiers: int = option(2, "--verifiers", help="verifier processes", low=0, high=MOST_STAGES)
+    transcribers: int = option(
+        1, "--transcribers", help="transcriber processes", low=0, high=MOST_STAGES
+    )
     metrics_port: int = option(
         DEFAULT_METRICS_PORT,
         "--metrics-port",
         help="port of the gateway's /metrics, /healthz and /readyz; the other stages take the "
         "next free ones; 0 picks any [8013, or the next free one]",
+        low=-1,
+        high=65_535,
     )
 
 
@@ -79,8 +74,6 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
     Raises:
         SettingsError: options that do not go together.
     """
-    check_range("--verifiers", arguments.verifiers, 0, MOST_STAGES)
-    check_range("--transcribers", arguments.transcribers, 0, MOST_STAGES)
     if arguments.transcribers > 1 and (arguments.audio or arguments.commands):
         raise SettingsError(
             "--audio and --commands name one endpoint: start further transcribers by hand"

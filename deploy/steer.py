@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from supervisor.xmlrpc import SupervisorTransport
 
 from common.errors import SettingsError
-from common.settings import ENVIRONMENT_PREFIX, check_range, default_run_dir
+from common.options import ENVIRONMENT_PREFIX, check_range
+from common.settings import default_run_dir
 from deploy import plan as plans
 from deploy.health import health, sample
 from deploy.plan import CONTROL_SOCKET, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage

@@ -6,7 +6,8 @@ import sys
 
 from common import logs
 from common.lifecycle import run_async
-from common.settings import GatewaySettings, parse
+from common.options import parse
+from common.settings import GatewaySettings
 from gateway.stage import run
 
 

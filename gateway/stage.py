@@ -20,7 +20,7 @@ from common.errors import SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Links
 from common.run_folder import own_folder
-from common.settings import GatewaySettings, check_range
+from common.settings import GatewaySettings
 from common.telemetry import Telemetry
 from gateway.clients import Clients
 from gateway.connection import ConnectionLimit
@@ -51,9 +51,8 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
     """Serve until a stop is asked for.
 
     Raises:
-        SettingsError: a port or an endpoint cannot be had, or an option is out of range.
+        SettingsError: a port or an endpoint cannot be had.
     """
-    _check(settings)
     stopping = asyncio.Event()
     lifecycle.on_drain(stopping.set)
     metrics = GatewayMetrics()
@@ -114,16 +113,6 @@ def _sole_user_of(run_path: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
-
-
-def _check(settings: GatewaySettings) -> None:
-    check_range("--corruption-threshold", settings.corruption_threshold, 0, 1_000_000)
-    check_range("--window-frames", settings.window_frames, 1, 4_096)
-    check_range("--window-bytes", settings.window_bytes, 1, 1 << 30)
-    check_range("--max-sessions", settings.max_sessions, 1, 1_000_000)
-    check_range("--max-message-bytes", settings.max_message_bytes, 1_024, 16 << 20)
-    check_range("--results-queue", settings.results_queue, 8, 1_000_000)
-    check_range("--heartbeat", settings.heartbeat_s, 0.01, 60)
 
 
 async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Server:

@@ -16,11 +16,11 @@ from typing import Final, Protocol
 
 from common import envelope
 from common.errors import CommandError
+from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
 from transcriber.intake import Intake
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder import events as recorder_events
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.recorder import RecorderSession
 from transcriber.resequencer import Arrival
 from transcriber.results import ResultSender
@@ -38,7 +38,7 @@ class RecorderFactory(Protocol):
 
     def __call__(
         self,
-        options: RecorderOptions,
+        options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
         on_event: Callable[[recorder_events.RecorderEvent], None],
@@ -67,14 +67,12 @@ class Sessions:
     def __init__(
         self,
         settings: TranscriberSettings,
-        options: RecorderOptions,
         scheduler: Scheduler,
         metrics: TranscriberMetrics,
         instance: str,
         make_recorder: RecorderFactory = RecorderSession,
     ) -> None:
         self._settings = settings
-        self._options = options
         self._scheduler = scheduler
         self._metrics = metrics
         self._instance = instance
@@ -144,7 +142,7 @@ class Sessions:
             self._loop.call_soon_threadsafe(self._on_event, key, opened.epoch, event)
 
         recorder = self._make_recorder(
-            self._options, self._scheduler, name, on_event, opened.start.sample
+            self._settings, self._scheduler, name, on_event, opened.start.sample
         )
         for parameter, value in opened.parameters.items():
             try:

@@ -17,9 +17,8 @@ from common.lifecycle import Lifecycle
 from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
 from common.run_folder import check_links
-from common.settings import TranscriberSettings, check_range
+from common.settings import TranscriberSettings
 from common.telemetry import Telemetry
-from transcriber.configuration import engine_options, recorder_options
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.recorder import RecorderSession, preload
@@ -34,10 +33,8 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
     """Transcribe until a stop is asked for.
 
     Raises:
-        SettingsError: an endpoint or the engine cannot be had, or an option is out of range.
+        SettingsError: an endpoint or the engine cannot be had.
     """
-    check_range("--transcriber-sessions", settings.transcriber_sessions, 1, 10_000)
-    check_range("--heartbeat", settings.heartbeat_s, 0.01, 60)
     check_links(settings, "results")
     metrics = TranscriberMetrics()
     # Closed in reverse order: the loop must have let go of a socket before it is closed.
@@ -55,9 +52,8 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
 
 async def _warm_up(settings: TranscriberSettings, metrics: TranscriberMetrics) -> Scheduler:
     """Load the engines while torch is imported, both off the loop so that a stop is heard."""
-    options = engine_options(settings)
     loop = asyncio.get_running_loop()
-    engines = loop.run_in_executor(None, create_engines, options)
+    engines = loop.run_in_executor(None, create_engines, settings)
     await loop.run_in_executor(None, preload)
     try:
         main, realtime = await engines
@@ -85,10 +81,8 @@ class Stage:
         sweep_dead_sockets(settings.run_path)
         self._audio = links.open(End.AUDIO_IN, self._endpoint("audio", settings.audio))
         self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
-        self._engine_name = engine_options(settings).name
-        self.sessions = Sessions(
-            settings, recorder_options(settings), scheduler, metrics, self._instance, make_recorder
-        )
+        self._engine_name = settings.engine_name
+        self.sessions = Sessions(settings, scheduler, metrics, self._instance, make_recorder)
         self._results = ResultSender(
             links.open(End.RESULTS_OUT, settings.endpoint("results")),
             self._instance,

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import logs, settings
+from common import logs
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle, State
 from common.links import Links
+from common.options import parse
 from common.run_folder import check_links
 from common.settings import VerifierSettings
 from common.telemetry import Telemetry
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verifier until it is told to stop; the exit status."""
-    options = settings.parse(
+    options = parse(
         VerifierSettings,
         argv,
         prog="verifier",
@@ -31,8 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     lifecycle = Lifecycle("verifier")
     lifecycle.handle_signals()
     try:
-        settings.check_range("--stall", options.stall_s, 0.0, 60.0)
-        settings.check_range("--heartbeat", options.heartbeat_s, 0.01, 60.0)
         _run(options, lifecycle)
     except SettingsError as error:
         log.error("verifier cannot start: %s", error)

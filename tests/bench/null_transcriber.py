@@ -18,11 +18,12 @@ from typing import Any, Final, cast
 from common import envelope, logs
 from common.lifecycle import Lifecycle, run_async
 from common.links import Links
-from common.settings import TranscriberSettings, parse
+from common.options import parse
+from common.recognition_settings import RecorderSettings
+from common.settings import TranscriberSettings
 from transcriber.engines.null import NullEngine
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder import events as recorder_events
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.recorder import RecorderSession
 from transcriber.scheduler import Scheduler
 from transcriber.stage import Stage
@@ -37,7 +38,7 @@ class NullRecorder:
 
     def __init__(
         self,
-        options: RecorderOptions,
+        options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
         on_event: Callable[[recorder_events.RecorderEvent], None],

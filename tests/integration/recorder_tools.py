@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import AudioRequest, Outcome, Transcript
 from transcriber.recorder.events import (
     BacklogCleared,
@@ -20,7 +21,6 @@ from transcriber.recorder.events import (
     SilenceCommit,
     TranscriptionStart,
 )
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.recorder import RecorderSession
 from transcriber.scheduler import Scheduler
 
@@ -74,14 +74,14 @@ class Client:
     def __init__(
         self,
         scheduler: Scheduler,
-        options: RecorderOptions | None = None,
+        options: RecorderSettings | None = None,
         name: str = "session",
         start_sample: int = 0,
     ) -> None:
         self.events: list[RecorderEvent] = []
         self._changed = threading.Condition()
         self.session = RecorderSession(
-            options or RecorderOptions(), scheduler, name, self._on_event, start_sample
+            options or RecorderSettings(), scheduler, name, self._on_event, start_sample
         )
 
     def _on_event(self, event: RecorderEvent) -> None:
@@ -145,7 +145,7 @@ class Client:
 def stream(
     scheduler: Scheduler,
     pcm: bytes,
-    options: RecorderOptions | None = None,
+    options: RecorderSettings | None = None,
     start_sample: int = 0,
     frame_bytes: int = 4096,
     name: str = "session",

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.speech import SENTENCES, load, silence
-from transcriber.engines import EngineError, EngineOptions, create_engines
+from transcriber.engines import EngineError, EngineSettings, create_engines
 from transcriber.engines.base import AudioRequest, FloatAudio, Transcript
 from transcriber.engines.pocketsphinx_engine import PocketSphinxEngine
 from transcriber.engines.realtimestt_engine import RealtimeSTTEngine, choose_device
@@ -129,7 +129,7 @@ def test_workers_do_not_import_torch(sphinx: PocketSphinxEngine) -> None:
 @pytest.fixture(scope="module")
 def whisper(tiny_whisper: Path) -> RealtimeSTTEngine:
     engines = create_engines(
-        EngineOptions(model=str(tiny_whisper), use_main_model_for_realtime=True, device="cpu")
+        EngineSettings(model=str(tiny_whisper), use_main_model_for_realtime=True, device="cpu")
     )
     assert engines.realtime is None
     assert isinstance(engines.final, RealtimeSTTEngine)
@@ -170,7 +170,7 @@ def test_partials_have_a_model_of_their_own(tiny_whisper: Path, tmp_path: Path) 
     other = tmp_path / "other"
     other.symlink_to(tiny_whisper)
     final, realtime = create_engines(
-        EngineOptions(model=str(tiny_whisper), realtime_model=str(other), device="cpu")
+        EngineSettings(model=str(tiny_whisper), rt_model=str(other), device="cpu")
     )
     assert realtime is not None
     assert realtime is not final
@@ -182,7 +182,7 @@ def test_weights_that_cannot_be_had_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    options = EngineOptions(model="tiny", download_root=str(tmp_path), device="cpu")
+    options = EngineSettings(model="tiny", root=str(tmp_path), device="cpu")
     with pytest.raises(EngineError) as failure:
         create_engines(options)
     message = str(failure.value)
@@ -192,17 +192,17 @@ def test_weights_that_cannot_be_had_are_explained(
 
 def test_a_folder_without_a_model_is_explained(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="cannot load model"):
-        create_engines(EngineOptions(model=str(tmp_path), device="cpu"))
+        create_engines(EngineSettings(model=str(tmp_path), device="cpu"))
 
 
 def test_an_unknown_engine_is_answered_with_those_there_are() -> None:
     with pytest.raises(EngineError, match=r"--engine nope.*pocketsphinx.*faster_whisper"):
-        create_engines(EngineOptions(engine="nope"))
+        create_engines(EngineSettings(engine="nope"))
 
 
 def test_an_engine_whose_package_is_missing_is_explained() -> None:
     with pytest.raises(EngineError, match=r"openai_whisper.*pip install"):
-        create_engines(EngineOptions(engine="openai_whisper", model="tiny"))
+        create_engines(EngineSettings(engine="openai_whisper", model="tiny"))
 
 
 def test_without_a_gpu_the_device_is_the_cpu() -> None:
@@ -214,7 +214,7 @@ def test_without_a_gpu_the_device_is_the_cpu() -> None:
 
 
 def test_the_null_engine_counts_samples() -> None:
-    engine = create_engines(EngineOptions(engine="null")).final
+    engine = create_engines(EngineSettings(engine="null")).final
     assert engine.name == "null"
     outcomes = engine.transcribe([AudioRequest(np.zeros(5, dtype=np.float32))])
     assert outcomes == [Transcript("5 samples")]

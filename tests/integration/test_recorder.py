@@ -16,9 +16,10 @@ import pytest
 from common.envelope import Parameter
 from common.errors import CommandError
 from common.parameters import InvalidValueError
+from common.recognition_settings import RecorderSettings
 from tests.integration.recorder_tools import Client, HashEngine, stream, with_noise
 from tests.speech import load, silence
-from transcriber.engines import EngineOptions, create_engines
+from transcriber.engines import EngineSettings, create_engines
 from transcriber.recorder.events import (
     BacklogCleared,
     Drained,
@@ -29,7 +30,6 @@ from transcriber.recorder.events import (
     SilenceCommit,
     TranscriptionStart,
 )
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.recorder import RecorderSession, preload
 from transcriber.scheduler import Scheduler
 
@@ -152,7 +152,7 @@ def test_an_early_transcription_that_speech_overtook_is_not_used(scheduler: Sche
     # A pause of half a second starts an early transcription, and does not end the recording.
     pcm = silence(1) + load(NUMBERS) + silence(0.3) + load(CITY) + silence(1.5)
     with_early = stream(scheduler, pcm)
-    without = stream(scheduler, pcm, RecorderOptions(early_transcription_on_silence=0))
+    without = stream(scheduler, pcm, RecorderSettings(early_transcription_on_silence=0))
     assert len(with_early.sentences) == len(without.sentences) == 1
     first_only = stream(scheduler, silence(1) + load(NUMBERS) + silence(1.5))
     assert with_early.texts != first_only.texts
@@ -160,7 +160,7 @@ def test_an_early_transcription_that_speech_overtook_is_not_used(scheduler: Sche
 
 
 def test_two_recorders_at_once_hear_only_their_own_words() -> None:
-    scheduler = Scheduler(*create_engines(EngineOptions(engine="pocketsphinx", workers=2)))
+    scheduler = Scheduler(*create_engines(EngineSettings(engine="pocketsphinx", engine_workers=2)))
     try:
         first, second = Client(scheduler, name="first"), Client(scheduler, name="second")
         for client, pcm in (
@@ -214,12 +214,12 @@ def test_half_a_sample_is_refused(scheduler: Scheduler) -> None:
 
 def test_endless_speech_is_cut(scheduler: Scheduler) -> None:
     pcm = silence(1) + 3 * load(BRIDGE)
-    client = stream(scheduler, pcm, RecorderOptions(max_recording_s=4))
+    client = stream(scheduler, pcm, RecorderSettings(max_recording_s=4))
     assert len(client.sentences) >= 2
     first = client.sentences[0]
     assert (first.end_sample - first.start_sample) / 16_000 == pytest.approx(4, abs=0.05)
     commit = first.end_sample
-    replayed = stream(scheduler, pcm, RecorderOptions(max_recording_s=4), start_sample=commit)
+    replayed = stream(scheduler, pcm, RecorderSettings(max_recording_s=4), start_sample=commit)
     assert replayed.story(commit) == client.story(commit)
 
 
@@ -234,7 +234,7 @@ def test_silence_is_committed_while_nobody_speaks(scheduler: Scheduler) -> None:
 def test_speech_within_the_gap_between_recordings_does_not_make_the_recorder_deaf(
     scheduler: Scheduler,
 ) -> None:
-    options = RecorderOptions(min_gap_between_recordings=3)
+    options = RecorderSettings(min_gap_between_recordings=3)
     pcm = silence(1) + load(CITY) + silence(1) + load(NUMBERS) + silence(3) + load(BRIDGE)
     client = stream(scheduler, pcm, options)
     assert len(client.sentences) == 2
@@ -366,7 +366,7 @@ def test_abort_without_anything_to_abort_is_harmless(scheduler: Scheduler) -> No
 
 
 def test_stop_ends_the_recording_at_once(scheduler: Scheduler) -> None:
-    client = Client(scheduler, RecorderOptions(min_length_of_recording=0.1))
+    client = Client(scheduler, RecorderSettings(min_length_of_recording=0.1))
     rest = feed_half(client, silence(1) + load(BRIDGE) + silence(1))
     at = client.session.position
     client.session.call_method("stop")
@@ -466,15 +466,15 @@ CLICK = np.array([32_767] + [0] * 511, dtype="<i2").tobytes()
 
 
 @pytest.fixture
-def porcupine(monkeypatch: pytest.MonkeyPatch) -> RecorderOptions:
+def porcupine(monkeypatch: pytest.MonkeyPatch) -> RecorderSettings:
     module = types.ModuleType("pvporcupine")
     module.create = lambda **_: FakePorcupine()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pvporcupine", module)
-    return RecorderOptions(wake_words="porcupine", wakeword_backend="pvporcupine")
+    return RecorderSettings(wake_words="porcupine", wakeword_backend="pvporcupine")
 
 
 def test_only_speech_after_the_wake_word_is_recorded(
-    scheduler: Scheduler, porcupine: RecorderOptions
+    scheduler: Scheduler, porcupine: RecorderSettings
 ) -> None:
     pcm = silence(1) + load(CITY) + silence(1.6) + CLICK + silence(0.1) + load(BRIDGE)
     pcm += silence(2) + load(CITY) + silence(2.4) + CLICK + silence(0.2) + load(MOUNTAINS)
@@ -491,7 +491,7 @@ def test_only_speech_after_the_wake_word_is_recorded(
 
 
 def test_a_wake_word_without_speech_runs_out(
-    scheduler: Scheduler, porcupine: RecorderOptions
+    scheduler: Scheduler, porcupine: RecorderSettings
 ) -> None:
     client = stream(scheduler, silence(1) + CLICK + silence(6) + load(CITY), porcupine)
     assert client.sentences == []
@@ -565,6 +565,6 @@ def test_a_recorder_goes_on_after_an_error_in_realtimestt(scheduler: Scheduler) 
 
 
 def test_options_that_realtimestt_refuses_are_an_error(scheduler: Scheduler) -> None:
-    options = RecorderOptions(wakeword_backend="nonsense", wake_words="alexa")
+    options = RecorderSettings(wakeword_backend="nonsense", wake_words="alexa")
     with pytest.raises(ValueError, match="nonsense"):
         RecorderSession(options, scheduler, "session", lambda event: None)

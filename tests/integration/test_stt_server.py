@@ -257,7 +257,7 @@ def test_a_second_ctrl_c_ends_a_stage_that_does_not_stop(fakes: Path, run_dir: P
 def test_a_stage_that_does_not_stop_in_time_is_killed(fakes: Path, run_dir: Path) -> None:
     with nothing_left(run_dir) as pids:
         server = start_server(
-            run_dir, "--drain-timeout", "-4", fakes=fakes, env={"FAKE_GATEWAY": "deaf"}
+            run_dir, "--drain-timeout", "0", fakes=fakes, env={"FAKE_GATEWAY": "deaf"}
         )
         server.wait_for_line(READY)
         pids += stage_pids(server)

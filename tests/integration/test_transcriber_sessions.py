@@ -13,12 +13,11 @@ import pytest
 
 from common import envelope
 from common.links import End, Inbox, Links, Parts
+from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
-from transcriber.configuration import recorder_options
 from transcriber.engines.null import NullEngine
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder import events as recorder_events
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.recorder import RecorderSession
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
@@ -59,16 +58,14 @@ class Transcriber:
         settings = TranscriberSettings()
         metrics = TranscriberMetrics()
         self.inbox = Inbox(links.open(End.RESULTS_IN, endpoint), self._hear)
-        self.sessions = Sessions(
-            settings, recorder_options(settings), self.scheduler, metrics, "t", self._make
-        )
+        self.sessions = Sessions(settings, self.scheduler, metrics, "t", self._make)
         self.sessions.results = ResultSender(
             links.open(End.RESULTS_OUT, endpoint), "t", self.sessions.ack_of, lambda: None
         )
 
     def _make(
         self,
-        options: RecorderOptions,
+        options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
         on_event: Callable[[recorder_events.RecorderEvent], None],

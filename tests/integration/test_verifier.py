@@ -474,7 +474,6 @@ def test_ready_means_that_a_gateway_listens() -> None:
     [
         (["--hmac-key-file", "/nonexistent/key"], "cannot read --hmac-key-file"),
         (["--frames", "tcp://127.0.0.1:1", "--verdicts", "tcp://127.0.0.1:2"], "--curve-dir"),
-        (["--stall", "-1"], "--stall is -1.0, allowed are"),
         (["--verdicts", "nonsense"], "cannot connect to nonsense"),
     ],
 )

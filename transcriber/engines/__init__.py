@@ -6,8 +6,8 @@ import logging
 import os
 from typing import NamedTuple
 
+from common.recognition_settings import EngineSettings
 from transcriber.engines.base import Engine, EngineError
-from transcriber.engines.options import EngineOptions
 
 log = logging.getLogger(__name__)
 
@@ -19,35 +19,35 @@ class Engines(NamedTuple):
     realtime: Engine | None
 
 
-def create_engines(options: EngineOptions) -> Engines:
+def create_engines(options: EngineSettings) -> Engines:
     """Load and warm up engines. May run on any thread, such as beside ``recorder.preload``.
 
     Raises:
         EngineError: they cannot be had; the message says what to do.
     """
-    if options.name == "null":
+    if options.engine_name == "null":
         from transcriber.engines.null import NullEngine
 
         return Engines(NullEngine(), None)
-    if options.name == "pocketsphinx":
+    if options.engine_name == "pocketsphinx":
         return _pocketsphinx(options)
     from transcriber.engines.realtimestt_engine import create_realtimestt_engines
 
     return Engines(*create_realtimestt_engines(options))
 
 
-def _pocketsphinx(options: EngineOptions) -> Engines:
+def _pocketsphinx(options: EngineSettings) -> Engines:
     from transcriber.engines.pocketsphinx_engine import PocketSphinxEngine
 
     if options.model:
         log.warning("--model %s has no effect with --engine pocketsphinx", options.model)
-    workers = options.workers or min(4, os.cpu_count() or 1)
+    workers = options.engine_workers or min(4, os.cpu_count() or 1)
     final = PocketSphinxEngine(workers)
-    realtime = PocketSphinxEngine(1, fast=True) if options.enable_realtime else None
+    realtime = PocketSphinxEngine(1, fast=True) if options.enable_realtime_transcription else None
     final.wait_until_warm()
     if realtime is not None:
         realtime.wait_until_warm()
     return Engines(final, realtime)
 
 
-__all__ = ["Engine", "EngineError", "EngineOptions", "Engines", "create_engines"]
+__all__ = ["Engine", "EngineError", "EngineSettings", "Engines", "create_engines"]

@@ -16,6 +16,7 @@ from RealtimeSTT.transcription_engines import (
     get_supported_transcription_engines,
 )
 
+from common.recognition_settings import EngineSettings
 from transcriber.engines.base import (
     AudioRequest,
     EngineError,
@@ -25,7 +26,6 @@ from transcriber.engines.base import (
     TranscriptInfo,
 )
 from transcriber.engines.cuda_libraries import preload_cublas
-from transcriber.engines.options import EngineOptions
 from transcriber.engines.whisper_batch import WhisperBatch
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class RealtimeSTTEngine:
 
 
 def create_realtimestt_engines(
-    options: EngineOptions,
+    options: EngineSettings,
 ) -> tuple[RealtimeSTTEngine, RealtimeSTTEngine | None]:
     """Load and warm up the engine for finals, and the one for partials unless it is the same.
 
@@ -101,10 +101,10 @@ def create_realtimestt_engines(
         preload_cublas()
     model = options.model or "large-v2"
     final = _create(options, device, model, realtime=False)
-    shared = options.use_main_model_for_realtime or options.realtime_model == model
-    if shared or not options.enable_realtime:
+    shared = options.use_main_model_for_realtime or options.rt_model == model
+    if shared or not options.enable_realtime_transcription:
         return final, None
-    return final, _create(options, device, options.realtime_model, realtime=True)
+    return final, _create(options, device, options.rt_model, realtime=True)
 
 
 def choose_device(wanted: str) -> str:
@@ -120,10 +120,10 @@ def choose_device(wanted: str) -> str:
     return "cpu"
 
 
-def _create(options: EngineOptions, device: str, model: str, realtime: bool) -> RealtimeSTTEngine:
+def _create(options: EngineSettings, device: str, model: str, realtime: bool) -> RealtimeSTTEngine:
     config = TranscriptionEngineConfig(
         model=model,
-        download_root=options.download_root or None,
+        download_root=options.root or None,
         compute_type=options.compute_type,
         gpu_device_index=options.gpu_device_index,
         device=device,
@@ -131,14 +131,14 @@ def _create(options: EngineOptions, device: str, model: str, realtime: bool) -> 
         initial_prompt=(options.initial_prompt_realtime if realtime else options.initial_prompt)
         or None,
         suppress_tokens=list(options.suppress_tokens),
-        batch_size=options.realtime_batch_size if realtime else options.batch_size,
-        vad_filter=options.vad_filter,
+        batch_size=options.realtime_batch_size if realtime else options.batch,
+        vad_filter=options.faster_whisper_vad_filter,
         normalize_audio=options.normalize_audio,
     )
     try:
-        raw = create_transcription_engine(options.name, config)
+        raw = create_transcription_engine(options.engine_name, config)
         batch = None
-        if options.name == "faster_whisper" and not options.vad_filter:
+        if options.engine_name == "faster_whisper" and not options.faster_whisper_vad_filter:
             batch = WhisperBatch(
                 # RealtimeSTT wraps the model for batches of its own kind.
                 raw.model.model if config.batch_size > 0 else raw.model,
@@ -150,23 +150,25 @@ def _create(options: EngineOptions, device: str, model: str, realtime: bool) -> 
                 normalize=options.normalize_audio,
             )
         engine = RealtimeSTTEngine(
-            options.name, raw, 1.0 if device == "cuda" else _CPU_REALTIME_SHARE, batch
+            options.engine_name, raw, 1.0 if device == "cuda" else _CPU_REALTIME_SHARE, batch
         )
         engine.warm_up()
     except Exception as error:  # of many libraries: turned into what a person can act on
         raise _explained(options, model, realtime, error) from error
-    log.info("%s model %s runs on %s", options.name, model, device)
+    log.info("%s model %s runs on %s", options.engine_name, model, device)
     return engine
 
 
-def _explained(options: EngineOptions, model: str, realtime: bool, error: Exception) -> EngineError:
+def _explained(
+    options: EngineSettings, model: str, realtime: bool, error: Exception
+) -> EngineError:
     if isinstance(error, UnsupportedTranscriptionEngineError):
         names = ", ".join(["pocketsphinx", "null", *get_supported_transcription_engines()])
         return EngineError(f"--engine {options.engine} is unknown; there are: {names}")
-    if options.name != "faster_whisper" or Path(model).is_dir():
-        return EngineError(f"engine {options.name} cannot load model {model}: {error}")
+    if options.engine_name != "faster_whisper" or Path(model).is_dir():
+        return EngineError(f"engine {options.engine_name} cannot load model {model}: {error}")
     flag = "--rt-model" if realtime else "--model"
-    folder = f" to {options.download_root}" if options.download_root else ""
+    folder = f" to {options.root}" if options.root else ""
     return EngineError(
         f"the weights of faster-whisper model '{model}' cannot be had "
         f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}). "

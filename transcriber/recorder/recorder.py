@@ -34,6 +34,7 @@ from common.parameters import (
     checked_value,
     readable_name,
 )
+from common.recognition_settings import RecorderSettings
 from transcriber.pcm import int16_samples
 from transcriber.recorder.display_text import display_text
 from transcriber.recorder.events import (
@@ -47,7 +48,6 @@ from transcriber.recorder.events import (
     SilenceCommit,
     TranscriptionStart,
 )
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.silence_timing import SilenceTiming
 from transcriber.scheduler import Scheduler
 
@@ -80,7 +80,7 @@ class RecorderSession:
 
     def __init__(
         self,
-        options: RecorderOptions,
+        options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
         on_event: Callable[[RecorderEvent], None],

@@ -20,12 +20,13 @@ from RealtimeSTT.core.voice_activity import (
     reset_silero_vad_state,
 )
 
+from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import FloatAudio
 from transcriber.recorder import realtimestt_hooks
 from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ, AudioClock
 from transcriber.recorder.events import NoticeType
 from transcriber.recorder.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
-from transcriber.recorder.options import RecorderOptions, recorder_arguments
+from transcriber.recorder.options import recorder_arguments
 from transcriber.recorder.text_recorder import TextRecorder
 from transcriber.recorder.utterance import CommitTracker, Utterance
 from transcriber.schedule import QueueFullError
@@ -76,7 +77,7 @@ class SessionRecorder(TextRecorder):
 
     def __init__(
         self,
-        options: RecorderOptions,
+        options: RecorderSettings,
         listener: Listener,
         final_executor: FinalExecutor,
         realtime_executor: RealtimeExecutor,

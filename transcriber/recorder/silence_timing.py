@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from transcriber.recorder.options import RecorderOptions
+from common.recognition_settings import RecorderSettings
 
 _SENTENCE_ENDS: Final = (".", "!", "?", "。")
 
@@ -12,7 +12,7 @@ _SENTENCE_ENDS: Final = (".", "!", "?", "。")
 class SilenceTiming:
     """Follows the partial results of one session."""
 
-    def __init__(self, options: RecorderOptions) -> None:
+    def __init__(self, options: RecorderSettings) -> None:
         self._options = options
         self._before = ""
 

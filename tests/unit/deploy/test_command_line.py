@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from common.settings import GatewaySettings, TranscriberSettings, parse
+from common.options import parse
+from common.settings import GatewaySettings, TranscriberSettings
 from deploy.command_line import main, make_plan, stage_environment, start_parser
 from deploy.plan import GATEWAY, TRANSCRIBER, VERIFIER, Plan
 
@@ -40,9 +41,12 @@ def test_a_metrics_port_that_was_asked_for_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("flag", ["--verifiers", "--transcribers"])
 @pytest.mark.parametrize("count", ["-1", "65"])
-def test_absurd_numbers_of_stages_are_refused(flag: str, count: str) -> None:
-    with pytest.raises(SettingsError, match=flag):
+def test_absurd_numbers_of_stages_are_refused(
+    flag: str, count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
         plan_of(f"{flag}={count}")
+    assert f"argument {flag}: {count} given" in capsys.readouterr().err
 
 
 def test_one_endpoint_cannot_serve_two_transcribers() -> None:
@@ -122,8 +126,30 @@ def test_the_run_dir_is_absolute_for_every_stage(
 def test_a_bad_option_is_told_in_one_line_with_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--verifiers", "99"]) == 2
-    assert capsys.readouterr().err == "stt-server: --verifiers is 99, allowed are 0 to 64\n"
+    with pytest.raises(SystemExit, match="2"):
+        main(["--verifiers", "99"])
+    complaint = capsys.readouterr().err
+    assert "stt-server: error: argument --verifiers: 99 given, allowed are 0 to 64" in complaint
+    assert complaint.count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("--corruption-threshold", "-1"),
+        ("--drain-timeout", "-4"),
+        ("--stall", "61"),
+        ("--transcriber-sessions", "0"),
+        ("--webrtc_sensitivity", "4"),
+    ],
+)
+def test_a_value_that_one_stage_would_refuse_is_refused_before_any_starts(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--run-dir", str(tmp_path), option, value])
+    assert option in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_option_shows_the_short_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -9,8 +10,9 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from common.options import parse as parse_settings
+from common.options import variable_of
 from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
-from common.settings import parse as parse_settings
 from tests.processes import ROOT
 
 DEPLOY: Final = ROOT / "deploy"
@@ -53,7 +55,7 @@ def test_a_container_runs_the_stage_that_it_is_named_for(stage: str) -> None:
 def test_every_variable_is_an_option_of_the_stage(
     stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = {f"STT_{name.upper()}" for name in STAGES[stage].__dataclass_fields__}
+    known = {variable_of(field) for field in dataclasses.fields(STAGES[stage])}
     assert {*services()[stage]["environment"], *image_environment()} <= known
     settings_of(stage, monkeypatch)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transcriber.engines import EngineOptions, create_engines
+from transcriber.engines import EngineSettings, create_engines
 from transcriber.engines.base import AudioRequest, Engine, Transcript
 from transcriber.engines.null import NullEngine
 
@@ -36,6 +36,6 @@ def test_it_takes_whole_batches_and_any_share_of_partial_results() -> None:
 
 
 def test_it_is_made_by_name_for_finals_and_partials_alike() -> None:
-    engines = create_engines(EngineOptions(engine="null"))
+    engines = create_engines(EngineSettings(engine="null"))
     assert engines.final.name == "null"
     assert engines.realtime is None

@@ -11,20 +11,10 @@ from typing import Any
 
 import pytest
 
-from transcriber.recorder.options import RecorderOptions, recorder_arguments
+from common.recognition_settings import RecorderSettings
+from transcriber.recorder.options import NOT_TOLD, recorder_arguments
 
-OF_OUR_OWN = {
-    "end_of_sentence_detection_pause",
-    "final_attempts",
-    "max_recording_s",
-    "max_waiting_chunks",
-    "max_waiting_finals",
-    "mid_sentence_detection_pause",
-    "silence_timing",
-    "unknown_sentence_detection_pause",
-    "use_main_model_for_realtime",  # the scheduler's choice
-}
-"""Options that RealtimeSTT's recorder does not have, or is not told."""
+BY_ANOTHER_NAME = {"unknown_sentence_detection_pause": "post_speech_silence_duration"}
 
 
 @cache
@@ -52,38 +42,43 @@ def other_than(value: Any) -> Any:
 
 
 def test_the_recorder_knows_every_argument() -> None:
-    assert set(recorder_arguments(RecorderOptions())) <= parameters_of_the_recorder()
+    assert set(recorder_arguments(RecorderSettings())) <= parameters_of_the_recorder()
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(RecorderOptions)])
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(RecorderSettings)])
 def test_an_option_is_passed_on_by_its_name_or_is_of_our_own(name: str) -> None:
-    value = other_than(getattr(RecorderOptions(), name))
-    changed = recorder_arguments(dataclasses.replace(RecorderOptions(), **{name: value}))
-    default = recorder_arguments(RecorderOptions())
+    value = other_than(getattr(RecorderSettings(), name))
+    changed = recorder_arguments(dataclasses.replace(RecorderSettings(), **{name: value}))
+    default = recorder_arguments(RecorderSettings())
     differing = {key for key in changed if changed[key] != default[key]}
-    assert differing == (set() if name in OF_OUR_OWN else {name})
+    told = BY_ANOTHER_NAME.get(name, "" if name in NOT_TOLD else name)
+    assert differing == ({told} if told else set())
+
+
+def test_what_it_is_not_told_are_settings() -> None:
+    assert {field.name for field in dataclasses.fields(RecorderSettings)} >= NOT_TOLD
 
 
 def test_no_microphone_is_opened_and_no_file_is_written() -> None:
-    arguments = recorder_arguments(RecorderOptions())
+    arguments = recorder_arguments(RecorderSettings())
     assert arguments["use_microphone"] is False
     assert arguments["no_log_file"] is True
     assert arguments["spinner"] is False
 
 
 def test_audio_that_comes_faster_than_real_time_is_not_thrown_away() -> None:
-    assert recorder_arguments(RecorderOptions())["handle_buffer_overflow"] is False
+    assert recorder_arguments(RecorderSettings())["handle_buffer_overflow"] is False
 
 
 def test_what_becomes_of_speech_depends_on_the_audio_alone() -> None:
     """Callbacks in threads of their own would report events in any order."""
-    arguments = recorder_arguments(RecorderOptions())
+    arguments = recorder_arguments(RecorderSettings())
     assert arguments["start_callback_in_new_thread"] is False
 
 
 @pytest.mark.parametrize("backend, passed", [("none", ""), ("", ""), ("oww", "oww")])
 def test_no_wake_word_backend_is_what_the_server_calls_none(backend: str, passed: str) -> None:
-    arguments = recorder_arguments(RecorderOptions(wakeword_backend=backend))
+    arguments = recorder_arguments(RecorderSettings(wakeword_backend=backend))
     assert arguments["wakeword_backend"] == passed
 
 
@@ -93,5 +88,5 @@ def test_no_wake_word_backend_is_what_the_server_calls_none(backend: str, passed
 def test_wake_word_models_are_one_text_as_the_recorder_takes_them(
     paths: tuple[str, ...], passed: str | None
 ) -> None:
-    arguments = recorder_arguments(RecorderOptions(openwakeword_model_paths=paths))
+    arguments = recorder_arguments(RecorderSettings(openwakeword_model_paths=paths))
     assert arguments["openwakeword_model_paths"] == passed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from transcriber.recorder.options import RecorderOptions
+from common.recognition_settings import RecorderSettings
 from transcriber.recorder.silence_timing import SilenceTiming
 
-OPTIONS = RecorderOptions(silence_timing=True)
+OPTIONS = RecorderSettings(silence_timing=True)
 UNKNOWN = OPTIONS.unknown_sentence_detection_pause
 MIDDLE = OPTIONS.mid_sentence_detection_pause
 END = OPTIONS.end_of_sentence_detection_pause
