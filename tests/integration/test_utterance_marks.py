@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from common.recognition_settings import RecorderSettings
 from tests.integration.recorder_tools import Client, HashEngine
 from tests.speech import load, silence
 from transcriber.recorder.events import Sentence
-from transcriber.recorder.options import RecorderOptions
 from transcriber.recorder.recorder import preload
 from transcriber.scheduler import Scheduler
 
@@ -112,7 +112,7 @@ def test_a_mark_without_a_recording_is_answered_and_changes_nothing(scheduler: S
 
 
 def test_a_held_utterance_over_the_limit_comes_in_parts(scheduler: Scheduler) -> None:
-    options = RecorderOptions(max_recording_s=2.0)
+    options = RecorderSettings(max_recording_s=2.0)
     client = Client(scheduler, options)
     held(client, silence(5), 1)
     client.finish()
