@@ -68,6 +68,10 @@ class IntegrityLog:
             self.failed(judged.message, verdict, judged.failures, judged.rejects, now_s)
         else:
             self.unverified(judged.message, verdict, now_s)
+        if verdict.diagnosis and verdict.code != Code.CORRUPT:
+            self._line(
+                logging.WARNING, f"    Diagnosis: {verdict.diagnosis}", diagnosis=verdict.diagnosis
+            )
         if judged.anomaly is not None:
             self.out_of_sequence(judged.anomaly, now_s)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from common.diagnosis import Diagnosis, diagnose
+from common.diagnosis import WAV_HEADER, Diagnosis, begins_with_wav_header, diagnose
 from common.envelope import Audio, Code, Frame, Policy, Verdict
 from common.errors import MalformedFrameError, MalformedReason
 from common.integrity import (
@@ -97,7 +97,7 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         rate_hz,
         metadata.audio_sequence,
         "",
-        "",
+        WAV_HEADER if not header.seq and begins_with_wav_header(pcm) else "",
         asks and (expected is not None or expected_length is not None),
     )
     audio = Audio(

@@ -49,16 +49,21 @@ class View(Protocol):
         """The stream has ended."""
 
 
+def worth_a_line(event: FrameVerdict) -> bool:
+    """Whether a user wants to read of this frame, among thousands of good ones."""
+    return event.verdict == "corrupt" or bool(event.diagnosis)
+
+
 def verdict_line(event: FrameVerdict) -> str:
     """One line on one frame, in the words of the server's log."""
     frame = f"frame {event.sequence}"
     if event.verdict == "ok":
         return (
             f"[OK] {frame}: length {event.actual_length}, checksum {event.actual_checksum} "
-            f"({event.latency_ms:.1f} ms)"
+            f"({event.latency_ms:.1f} ms)" + (f"; {event.diagnosis}" if event.diagnosis else "")
         )
     if event.verdict != "corrupt":
-        return f"[--] {frame}: {event.verdict}"
+        return f"[--] {frame}: {event.diagnosis or event.verdict}"
     facts = []
     if event.expected_length is not None and event.expected_length != event.actual_length:
         facts.append(f"length expected {event.expected_length}, got {event.actual_length}")
@@ -171,7 +176,7 @@ class PlainView:
     """Lines for a log file or a pipe: each verdict, each sentence.
 
     Args:
-        quiet: leave out the verdicts of all but corrupt frames.
+        quiet: leave out the verdicts of frames that there is nothing to say of.
     """
 
     def __init__(self, out: TextIO = sys.stdout, *, quiet: bool = False) -> None:
@@ -187,7 +192,7 @@ class PlainView:
         if isinstance(event, FullSentence):
             line = f"[TEXT] {event.text}"
         elif isinstance(event, FrameVerdict):
-            line = "" if self._quiet and event.verdict != "corrupt" else verdict_line(event)
+            line = "" if self._quiet and not worth_a_line(event) else verdict_line(event)
         else:
             line = notice_line(event)
         if line:
@@ -229,8 +234,9 @@ class LiveView:
             case FrameVerdict():
                 self._strip.append(event.verdict)
                 self._latency_ms += (event.latency_ms - self._latency_ms) / 8
-                if event.verdict == "corrupt":
-                    self._console.print(Text(verdict_line(event), style="red"))
+                if worth_a_line(event):
+                    style = "red" if event.verdict == "corrupt" else "yellow"
+                    self._console.print(Text(verdict_line(event), style=style))
             case Realtime(text=text):
                 self._partial = text
             case FullSentence(text=text):

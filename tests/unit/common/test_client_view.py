@@ -64,6 +64,14 @@ def started(*, resumed: bool = False, verify: bool = True) -> SessionStarted:
         (OK, "[OK] frame 3: length 2048, checksum 77 (0.8 ms)"),
         (FrameVerdict(5, "unverified", 1.0), "[--] frame 5: unverified"),
         (
+            FrameVerdict(0, "unverified", 1.0, diagnosis="a WAV header"),
+            "[--] frame 0: a WAV header",
+        ),
+        (
+            msgspec.structs.replace(OK, diagnosis="a WAV header"),
+            "[OK] frame 3: length 2048, checksum 77 (0.8 ms); a WAV header",
+        ),
+        (
             FrameVerdict(6, "corrupt", 1.0, 9, 8, likely="truncated by 1 samples", failures=1),
             "[FAIL] frame 6: length expected 9, got 8; probably truncated by 1 samples (failure 1)",
         ),

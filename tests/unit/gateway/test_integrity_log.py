@@ -11,6 +11,7 @@ from common.envelope import Code, OnCorruption, Verdict
 from common.wire import Metadata, build_message
 from gateway.integrity_log import ALL_BURST, IntegrityLog, budget_of_all
 from gateway.rejection import RejectionPolicy
+from gateway.session import Judged
 
 PEER = "192.168.1.100:54321"
 MESSAGE = build_message(Metadata(sample_rate=16_000, data_length=4096), bytes(8192))
@@ -160,3 +161,12 @@ def test_hostile_metadata_is_printed_safely(caplog: pytest.LogCaptureFixture) ->
     message = build_message(Metadata(sample_rate=1), b"")[:4] + b"\x1b[31m\nx" + bytes(10)
     log().failed(message, verdict(Code.CORRUPT, malformed="not_json"), 1, False, 0.0)
     assert "\x1b" not in "\n".join(lines(caplog))
+
+
+@pytest.mark.parametrize("code", [Code.OK, Code.UNVERIFIED])
+def test_what_is_odd_about_a_good_frame_is_named(
+    caplog: pytest.LogCaptureFixture, code: Code
+) -> None:
+    odd = verdict(code, diagnosis="the audio begins with a WAV header")
+    log().judged(Judged(MESSAGE, odd, 0.0, 0, 0, False, None, []), 0.0)
+    assert lines(caplog)[-1] == "    Diagnosis: the audio begins with a WAV header"

@@ -190,6 +190,18 @@ def test_a_wrong_checksum_is_corrupt_and_both_values_are_told() -> None:
     assert verdict.malformed == ""
 
 
+@pytest.mark.parametrize("policy", [POLICY[OnCorruption.SILENCE], OFF])
+def test_a_wav_header_in_the_first_frame_is_named_and_spoils_nothing(policy: int) -> None:
+    head = b"RIFF\xff\xff\xff\xffWAVEfmt " + bytes(28)
+    raw = signed(Algorithm.CRC32C, head + PCM)
+    first = check(header(policy, seq=0), raw, KEY)
+    later = check(header(policy, seq=1), raw, KEY)
+    assert first.verdict.code is later.verdict.code is not Code.CORRUPT
+    assert first.verdict.diagnosis.startswith("the audio begins with a WAV header")
+    assert later.verdict.diagnosis == ""
+    assert bytes(first.pcm) == head + PCM
+
+
 def test_a_wrong_length_is_corrupt_and_diagnosed() -> None:
     verdict = verdict_on(message(PCM[:-12], dataLength=100, checksum=CHECKSUM))
     assert verdict.code == Code.CORRUPT
