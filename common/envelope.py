@@ -67,6 +67,13 @@ class Policy(enum.IntFlag):
     VERIFY = 1
     FORWARD_CORRUPT = 2
     SILENCE_CORRUPT = 4
+    DIGEST = 8
+    """The session is to have a receipt: the verdict carries the samples' SHA-256."""
+    REPORT_CORRUPT = 16
+    """The client can send the frame again: of a corrupt one send a verdict and no audio. It has
+    promised checksums, so that a frame without one is corrupt."""
+    MISSING = 32
+    """The frame never came, and the message is empty: nothing is heard in its place."""
 
 
 # -- frames link: gateway PUSH -> verifier PULL ------------------------------------------------
@@ -85,6 +92,10 @@ class Frame(Envelope, frozen=True, tag=tag_of(1)):
     received_ns: int
     audio_endpoint: str
     policy: int
+    stamp: int = 0
+    """Of :func:`common.stamps.frame_stamp`, taken on receipt; 0: none."""
+    attempt: int = 0
+    """How often the client was asked to send this frame again, repeated in the verdict."""
 
 
 # -- audio link: verifier PUSH -> transcriber PULL ---------------------------------------------
@@ -107,6 +118,8 @@ class Audio(Envelope, frozen=True, tag=tag_of(2)):
     mark: Mark = Mark.NONE
     mark_number: int = 0
     """The client's number of an ``END`` or ``DISCARD``, from 1."""
+    stamp: int = 0
+    """Of :func:`common.stamps.audio_stamp`; 0: none."""
 
 
 # -- verdicts link: verifier PUB -> gateway SUB, topic = gateway id ----------------------------
@@ -132,17 +145,27 @@ class Verdict(Record, frozen=True):
     """The client sent a checksum (which is not looked at while verification is off)."""
     likely: str = ""
     """What explains the fault best, though others would too."""
+    attempt: int = 0
+    """That of the :class:`Frame`."""
+    pcm_sha256: bytes = b""
+    """Of the int16 samples, if the policy asked for it and the message could be read."""
 
 
 class VerdictBatch(Envelope, frozen=True, tag=tag_of(3)):
-    """Verifier to gateway: the verdicts of one turn of its loop, oldest first."""
+    """Verifier to gateway: the verdicts of one turn of its loop, oldest first.
+
+    A seal (:func:`common.stamps.seal`) follows as the next part.
+    """
 
     verifier: str
     verdicts: list[Verdict]
 
 
 class VerifierHello(Envelope, frozen=True, tag=tag_of(4)):
-    """Verifier to gateway, every heartbeat interval: it lives and has the links open."""
+    """Verifier to gateway, every heartbeat interval: it lives and has the links open.
+
+    Sealed as a :class:`VerdictBatch`.
+    """
 
     verifier: str
     pid: int

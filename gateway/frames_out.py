@@ -7,6 +7,7 @@ import time
 from common import envelope
 from common.links import End, Links, Outlet
 from common.settings import GatewaySettings
+from common.stamps import frame_stamp
 from gateway.clients import Clients
 from gateway.dispatch import FairQueue
 from gateway.metrics import GatewayMetrics
@@ -79,8 +80,10 @@ class FramesOut:
             return None
         frame = window.frame(seq)
         assert frame is not None
+        policy = self._policy_bits
+        stamp = frame_stamp(frame.stamp, key, seq, policy, 0)
         header = envelope.Frame(
-            self._gateway_id, key, seq, frame.received_ns, audio_endpoint, self._policy_bits
+            self._gateway_id, key, seq, frame.received_ns, audio_endpoint, policy, stamp
         )
         if not self._outlet.send((envelope.pack(header), frame.message)):
             return False

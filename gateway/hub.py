@@ -21,6 +21,7 @@ from common.links import End as LinkEnd
 from common.links import Inbox, Links, Parts
 from common.receiver import Receiver
 from common.settings import GatewaySettings
+from common.stamps import Hop, is_sealed, stamp_of
 from gateway.clients import Attachment, Clients
 from gateway.frames_out import FramesOut
 from gateway.metrics import GatewayMetrics
@@ -108,7 +109,7 @@ class Hub:
         """Take in a client's frame and send it on as soon as the links allow."""
         session = attachment.session
         window = session.window
-        window.accept(message, time.monotonic(), time.time_ns())
+        window.accept(message, time.monotonic(), time.time_ns(), stamp_of(message))
         self._tally.frames += 1
         self._tally.bytes += len(message)
         self._frames_out.offer(session)
@@ -148,12 +149,20 @@ class Hub:
 
     def _on_verdict_messages(self, messages: list[Parts]) -> None:
         now_s = time.monotonic()
-        for letter in self._verdicts_in.letters(messages):
+        for letter in self._verdicts_in.letters(filter(self._is_sealed, messages)):
             match letter.message:
                 case envelope.VerdictBatch(verdicts=verdicts):
                     self._on_verdicts(verdicts, now_s)
                 case envelope.VerifierHello() as hello:
                     self._hear_verifier(hello, now_s)
+
+    def _is_sealed(self, parts: Parts) -> bool:
+        """Whether a batch is as its verifier sent it; if not, its frames are sent again."""
+        if len(parts) < 3 or is_sealed(parts[1], parts[2]):
+            return True
+        self._metrics.damaged.labels(Hop.VERDICTS).inc()
+        log.error("a batch of verdicts was damaged on its way from the verifier")
+        return False
 
     def _hear_verifier(self, hello: envelope.VerifierHello, now_s: float) -> None:
         if hello.draining:

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from common.envelope import Code
+from common.stamps import INTERNAL_CORRUPTION
 from gateway.latency import LatencyHistogram
 
 
@@ -86,6 +87,8 @@ class GatewayMetrics:
         self.busy = counter("busy_rejections", "Clients told to try later")
         self.slow_clients = counter("slow_clients", "Clients closed for not reading results")
         self.bad_envelopes = counter("bad_envelopes", "Envelopes dropped as malformed", "link")
+        name, text, label = INTERNAL_CORRUPTION
+        self.damaged = Counter(name, text, [label], registry=self.registry)
         self.sessions = gauge("sessions", "Sessions that are open")
         self.retained = gauge("retained_bytes", "Uncommitted audio kept for replay")
         self.transcribers = gauge("transcribers", "Transcribers that are alive")

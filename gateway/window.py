@@ -61,11 +61,13 @@ class HeldFrame:
         "received_ns",
         "received_s",
         "samples_16k",
+        "stamp",
         "verdict",
     )
 
-    def __init__(self, message: bytes, received_s: float, received_ns: int) -> None:
+    def __init__(self, message: bytes, received_s: float, received_ns: int, stamp: int) -> None:
         self.message = message
+        self.stamp = stamp
         self.received_s = received_s
         self.received_ns = received_ns
         self.attempts = 0
@@ -148,10 +150,10 @@ class Window:
         index = seq - self.base
         return self._frames[index] if 0 <= index < len(self._frames) else None
 
-    def accept(self, message: bytes, now_s: float, now_ns: int) -> int:
-        """Keep a new frame; its seq."""
+    def accept(self, message: bytes, now_s: float, now_ns: int, stamp: int = 0) -> int:
+        """Keep a new frame, with the stamp that was taken of it on receipt; its seq."""
         seq = self.next_seq
-        frame = HeldFrame(message, now_s, now_ns)
+        frame = HeldFrame(message, now_s, now_ns, stamp)
         self._frames.append(frame)
         self.next_seq += 1
         size = frame.size

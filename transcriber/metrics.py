@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from common.stamps import INTERNAL_CORRUPTION, Hop
 from transcriber.scheduler import BatchReport
 
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -34,6 +35,9 @@ class TranscriberMetrics:
         self.failed = counter("failed_sentences", "Recordings that could not be transcribed")
         self.shed_events = counter("shed_events", "Events dropped while the gateway did not read")
         self.bad_envelopes = counter("bad_envelopes", "Envelopes dropped as malformed", "link")
+        name, text, label = INTERNAL_CORRUPTION
+        damaged = Counter(name, text, [label], registry=self.registry)
+        self.damaged = damaged.labels(Hop.AUDIO)
         self.sessions = Gauge(
             "stt_transcriber_sessions", "Sessions that are open", registry=self.registry
         )

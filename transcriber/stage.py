@@ -18,6 +18,7 @@ from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
 from common.run_folder import check_links
 from common.settings import TranscriberSettings
+from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
@@ -136,8 +137,12 @@ class Stage:
     # -- links ---------------------------------------------------------------------------------
 
     def _on_audio(self, messages: list[Parts]) -> None:
-        for letter in self._audio_in.letters(messages):
-            self.sessions.accept(letter.message, letter.payload)
+        for header, pcm, _ in self._audio_in.letters(messages):
+            if audio_is_as_stamped(header, pcm):
+                self.sessions.accept(header, pcm)
+            else:  # the gateway, which gets no acknowledgement, sends the frame again
+                self._metrics.damaged.inc()
+                log.error("frame %d was damaged between verifier and transcriber", header.seq)
 
     def _on_commands(self, messages: list[Parts]) -> None:
         for letter in self._commands_in.letters(messages):

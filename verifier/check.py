@@ -11,6 +11,7 @@ PCM bytes, are corrupt whether verification is on or off.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -26,10 +27,14 @@ from common.integrity import (
     digest,
     same_checksum,
 )
+from common.stamps import audio_stamp
 from common.wire import BYTES_PER_SAMPLE, Mark, Metadata, ParsedFrame, parse_message
 
 # Plain ints on the hot path: an IntFlag's operators cost more than all that they select.
 _VERIFY: Final = int(Policy.VERIFY)
+_DIGEST: Final = int(Policy.DIGEST)
+_REPORT_CORRUPT: Final = int(Policy.REPORT_CORRUPT)
+_MISSING: Final = int(Policy.MISSING)
 _OK: Final = int(Code.OK)
 _UNVERIFIED: Final = int(Code.UNVERIFIED)
 _CORRUPT: Final = int(Code.CORRUPT)
@@ -42,12 +47,13 @@ class Outcome(msgspec.Struct, frozen=True):
     Attributes:
         verdict: for the gateway.
         audio: header for the transcriber; every frame has one, if only a hole of 0 samples, so
-            that the transcriber's sequence stays whole.
+            that the transcriber's sequence stays whole. None for a corrupt frame that is only to
+            be reported, since its client will be asked to send it again.
         pcm: the int16 LE samples that follow it, still inside the message; empty for a hole.
     """
 
     verdict: Verdict
-    audio: Audio
+    audio: Audio | None
     pcm: memoryview
 
 
@@ -59,6 +65,9 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         message: the client's binary message as received.
         hmac_key: key of ``hmac-sha256`` checksums; empty: this server has none.
     """
+    policy = header.policy
+    if policy & _MISSING:
+        return _missing(header)
     try:
         frame = parse_message(message)
     except MalformedFrameError as error:
@@ -70,7 +79,7 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
     actual: int | str | None = None
     good = not odd
     asks = metadata.server_sent_to_stt is not False
-    if asks and header.policy & _VERIFY:
+    if asks and policy & _VERIFY:
         if expected is not None:
             if metadata.checksum_algorithm is None:
                 actual = additive_checksum(pcm)
@@ -82,6 +91,10 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
                     return _corrupt(header, frame, None, error.reason, Diagnosis(error.message))
                 actual = digest(algorithm, metadata, pcm, hmac_key)
                 good &= same_checksum(algorithm, expected, actual)
+        elif policy & _REPORT_CORRUPT:
+            return _corrupt(
+                header, frame, None, "", Diagnosis("no checksum, and the client promised one")
+            )
         good &= expected_length is None or expected_length == length
     if not good:
         reason = MalformedReason.ODD_PCM if odd else ""
@@ -99,18 +112,45 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         "",
         WAV_HEADER if not header.seq and begins_with_wav_header(pcm) else "",
         asks and (expected is not None or expected_length is not None),
+        "",
+        header.attempt,
+        hashlib.sha256(pcm).digest() if policy & _DIGEST else b"",
     )
-    audio = Audio(
+    return Outcome(verdict, _audio(header, metadata, rate_hz, False, 0, pcm), pcm)
+
+
+def _audio(
+    header: Frame,
+    metadata: Metadata | None,
+    rate_hz: int,
+    corrupt: bool,
+    hole_samples: int,
+    pcm: memoryview,
+) -> Audio:
+    """The header for the transcriber, with the stamp that it checks."""
+    session, seq = header.session, header.seq
+    mark, number = Mark.NONE, 0
+    if metadata is not None:
+        mark, number = metadata.utterance or mark, metadata.utterance_number or 0
+    stamp = audio_stamp(session, seq, rate_hz, corrupt, hole_samples, mark, number, pcm)
+    received_ns = header.received_ns
+    return Audio(session, seq, rate_hz, corrupt, hole_samples, received_ns, mark, number, stamp)
+
+
+def _missing(header: Frame) -> Outcome:
+    """The frame never came: nothing is said of it, and nothing is heard."""
+    verdict = Verdict(
         header.session,
         header.seq,
-        rate_hz,
-        False,
-        0,
-        header.received_ns,
-        metadata.utterance or Mark.NONE,
-        metadata.utterance_number or 0,
+        _UNVERIFIED,
+        expected_length=None,
+        actual_length=0,
+        expected_checksum=None,
+        actual_checksum=None,
+        attempt=header.attempt,
+        pcm_sha256=hashlib.sha256().digest() if header.policy & _DIGEST else b"",
     )
-    return Outcome(verdict, audio, pcm)
+    return Outcome(verdict, _audio(header, None, 0, False, 0, _NO_PCM), _NO_PCM)
 
 
 def _algorithm(name: str | None, hmac_key: bytes) -> Algorithm:
@@ -163,9 +203,12 @@ def _unreadable(header: Frame, error: MalformedFrameError) -> Outcome:
         actual_checksum=None,
         malformed=error.reason,
         diagnosis=error.message,
+        attempt=header.attempt,
+        pcm_sha256=hashlib.sha256().digest() if header.policy & _DIGEST else b"",
     )
-    hole = Audio(header.session, header.seq, 0, True, 0, header.received_ns)
-    return Outcome(verdict, hole, _NO_PCM)
+    if header.policy & _REPORT_CORRUPT:
+        return Outcome(verdict, None, _NO_PCM)
+    return Outcome(verdict, _audio(header, None, 0, True, 0, _NO_PCM), _NO_PCM)
 
 
 def _corrupt(
@@ -178,6 +221,8 @@ def _corrupt(
     """A frame that can be read and must not be trusted: forwarded or cut out, as policy says."""
     metadata, rate_hz, pcm = frame
     length = pcm.nbytes // BYTES_PER_SAMPLE
+    pcm = pcm[: length * BYTES_PER_SAMPLE]
+    policy = header.policy
     verdict = Verdict(
         header.session,
         header.seq,
@@ -192,20 +237,16 @@ def _corrupt(
         diagnosis=diagnosis.certain,
         asks_verification=_asks_verification(metadata),
         likely=diagnosis.likely,
+        attempt=header.attempt,
+        pcm_sha256=hashlib.sha256(pcm).digest() if policy & _DIGEST else b"",
     )
-    forward = bool(header.policy & Policy.FORWARD_CORRUPT)
-    silence = bool(header.policy & Policy.SILENCE_CORRUPT) and not forward
-    audio = Audio(
-        header.session,
-        header.seq,
-        rate_hz,
-        corrupt=True,
-        hole_samples=length if silence else 0,
-        received_ns=header.received_ns,
-        mark=metadata.utterance or Mark.NONE,
-        mark_number=metadata.utterance_number or 0,
-    )
-    return Outcome(verdict, audio, pcm[: length * BYTES_PER_SAMPLE] if forward else _NO_PCM)
+    if policy & _REPORT_CORRUPT:
+        return Outcome(verdict, None, _NO_PCM)
+    forward = bool(policy & Policy.FORWARD_CORRUPT)
+    silence = bool(policy & Policy.SILENCE_CORRUPT) and not forward
+    heard = pcm if forward else _NO_PCM
+    audio = _audio(header, metadata, rate_hz, True, length if silence else 0, heard)
+    return Outcome(verdict, audio, heard)
 
 
 def _asks_verification(metadata: Metadata) -> bool:

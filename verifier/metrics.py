@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from common.envelope import Code
+from common.stamps import INTERNAL_CORRUPTION, Hop
 from verifier.audio_out import AudioOut
 from verifier.verdict_box import VerdictBox
 
@@ -28,6 +29,7 @@ class Metrics:
         self.bad_envelopes = self._counter(
             "stt_verifier_bad_envelopes", "Messages on the frames link dropped as malformed."
         )
+        self.damaged = self._counter(*INTERNAL_CORRUPTION).labels(Hop.FRAMES)
         self.audio_dropped = self._counter(
             "stt_verifier_audio_dropped",
             "Audio messages dropped, by reason; the gateway sends their frames again.",

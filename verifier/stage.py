@@ -23,6 +23,7 @@ from common.links import End, Links, receive, send
 from common.logs import LogBudget
 from common.receiver import Receiver
 from common.settings import VerifierSettings
+from common.stamps import is_as_stamped, seal
 from verifier.audio_out import AudioOut
 from verifier.check import check
 from verifier.metrics import Metrics
@@ -175,23 +176,39 @@ class VerifierStage:
         put = self._box.put
         started_s = time.perf_counter()
         for header, message, _ in self._frames_in.letters(messages):
+            if not is_as_stamped(header, message):
+                self._drop_damaged(header, message)
+                continue
             outcome = check(header, message, key)
             verdict = outcome.verdict
             put(header.gateway, verdict)
-            outgoing.append((header.audio_endpoint, outcome.audio, outcome.pcm))
+            if outcome.audio is not None:
+                outgoing.append((header.audio_endpoint, outcome.audio, outcome.pcm))
             counts[verdict.code] += 1
             size += len(message)
             if verdict.malformed:
                 self._metrics.malformed.labels(verdict.malformed).inc()
         self._metrics.check_seconds.inc(time.perf_counter() - started_s)
-        self._metrics.frames.inc(len(outgoing))
+        checked = sum(counts)
+        self._metrics.frames.inc(checked)
         self._metrics.bytes.inc(size)
         for code, count in zip(Code, counts, strict=True):
             if count:
                 self._metrics.verdicts[code].inc(count)
-        self._checked += len(outgoing)
+        self._checked += checked
         self._corrupt += counts[Code.CORRUPT]
         return outgoing
+
+    def _drop_damaged(self, header: Frame, message: bytes) -> None:
+        """A frame is not what the gateway received: no client's fault, and it comes again."""
+        self._metrics.damaged.inc()
+        if self._complaints.allow(time.monotonic()):
+            log.error(
+                "frame %d of a session (%d bytes) was damaged between gateway and verifier; "
+                "the gateway sends it again",
+                header.seq,
+                len(message),
+            )
 
     def _send_audio(self, endpoint: str, audio: Audio, pcm: memoryview, now_s: float) -> None:
         try:
@@ -205,13 +222,14 @@ class VerifierStage:
 
     def _send_verdicts(self, now_s: float) -> None:
         for topic, verdicts in self._box.take(now_s):
-            send(self._verdicts, (topic, pack(VerdictBatch(self.name, verdicts))))
+            batch = pack(VerdictBatch(self.name, verdicts))
+            send(self._verdicts, (topic, batch, seal(batch)))
 
     def _say_hello(self) -> None:
         draining = self._lifecycle.draining
         hello = pack(VerifierHello(self.name, os.getpid(), self._checked, self._corrupt, draining))
         for topic in self._box.topics:
-            send(self._verdicts, (topic, hello))
+            send(self._verdicts, (topic, hello, seal(hello)))
         self._metrics.publish(self._audio, self._box)
 
 

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 import pytest
 import zmq
 
@@ -29,6 +30,7 @@ from common.envelope import (
 from common.integrity import additive_checksum
 from common.links import End, Links
 from common.settings import GatewaySettings
+from common.stamps import audio_is_as_stamped, is_sealed
 from common.wire import Metadata, build_message
 from tests.processes import StageProcess, Stages, wait_until
 
@@ -58,7 +60,9 @@ class Transcriber:
             while True:
                 header, pcm = self.socket.recv_multipart(zmq.NOBLOCK)
                 audio = unpack_audio(header)
-                self.heard[audio.seq] = Heard(audio, pcm)
+                assert audio.stamp
+                assert audio_is_as_stamped(audio, pcm)
+                self.heard[audio.seq] = Heard(msgspec.structs.replace(audio, stamp=0), pcm)
 
 
 class Rig:
@@ -120,8 +124,9 @@ class Rig:
             transcriber.read()
         with contextlib.suppress(zmq.Again):
             while True:
-                topic, body = self.verdict_link.recv_multipart(zmq.NOBLOCK)
+                topic, body, *seal = self.verdict_link.recv_multipart(zmq.NOBLOCK)
                 self.topics.add(topic)
+                assert all(is_sealed(body, part) for part in seal)
                 message = unpack(body)
                 if isinstance(message, VerifierHello):
                     self.hellos.append(message)

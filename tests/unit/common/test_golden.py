@@ -42,6 +42,42 @@ SESSION: Final = bytes(range(16))
 ENVELOPES: Final[list[tuple[str, Any]]] = [
     (
         (
+            "99cd0201a26777c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffffff"
+            "ffff02"
+        ),
+        Frame("gw", SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2),
+    ),
+    (
+        "9acd0202c410000102030405060708090a0b0c0d0e0f07cd3e80c2007ba000cf8000000000000000",
+        Audio(SESSION, 7, 16000, False, 0, 123, stamp=2**63),
+    ),
+    (
+        (
+            "93cd0203a176919fc410000102030405060708090a0b0c0d0e0f070004040101cd3e8003a0a0c3a001c420"
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+        ),
+        VerdictBatch(
+            "v",
+            [
+                Verdict(
+                    session=SESSION,
+                    seq=7,
+                    code=0,
+                    expected_length=4,
+                    actual_length=4,
+                    expected_checksum=1,
+                    actual_checksum=1,
+                    sample_rate_hz=16000,
+                    audio_sequence=3,
+                    asks_verification=True,
+                    attempt=1,
+                    pcm_sha256=bytes(range(32)),
+                )
+            ],
+        ),
+    ),
+    (
+        (
             "97cd0201a26777c410000102030405060708090a0b0c0d0e0fcfffffffffffffffffcf800000000000"
             "0000b16970633a2f2f2f746d702f612e736f636b05"
         ),

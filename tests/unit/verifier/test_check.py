@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from common.envelope import (
     pack,
 )
 from common.integrity import Algorithm, additive_checksum, digest
+from common.stamps import audio_is_as_stamped
 from common.wire import Mark, Metadata, build_message
 from verifier.check import Outcome, check
 
@@ -46,6 +49,15 @@ def message(pcm: bytes = PCM, **fields: Any) -> bytes:
 
 def verdict_on(raw: bytes, policy: int = POLICY[OnCorruption.SILENCE], key: bytes = KEY) -> Verdict:
     return check(header(policy), raw, key).verdict
+
+
+def passed_on(outcome: Outcome) -> Audio:
+    """What the transcriber is told, without its stamp, which is seen to be right."""
+    audio = outcome.audio
+    assert audio is not None
+    assert audio.stamp
+    assert audio_is_as_stamped(audio, bytes(outcome.pcm))
+    return msgspec.structs.replace(audio, stamp=0)
 
 
 def signed(algorithm: Algorithm, pcm: bytes = PCM, **fields: Any) -> bytes:
@@ -81,7 +93,7 @@ def test_length_and_checksum_that_agree_are_ok() -> None:
         audio_sequence=5,
         asks_verification=True,
     )
-    assert outcome.audio == Audio(SESSION, 7, 16_000, False, 0, 123)
+    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, False, 0, 123)
     assert outcome.pcm == PCM
 
 
@@ -94,7 +106,7 @@ def test_the_audio_is_a_view_into_the_message() -> None:
 def test_a_mark_goes_on_to_the_recorder_whether_or_not_the_frame_is_good(mark: Mark) -> None:
     for checksum in (CHECKSUM, CHECKSUM + 1):
         raw = message(checksum=checksum, utterance=str(mark), utteranceNumber=4)
-        audio = check(header(), raw).audio
+        audio = passed_on(check(header(), raw))
         assert (audio.mark, audio.mark_number) == (mark, 4)
         assert audio.corrupt == (checksum != CHECKSUM)
 
@@ -161,7 +173,7 @@ def test_without_a_request_to_verify_a_frame_is_unverified(
     assert outcome.verdict.actual_checksum is None
     assert outcome.verdict.asks_verification is asks
     assert outcome.pcm == PCM
-    assert not outcome.audio.corrupt
+    assert not passed_on(outcome).corrupt
 
 
 @pytest.mark.parametrize("flag", [True, 1, 0, 1764000000000000001, "false", None])
@@ -228,7 +240,7 @@ def test_an_unknown_algorithm_is_told_apart(name: str) -> None:
     assert outcome.verdict.malformed == "unknown_algorithm"
     assert repr(name) in outcome.verdict.diagnosis
     assert "crc32c, hmac-sha256, xxh3_64" in outcome.verdict.diagnosis
-    assert outcome.audio.hole_samples == 100
+    assert passed_on(outcome).hole_samples == 100
 
 
 def test_a_keyed_checksum_without_a_key_on_the_server_says_so() -> None:
@@ -264,7 +276,7 @@ def test_an_unreadable_frame_is_corrupt_and_a_hole_of_no_samples(
     assert outcome.verdict.code == Code.CORRUPT
     assert outcome.verdict.malformed == reason
     assert outcome.verdict.diagnosis
-    assert outcome.audio == Audio(SESSION, 7, 0, True, 0, 123)
+    assert passed_on(outcome) == Audio(SESSION, 7, 0, True, 0, 123)
     assert outcome.pcm.nbytes == 0
 
 
@@ -277,7 +289,7 @@ def heard(on_corruption: OnCorruption, pcm: bytes = PCM) -> Outcome:
 
 def test_forwarded_it_is_marked_corrupt_and_whole() -> None:
     outcome = heard(OnCorruption.FORWARD)
-    assert outcome.audio == Audio(SESSION, 7, 16_000, True, 0, 123)
+    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, True, 0, 123)
     assert outcome.pcm == PCM
 
 
@@ -286,15 +298,15 @@ def test_forwarded_it_loses_its_half_sample() -> None:
 
 
 def test_silenced_it_is_a_hole_as_long_as_what_arrived() -> None:
-    assert heard(OnCorruption.SILENCE).audio.hole_samples == 100
+    assert passed_on(heard(OnCorruption.SILENCE)).hole_samples == 100
     outcome = heard(OnCorruption.SILENCE, PCM[:31])
-    assert outcome.audio == Audio(SESSION, 7, 16_000, True, 15, 123)
+    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, True, 15, 123)
     assert outcome.pcm.nbytes == 0
 
 
 def test_dropped_it_is_a_hole_of_no_samples() -> None:
     outcome = heard(OnCorruption.DROP)
-    assert outcome.audio == Audio(SESSION, 7, 16_000, True, 0, 123)
+    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, True, 0, 123)
     assert outcome.pcm.nbytes == 0
 
 
@@ -315,7 +327,7 @@ names = st.sampled_from([None, *Algorithm, "md5"])
 
 def assert_whole(outcome: Outcome, raw: bytes) -> None:
     """Every frame yields one verdict and one audio message that can be sent."""
-    verdict, audio = outcome.verdict, outcome.audio
+    verdict, audio = outcome.verdict, passed_on(outcome)
     assert (verdict.session, verdict.seq) == (audio.session, audio.seq) == (SESSION, 7)
     assert audio.corrupt == (verdict.code == Code.CORRUPT)
     assert outcome.pcm.nbytes % 2 == 0
@@ -365,3 +377,57 @@ def test_any_truncation_of_the_audio_is_detected(values: list[int], data: st.Dat
 def test_good_audio_is_passed_on_byte_for_byte(values: list[int], policy: Policy) -> None:
     pcm = np.array(values, "<i2").tobytes()
     assert check(header(policy), signed(Algorithm.ADDITIVE, pcm)).pcm == pcm
+
+
+# -- what else a gateway may ask for ---------------------------------------------------------------
+
+REPORT_ONLY: Final = Policy.VERIFY | Policy.SILENCE_CORRUPT | Policy.REPORT_CORRUPT
+
+
+@pytest.mark.parametrize("policy", [REPORT_ONLY, REPORT_ONLY | Policy.FORWARD_CORRUPT])
+@pytest.mark.parametrize(
+    "raw", [b"abc", message(checksum=CHECKSUM + 1), message(PCM[:-1], checksum=CHECKSUM)]
+)
+def test_a_corrupt_frame_that_can_be_sent_again_is_only_reported(raw: bytes, policy: int) -> None:
+    outcome = check(msgspec.structs.replace(header(policy), attempt=2), raw)
+    assert outcome.verdict.code == Code.CORRUPT
+    assert outcome.verdict.attempt == 2
+    assert outcome.audio is None
+
+
+def test_good_frames_are_passed_on_whether_or_not_they_could_be_sent_again() -> None:
+    outcome = check(header(REPORT_ONLY), message(checksum=CHECKSUM))
+    assert outcome.verdict.code == Code.OK
+    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, False, 0, 123)
+    assert outcome.pcm == PCM
+
+
+def test_who_can_resend_promised_checksums_so_that_one_that_is_missing_was_destroyed() -> None:
+    assert verdict_on(message(), REPORT_ONLY).code == Code.CORRUPT
+    assert verdict_on(message(server_sent_to_stt=False), REPORT_ONLY).code == Code.UNVERIFIED
+    assert verdict_on(message(), Policy.REPORT_CORRUPT).code == Code.UNVERIFIED, "checks are off"
+
+
+@pytest.mark.parametrize(
+    "raw, samples",
+    [
+        (message(checksum=CHECKSUM), PCM),
+        (message(checksum=CHECKSUM + 1), PCM),
+        (message(PCM + b"x", checksum=CHECKSUM), PCM),
+        (b"abc", b""),
+    ],
+    ids=["ok", "corrupt", "odd", "unreadable"],
+)
+def test_the_samples_digest_is_taken_only_for_sessions_with_a_receipt(
+    raw: bytes, samples: bytes
+) -> None:
+    verdict = verdict_on(raw, POLICY[OnCorruption.SILENCE] | Policy.DIGEST)
+    assert verdict.pcm_sha256 == hashlib.sha256(samples).digest()
+    assert verdict_on(raw).pcm_sha256 == b""
+
+
+def test_of_a_frame_that_never_came_nothing_is_said_and_nothing_is_heard() -> None:
+    outcome = check(header(Policy.VERIFY | Policy.MISSING), b"")
+    assert outcome.verdict.code == Code.UNVERIFIED
+    assert passed_on(outcome) == Audio(SESSION, 7, 0, False, 0, 123)
+    assert outcome.pcm.nbytes == 0

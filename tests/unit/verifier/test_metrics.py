@@ -23,7 +23,8 @@ class Counts:
 def test_all_metrics_bear_the_stages_name_and_start_at_0() -> None:
     text = generate_latest(Metrics().registry).decode()
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
-    assert all(name.startswith("stt_verifier_") for name in names)
+    ours = ("stt_verifier_", "stt_internal_corruption_")
+    assert all(name.startswith(ours) for name in names)
     assert 'stt_verifier_verdicts_total{code="corrupt"} 0.0' in text
 
 

@@ -1,0 +1,43 @@
+"""What the server itself damages between its stages is sent again and held against nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from common.stamps import Hop
+from tests.faults.clips import speech
+from tests.faults.crowd import Talker
+from tests.faults.meddler import Meddler
+from tests.faults.storm import check
+from tests.faults.system import Member, System
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+async def test_bits_that_flip_between_the_stages_are_never_a_clients_fault() -> None:
+    """On every hop at once, in strict mode, where one failure would reject the client."""
+    strict = ["--verify-data-integrity", "--reject-corrupted-data", "--corruption-threshold", "0"]
+    with (
+        Meddler(every=6, seed=12) as meddler,
+        System(verifiers=1, gateway=strict, verifier=meddler.options) as system,
+    ):
+        meddler.go_between(system.stages)
+        system.wait_ready()
+        talker = Talker(speech(1, 2))
+        await talker.talk(system.url, pace=2)  # so that verdicts come in many batches
+        check(talker, system.tap_dir, talker.sentences)
+        assert talker.report is not None
+        assert talker.report.corrupt == 0
+        assert len(talker.sentences) == 2
+        stages: dict[Hop, Sequence[Member]] = {
+            Hop.FRAMES: system.verifiers,
+            Hop.AUDIO: system.transcribers,
+            Hop.VERDICTS: [system.gateway],
+        }
+        for hop, members in stages.items():
+            assert meddler.damaged[hop] > 3, "or the test shows nothing"
+            found = sum(system.metrics(m).get(f"stt_internal_corruption:{hop}", 0) for m in members)
+            assert found > 0, hop
+        system.stop()
