@@ -209,12 +209,12 @@ class Commit(Record, frozen=True):
 class Ack(Record, frozen=True):
     """Transcriber to gateway, batched: the state of one session's intake, cumulative.
 
-    Frames below ``received`` were fed to the recorder, which frees the window. Frames from
-    ``received`` up to ``held_below`` are held, save those listed in ``gaps`` (ascending).
+    Frames below ``fed`` were fed to the recorder, which frees the window. Frames from ``fed`` up to
+    ``held_below`` are held, save those listed in ``gaps`` (ascending).
     """
 
     session: bytes
-    received: int
+    fed: int
     held_below: int
     gaps: list[int]
     commit: Commit

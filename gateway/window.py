@@ -222,8 +222,8 @@ class Window:
     def acknowledge(self, ack: Ack) -> bool:
         """Take in an acknowledgement; whether the window moved."""
         moved = False
-        if self.fed < ack.received <= self.next_seq:
-            self.fed = ack.received
+        if self.fed < ack.fed <= self.next_seq:
+            self.fed = ack.fed
             self.unsent = max(self.unsent, self.fed)
             self._settle()
             moved = True

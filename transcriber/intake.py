@@ -1,7 +1,7 @@
 """One session's way from frames that arrive in any order to audio that its recorder is fed.
 
-Decides what to feed and what to acknowledge; the recorder is whatever has ``feed``, ``finish``
-and ``backlogged``. Holds no socket and no clock.
+Decides what to feed and what to acknowledge; the recorder is whatever is an
+:class:`AudioSink`. Holds no socket and no clock.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from transcriber.timeline import Timeline
 _ENDS: Final = (Mark.END, Mark.DISCARD)
 
 
-class Listener(Protocol):
+class AudioSink(Protocol):
     """What is fed: a recorder session."""
 
-    @property
-    def backlogged(self) -> bool:
-        """Whether to hold audio back for now."""
+    def ask_for_room(self) -> bool:
+        """Whether to feed on; after False, whoever feeds is told when there is room again."""
         ...
 
     def feed(self, pcm16: bytes | memoryview) -> None:
@@ -61,11 +60,11 @@ class Intake:
     """
 
     def __init__(
-        self, opened: Open, listener: Listener, tap: Callable[[bytes | memoryview], None] | None
+        self, opened: Open, sink: AudioSink, tap: Callable[[bytes | memoryview], None] | None
     ) -> None:
         self._session = opened.session
         self._epoch = opened.epoch
-        self._listener = listener
+        self._sink = sink
         self._tap = tap
         self._frames: Resequencer[ReceivedFrame] = Resequencer(
             opened.start.seq, opened.window_frames
@@ -96,7 +95,7 @@ class Intake:
     def pump(self) -> bool:
         """Feed all frames whose turn it is, as far as the recorder keeps up; whether any was."""
         before = self._frames.next_seq
-        while not self.finished and not self._listener.backlogged:
+        while not self.finished and self._sink.ask_for_room():
             frame = self._frames.take()
             if frame is None:
                 break
@@ -121,7 +120,7 @@ class Intake:
         """The state of the intake, for the gateway, after so many sentences were sent."""
         return Ack(
             session=self._session,
-            received=self._frames.next_seq,
+            fed=self._frames.next_seq,
             held_below=self._frames.held_below,
             gaps=self._frames.gaps(),
             commit=self._timeline.commit,
@@ -146,18 +145,18 @@ class Intake:
         to_come = self._resampler.lag_samples - self._skip_samples
         self._timeline.fed(header.seq, len(pcm) // 2, to_come)
         if header.mark is Mark.HOLD and pcm:
-            self._listener.hold()
+            self._sink.hold()
         self._pass_on(pcm)
         if header.mark in _ENDS and not self.fenced:
             self._timeline.keep(header.seq)
             discard = header.mark is Mark.DISCARD
-            self._listener.end_utterance(header.mark_number, discard=discard)
+            self._sink.end_utterance(header.mark_number, discard=discard)
 
     def _pass_on(self, pcm: bytes | memoryview) -> None:
         if pcm:
             if self._tap is not None:
                 self._tap(pcm)
-            self._listener.feed(pcm)
+            self._sink.feed(pcm)
 
     def _without_skipped(self, pcm: bytes | memoryview) -> bytes | memoryview:
         """Leave out what was committed of the first frame of a replay."""
@@ -175,4 +174,4 @@ class Intake:
             rest = self._without_skipped(self._resampler.flush())
             self._timeline.flushed(len(rest) // 2)
             self._pass_on(rest)
-        self._listener.finish()
+        self._sink.finish()

@@ -20,8 +20,8 @@ from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
 from transcriber.intake import Intake
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import events as recorder_events
-from transcriber.recorder.recorder import RecorderSession
+from transcriber.recorder import outputs
+from transcriber.recorder.recorder import Recorder
 from transcriber.resequencer import Arrival
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
@@ -34,16 +34,16 @@ SILENT_S: Final = 3.0
 
 
 class RecorderFactory(Protocol):
-    """Makes a session's recorder; :class:`transcriber.recorder.RecorderSession` is one."""
+    """Makes a session's recorder; :class:`transcriber.recorder.Recorder` is one."""
 
     def __call__(
         self,
         options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[recorder_events.RecorderEvent], None],
+        on_event: Callable[[outputs.RecorderOutput], None],
         start_sample: int = 0,
-    ) -> RecorderSession:
+    ) -> Recorder:
         """A recorder that waits for audio."""
         ...
 
@@ -51,7 +51,7 @@ class RecorderFactory(Protocol):
 class OpenSession:
     """A session that has its recorder."""
 
-    def __init__(self, opened: envelope.Open, recorder: RecorderSession, tap: Tap | None) -> None:
+    def __init__(self, opened: envelope.Open, recorder: Recorder, tap: Tap | None) -> None:
         self.gateway = opened.gateway
         self.epoch = opened.epoch
         self.recorder = recorder
@@ -61,8 +61,22 @@ class OpenSession:
         self.intake = Intake(opened, recorder, tap.write if tap else None)
 
 
+class OpenSessions(dict[bytes, OpenSession]):
+    """The sessions that have a recorder, by id."""
+
+    def ack_of(self, key: bytes) -> envelope.Ack | None:
+        """The present acknowledgement of a session."""
+        session = self.get(key)
+        return session.intake.ack(session.sentences) if session else None
+
+
 class Sessions:
-    """All sessions of this process, by id."""
+    """All sessions of this process, by id.
+
+    Args:
+        open_sessions: those that have a recorder; this is who changes it.
+        results: takes what is to be told to the gateway.
+    """
 
     def __init__(
         self,
@@ -70,7 +84,9 @@ class Sessions:
         scheduler: Scheduler,
         metrics: TranscriberMetrics,
         instance: str,
-        make_recorder: RecorderFactory = RecorderSession,
+        open_sessions: OpenSessions,
+        results: ResultSender,
+        make_recorder: RecorderFactory = Recorder,
     ) -> None:
         self._settings = settings
         self._scheduler = scheduler
@@ -79,12 +95,12 @@ class Sessions:
         self._make_recorder = make_recorder
         self._arrivals = {arrival: metrics.frames.labels(arrival.value) for arrival in Arrival}
         self._loop = asyncio.get_running_loop()
-        self._open: dict[bytes, OpenSession] = {}
+        self._open = open_sessions
+        self._results = results
         self._opening: dict[bytes, envelope.Open] = {}
         self._heard_s: dict[str, float] = {}
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="recorder-maker")
         self._generation = 0
-        self.results: ResultSender | None = None
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -138,7 +154,7 @@ class Sessions:
     def _build(self, opened: envelope.Open, name: str) -> OpenSession:
         key = opened.session
 
-        def on_event(event: recorder_events.RecorderEvent) -> None:
+        def on_event(event: outputs.RecorderOutput) -> None:
             self._loop.call_soon_threadsafe(self._on_event, key, opened.epoch, event)
 
         recorder = self._make_recorder(
@@ -168,8 +184,8 @@ class Sessions:
         if session is None:
             return
         session.intake.finish(message.end_seq)
-        if session.drained and self.results is not None:  # it is asked again: that was lost
-            self.results.send(envelope.Drained(self._instance, message.session, session.epoch))
+        if session.drained:  # it is asked again: that was lost
+            self._results.send(envelope.Drained(self._instance, message.session, session.epoch))
 
     def command(
         self, message: envelope.SetParameter | envelope.GetParameter | envelope.CallMethod
@@ -235,11 +251,6 @@ class Sessions:
             self._pump(header.session, session)
         self._acknowledge(header.session)
 
-    def ack_of(self, key: bytes) -> envelope.Ack | None:
-        """The present acknowledgement of a session."""
-        session = self._open.get(key)
-        return session.intake.ack(session.sentences) if session else None
-
     def acknowledge_all(self) -> None:
         """Repeat every session's acknowledgement, in case one was lost."""
         for key in self._open:
@@ -253,31 +264,30 @@ class Sessions:
             self._metrics.fenced.inc()
 
     def _acknowledge(self, key: bytes) -> None:
-        if self.results is not None:
-            self.results.acknowledge(key)
+        self._results.acknowledge(key)
 
     # -- events --------------------------------------------------------------------------------
 
-    def _on_event(self, key: bytes, epoch: int, event: recorder_events.RecorderEvent) -> None:
+    def _on_event(self, key: bytes, epoch: int, event: outputs.RecorderOutput) -> None:
         session = self._open.get(key)
-        results = self.results
-        if session is None or session.epoch != epoch or results is None:
+        results = self._results
+        if session is None or session.epoch != epoch:
             return
         instance = self._instance
         match event:
-            case recorder_events.Notice():
+            case outputs.StateNotice():
                 results.send(
                     envelope.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch),
                     may_shed=True,
                 )
-            case recorder_events.Realtime():
+            case outputs.PartialText():
                 results.send(
                     envelope.RecorderEvent(
                         instance, key, "realtime", event.at_sample, event.text, epoch
                     ),
                     may_shed=True,
                 )
-            case recorder_events.TranscriptionStart():
+            case outputs.FinalStart():
                 results.send(
                     envelope.RecorderEvent(
                         instance, key, "transcription_start", event.at_sample, epoch=epoch
@@ -285,14 +295,14 @@ class Sessions:
                     event.pcm16,
                     may_shed=True,
                 )
-            case recorder_events.Sentence():
-                self._on_sentence(key, session, event, results)
-            case recorder_events.SilenceCommit():
+            case outputs.RecordingText():
+                self._on_sentence(key, session, event)
+            case outputs.SilenceCommit():
                 if session.intake.commit_to(event.sample):
                     self._acknowledge(key)
-            case recorder_events.BacklogCleared():
+            case outputs.BacklogCleared():
                 self._pump(key, session)
-            case recorder_events.Drained():
+            case outputs.AllReported():
                 session.intake.commit_to(event.at_sample)
                 session.drained = True
                 self._acknowledge(key)
@@ -302,15 +312,15 @@ class Sessions:
         self,
         key: bytes,
         session: OpenSession,
-        event: recorder_events.Sentence,
-        results: ResultSender,
+        event: outputs.RecordingText,
     ) -> None:
         (self._metrics.failed if event.error else self._metrics.sentences).inc()
-        results.settle_acks()  # those that wait must not carry this sentence's commit ahead of it
+        # Those that wait must not carry this sentence's commit ahead of it.
+        self._results.settle_acks()
         if event.mark:
             session.intake.utterance_ended()
         session.intake.commit_to(event.end_sample)
-        results.send(
+        self._results.send(
             envelope.Sentence(
                 instance=self._instance,
                 session=key,

@@ -22,10 +22,10 @@ from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder.recorder import RecorderSession, preload
+from transcriber.recorder.recorder import Recorder, preload
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
-from transcriber.sessions import RecorderFactory, Sessions
+from transcriber.sessions import OpenSessions, RecorderFactory, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
         stack.callback(telemetry.close)
         scheduler = await _warm_up(settings, metrics)
         stack.callback(scheduler.close)
-        stage = Stage(settings, lifecycle, links, metrics, scheduler)
+        stage = TranscriberStage(settings, lifecycle, links, metrics, scheduler)
         lifecycle.ready()
         await stage.live()
 
@@ -63,7 +63,7 @@ async def _warm_up(settings: TranscriberSettings, metrics: TranscriberMetrics) -
     return Scheduler(main, realtime, on_batch=metrics.batch)
 
 
-class Stage:
+class TranscriberStage:
     """One transcriber with its links open."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Stage:
         links: Links,
         metrics: TranscriberMetrics,
         scheduler: Scheduler,
-        make_recorder: RecorderFactory = RecorderSession,
+        make_recorder: RecorderFactory = Recorder,
     ) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
@@ -83,14 +83,22 @@ class Stage:
         self._audio = links.open(End.AUDIO_IN, self._endpoint("audio", settings.audio))
         self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
         self._engine_name = settings.engine_name
-        self.sessions = Sessions(settings, scheduler, metrics, self._instance, make_recorder)
+        open_sessions = OpenSessions()
         self._results = ResultSender(
             links.open(End.RESULTS_OUT, settings.endpoint("results")),
             self._instance,
-            self.sessions.ack_of,
+            open_sessions.ack_of,
             metrics.shed_events.inc,
         )
-        self.sessions.results = self._results
+        self.sessions = Sessions(
+            settings,
+            scheduler,
+            metrics,
+            self._instance,
+            open_sessions,
+            self._results,
+            make_recorder,
+        )
         bad = metrics.bad_envelopes
         self._audio_in = Receiver(
             "audio", envelope.unpack_audio, bad.labels("audio").inc, check=check_pcm

@@ -23,10 +23,10 @@ from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
 from transcriber.engines.null import NullEngine
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import events as recorder_events
-from transcriber.recorder.recorder import RecorderSession
+from transcriber.recorder import outputs
+from transcriber.recorder.recorder import Recorder
 from transcriber.scheduler import Scheduler
-from transcriber.stage import Stage
+from transcriber.stage import TranscriberStage
 
 COMMIT_SAMPLES: Final = 16_000
 ARRIVALS_FILE: Final = "BENCH_ARRIVALS_FILE"
@@ -41,24 +41,27 @@ class NullRecorder:
         options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[recorder_events.RecorderEvent], None],
+        on_event: Callable[[outputs.RecorderOutput], None],
         start_sample: int = 0,
     ) -> None:
-        self.backlogged = False
         self._on_event = on_event
         self._position = start_sample
         self._committed = start_sample
+
+    def ask_for_room(self) -> bool:
+        """There always is."""
+        return True
 
     def feed(self, pcm16: bytes | memoryview) -> None:
         """Count."""
         self._position += len(pcm16) // 2
         if self._position - self._committed >= COMMIT_SAMPLES:
             self._committed = self._position
-            self._on_event(recorder_events.SilenceCommit(self._position))
+            self._on_event(outputs.SilenceCommit(self._position))
 
     def finish(self) -> None:
         """Commit what there is."""
-        self._on_event(recorder_events.Drained(self._position))
+        self._on_event(outputs.AllReported(self._position))
 
     def set_parameter(self, name: str, value: Any) -> None:
         """Accept and forget."""
@@ -67,12 +70,12 @@ class NullRecorder:
         """There is nothing to close."""
 
 
-def make(*args: Any, **kwargs: Any) -> RecorderSession:
+def make(*args: Any, **kwargs: Any) -> Recorder:
     """A null recorder, where the sessions want a recorder."""
-    return cast(RecorderSession, NullRecorder(*args, **kwargs))
+    return cast(Recorder, NullRecorder(*args, **kwargs))
 
 
-def record_arrivals(stage: Stage) -> deque[tuple[int, float]]:
+def record_arrivals(stage: TranscriberStage) -> deque[tuple[int, float]]:
     """Have each frame's receipt at the gateway noted, in ns since 1970, and the ms to here."""
     arrivals: deque[tuple[int, float]] = deque(maxlen=200_000)
     accept = stage.sessions.accept
@@ -93,7 +96,7 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
         stack.callback(links.close_all)
         scheduler = Scheduler(NullEngine())
         stack.callback(scheduler.close)
-        stage = Stage(settings, lifecycle, links, TranscriberMetrics(), scheduler, make)
+        stage = TranscriberStage(settings, lifecycle, links, TranscriberMetrics(), scheduler, make)
         arrivals = record_arrivals(stage)
         lifecycle.ready()
         await stage.live()

@@ -12,19 +12,19 @@ import numpy as np
 
 from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import AudioRequest, Outcome, Transcript
-from transcriber.recorder.events import (
+from transcriber.recorder.outputs import (
+    AllReported,
     BacklogCleared,
-    Drained,
-    Notice,
-    RecorderEvent,
-    Sentence,
+    FinalStart,
+    RecorderOutput,
+    RecordingText,
     SilenceCommit,
-    TranscriptionStart,
+    StateNotice,
 )
-from transcriber.recorder.recorder import RecorderSession
+from transcriber.recorder.recorder import Recorder
 from transcriber.scheduler import Scheduler
 
-E = TypeVar("E", bound=RecorderEvent)
+E = TypeVar("E", bound=RecorderOutput)
 
 
 def with_noise(pcm: bytes, level: float, seed: int = 1) -> bytes:
@@ -78,18 +78,18 @@ class Client:
         name: str = "session",
         start_sample: int = 0,
     ) -> None:
-        self.events: list[RecorderEvent] = []
+        self.events: list[RecorderOutput] = []
         self._changed = threading.Condition()
-        self.session = RecorderSession(
+        self.session = Recorder(
             options or RecorderSettings(), scheduler, name, self._on_event, start_sample
         )
 
-    def _on_event(self, event: RecorderEvent) -> None:
+    def _on_event(self, event: RecorderOutput) -> None:
         with self._changed:
             self.events.append(event)
             self._changed.notify_all()
 
-    def wait_for(self, kind: type[RecorderEvent], count: int = 1, timeout_s: float = 60) -> None:
+    def wait_for(self, kind: type[RecorderOutput], count: int = 1, timeout_s: float = 60) -> None:
         """Wait until ``count`` events of a type were reported."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.of(kind)) >= count, timeout_s), (
@@ -100,18 +100,18 @@ class Client:
         """Feed all of it, held back when the session asks for it."""
         for offset in range(0, len(pcm), frame_bytes):
             cleared = len(self.of(BacklogCleared))
-            if self.session.backlogged:
+            if not self.session.ask_for_room():
                 self.wait_for(BacklogCleared, cleared + 1)
             self.session.feed(pcm[offset : offset + frame_bytes])
 
     def is_held_back(self) -> bool:
         """Whether the session asks to be fed later."""
-        return self.session.backlogged
+        return not self.session.ask_for_room()
 
     def finish(self) -> None:
         """End the stream, wait for all of it, close."""
         self.session.finish()
-        self.wait_for(Drained)
+        self.wait_for(AllReported)
         self.session.close()
 
     def of(self, kind: type[E]) -> list[E]:
@@ -119,9 +119,9 @@ class Client:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
-    def sentences(self) -> list[Sentence]:
+    def sentences(self) -> list[RecordingText]:
         """All of them, empty ones included."""
-        return self.of(Sentence)
+        return self.of(RecordingText)
 
     @property
     def texts(self) -> list[str]:
@@ -136,8 +136,8 @@ class Client:
 
     def story(self, after: int = 0) -> list[object]:
         """What an equal recorder reports as well, past a position."""
-        notices = [event for event in self.of(Notice) if event.at_sample > after]
-        starts = [event for event in self.of(TranscriptionStart) if event.at_sample > after]
+        notices = [event for event in self.of(StateNotice) if event.at_sample > after]
+        starts = [event for event in self.of(FinalStart) if event.at_sample > after]
         sentences = [event for event in self.sentences if event.at_sample > after]
         return [notices, starts, sentences]
 

@@ -20,17 +20,17 @@ from common.recognition_settings import RecorderSettings
 from tests.integration.recorder_tools import Client, HashEngine, stream, with_noise
 from tests.speech import load, silence
 from transcriber.engines import EngineSettings, create_engines
-from transcriber.recorder.events import (
+from transcriber.recorder.outputs import (
+    AllReported,
     BacklogCleared,
-    Drained,
-    Notice,
+    FinalStart,
     NoticeType,
-    Realtime,
-    Sentence,
+    PartialText,
+    RecordingText,
     SilenceCommit,
-    TranscriptionStart,
+    StateNotice,
 )
-from transcriber.recorder.recorder import RecorderSession, preload
+from transcriber.recorder.recorder import Recorder, preload
 from transcriber.scheduler import Scheduler
 
 BRIDGE = "bridge"
@@ -75,9 +75,9 @@ def test_a_fresh_recorder_continues_byte_for_byte_from_every_commit(
         replayed = stream(scheduler, conversation, start_sample=commit, frame_bytes=1000)
         assert replayed.story(commit)[1:] == whole.story(commit)[1:], f"from {commit}"
         # After a commit of silence the fresh recorder says once more that it listens.
-        again = Notice(NoticeType.VAD_DETECT_START, commit + 512)
-        notices = [event for event in replayed.of(Notice) if event != again]
-        expected = [e for e in whole.of(Notice) if e.at_sample > commit and e != again]
+        again = StateNotice(NoticeType.VAD_DETECT_START, commit + 512)
+        notices = [event for event in replayed.of(StateNotice) if event != again]
+        expected = [e for e in whole.of(StateNotice) if e.at_sample > commit and e != again]
         assert notices == expected, f"from {commit}"
 
 
@@ -101,14 +101,14 @@ def test_live_pace_yields_the_sentences_of_a_fast_replay(scheduler: Scheduler) -
     live.finish()
     assert len(live.sentences) == 2
     assert live.story() == fast.story()
-    assert {event.text for event in live.of(Realtime)} == {"Partial"}
+    assert {event.text for event in live.of(PartialText)} == {"Partial"}
 
 
 def test_a_sentence_is_transcribed_from_the_audio_it_was_spoken_in(
     scheduler: Scheduler, conversation: bytes
 ) -> None:
     client = stream(scheduler, conversation)
-    starts = client.of(TranscriptionStart)
+    starts = client.of(FinalStart)
     assert len(starts) == len(client.sentences)
     for start, sentence in zip(starts, client.sentences, strict=True):
         assert start.at_sample == sentence.end_sample
@@ -123,9 +123,9 @@ def test_sentences_do_not_overlap_and_events_are_in_order(
     ends = [0] + [sentence.end_sample for sentence in client.sentences]
     starts = [sentence.start_sample for sentence in client.sentences]
     assert all(end <= start for end, start in zip(ends, starts, strict=False))
-    positions = [event.at_sample for event in client.of(Notice)]
+    positions = [event.at_sample for event in client.of(StateNotice)]
     assert positions == sorted(positions)
-    kinds = [event.type for event in client.of(Notice)]
+    kinds = [event.type for event in client.of(StateNotice)]
     assert kinds[:8] == [
         NoticeType.VAD_DETECT_START,
         NoticeType.VAD_START,
@@ -137,7 +137,7 @@ def test_sentences_do_not_overlap_and_events_are_in_order(
         NoticeType.TURN_DETECTION_STOP,
     ]
     assert kinds == kinds[:8] * 5 + [NoticeType.VAD_DETECT_START]
-    assert isinstance(client.events[-1], Drained)
+    assert isinstance(client.events[-1], AllReported)
 
 
 def test_the_early_transcription_is_not_done_twice(
@@ -186,7 +186,7 @@ def test_two_recorders_at_once_hear_only_their_own_words() -> None:
 def test_a_stream_without_speech_drains(scheduler: Scheduler, pcm: bytes) -> None:
     client = stream(scheduler, pcm)
     assert client.sentences == []
-    assert isinstance(client.events[-1], Drained)
+    assert isinstance(client.events[-1], AllReported)
 
 
 def test_a_stream_that_ends_in_the_middle_of_speech_is_transcribed_to_its_end(
@@ -195,7 +195,7 @@ def test_a_stream_that_ends_in_the_middle_of_speech_is_transcribed_to_its_end(
     pcm = silence(1) + load(BRIDGE)
     client = stream(scheduler, pcm)
     assert len(client.sentences) == 1
-    heard = client.of(TranscriptionStart)[0].pcm16
+    heard = client.of(FinalStart)[0].pcm16
     assert heard.startswith(pcm[2 * client.sentences[0].start_sample :])
 
 
@@ -262,7 +262,7 @@ def test_a_transcription_that_always_fails_is_reported_and_the_next_one_works(
     client = Client(scheduler)
     engine.failures = 4  # the early one, and three more
     client.feed(silence(1) + load(BRIDGE) + silence(1.5))
-    client.wait_for(Sentence)
+    client.wait_for(RecordingText)
     client.feed(load(MOUNTAINS))
     client.finish()
     assert [sentence.error for sentence in client.sentences] == [
@@ -331,7 +331,7 @@ def test_abort_throws_the_recording_away_and_goes_on(scheduler: Scheduler) -> No
     assert client.session.get_parameter("is_recording") is True
     client.session.call_method("abort")
     client.feed(silence(1))
-    client.wait_for(Sentence)
+    client.wait_for(RecordingText)
     client.feed(silence(1) + load(MOUNTAINS))
     client.finish()
     assert client.texts[0] == ""
@@ -344,9 +344,9 @@ def test_abort_drops_texts_that_are_awaited(engine: HashEngine, scheduler: Sched
     client = Client(scheduler)
     engine.gate.clear()
     client.feed(silence(1) + load(BRIDGE) + silence(1.5))
-    client.wait_for(TranscriptionStart)
+    client.wait_for(FinalStart)
     client.session.call_method("abort")
-    client.wait_for(Sentence)
+    client.wait_for(RecordingText)
     assert client.texts == [""]
     engine.gate.set()
     client.feed(load(MOUNTAINS))
@@ -435,7 +435,7 @@ def test_the_last_recording_can_be_read(scheduler: Scheduler) -> None:
     client = stream(scheduler, silence(1) + load(BRIDGE))
     samples = client.session.get_parameter("last_transcription_bytes")
     assert isinstance(samples, list)
-    assert len(samples) == len(client.of(TranscriptionStart)[0].pcm16) // 2
+    assert len(samples) == len(client.of(FinalStart)[0].pcm16) // 2
     assert isinstance(client.session.get_parameter("last_transcription_bytes_b64"), str)
 
 
@@ -484,7 +484,7 @@ def test_only_speech_after_the_wake_word_is_recorded(
     spoken_first = (silence(1) + load(CITY) + silence(1.6), load(BRIDGE))
     assert first.start_sample < len(b"".join(spoken_first)) // 2 < first.end_sample
     assert second.start_sample > first.end_sample
-    kinds = [event.type for event in client.of(Notice)]
+    kinds = [event.type for event in client.of(StateNotice)]
     assert kinds.count(NoticeType.WAKEWORD_DETECTED) == 2
     assert kinds.count(NoticeType.WAKEWORD_DETECTION_START) >= 2
     assert NoticeType.WAKEWORD_DETECTION_END in kinds
@@ -533,7 +533,7 @@ def test_a_session_closes_at_once_while_the_engine_is_busy(
     client = Client(scheduler)
     engine.gate.clear()
     client.feed(silence(1) + load(BRIDGE) + silence(1.5))
-    client.wait_for(TranscriptionStart)
+    client.wait_for(FinalStart)
     started = time.monotonic()
     client.session.close()
     assert time.monotonic() - started < 2
@@ -567,4 +567,4 @@ def test_a_recorder_goes_on_after_an_error_in_realtimestt(scheduler: Scheduler) 
 def test_options_that_realtimestt_refuses_are_an_error(scheduler: Scheduler) -> None:
     options = RecorderSettings(wakeword_backend="nonsense", wake_words="alexa")
     with pytest.raises(ValueError, match="nonsense"):
-        RecorderSession(options, scheduler, "session", lambda event: None)
+        Recorder(options, scheduler, "session", lambda event: None)

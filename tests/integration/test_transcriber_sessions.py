@@ -17,24 +17,26 @@ from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
 from transcriber.engines.null import NullEngine
 from transcriber.metrics import TranscriberMetrics
-from transcriber.recorder import events as recorder_events
-from transcriber.recorder.recorder import RecorderSession
+from transcriber.recorder import outputs
+from transcriber.recorder.recorder import Recorder
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
-from transcriber.sessions import Sessions
+from transcriber.sessions import OpenSessions, Sessions
 
 SESSION = b"s" * 16
 FRAME_SAMPLES = 1_000
 NO_COMMIT = envelope.Commit(0, 0, 0)
 
 
-class Recorder:
+class StubRecorder:
     """Takes audio; its events are the test's to make."""
 
-    backlogged = False
-
-    def __init__(self, on_event: Callable[[recorder_events.RecorderEvent], None]) -> None:
+    def __init__(self, on_event: Callable[[outputs.RecorderOutput], None]) -> None:
         self.on_event = on_event
+
+    def ask_for_room(self) -> bool:
+        """There always is."""
+        return True
 
     def feed(self, pcm16: bytes | memoryview) -> None:
         """Take audio."""
@@ -50,7 +52,7 @@ class Transcriber:
     """Sessions with such recorders, and a gateway that keeps what they send."""
 
     def __init__(self, links: Links, endpoint: str) -> None:
-        self.recorders: list[Recorder] = []
+        self.recorders: list[StubRecorder] = []
         self.heard: list[envelope.Message] = []
         self.may_make = threading.Event()
         self.may_make.set()
@@ -58,9 +60,12 @@ class Transcriber:
         settings = TranscriberSettings()
         metrics = TranscriberMetrics()
         self.inbox = Inbox(links.open(End.RESULTS_IN, endpoint), self._hear)
-        self.sessions = Sessions(settings, self.scheduler, metrics, "t", self._make)
-        self.sessions.results = ResultSender(
-            links.open(End.RESULTS_OUT, endpoint), "t", self.sessions.ack_of, lambda: None
+        open_sessions = OpenSessions()
+        self.results = ResultSender(
+            links.open(End.RESULTS_OUT, endpoint), "t", open_sessions.ack_of, lambda: None
+        )
+        self.sessions = Sessions(
+            settings, self.scheduler, metrics, "t", open_sessions, self.results, self._make
         )
 
     def _make(
@@ -68,12 +73,12 @@ class Transcriber:
         options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[recorder_events.RecorderEvent], None],
+        on_event: Callable[[outputs.RecorderOutput], None],
         start_sample: int = 0,
-    ) -> RecorderSession:
+    ) -> Recorder:
         assert self.may_make.wait(30)
-        self.recorders.append(recorder := Recorder(on_event))
-        return cast(RecorderSession, recorder)
+        self.recorders.append(recorder := StubRecorder(on_event))
+        return cast(Recorder, recorder)
 
     def _hear(self, messages: list[Parts]) -> None:
         self.heard += [envelope.unpack(parts[0]) for parts in messages]
@@ -91,8 +96,7 @@ class Transcriber:
     def close(self) -> None:
         self.inbox.close()
         self.sessions.close_all()
-        assert self.sessions.results is not None
-        self.sessions.results.close()
+        self.results.close()
         self.scheduler.close()
 
     async def until_heard(self, condition: Callable[[], Any]) -> None:
@@ -120,7 +124,7 @@ async def test_no_acknowledgement_carries_a_commit_ahead_of_its_sentence(
 ) -> None:
     assert not (await transcriber.start_opening()).error
     transcriber.take_frame(0)  # its acknowledgement waits for others
-    transcriber.recorders[0].on_event(recorder_events.Sentence("one", 0, FRAME_SAMPLES))
+    transcriber.recorders[0].on_event(outputs.RecordingText("one", 0, FRAME_SAMPLES))
     await transcriber.until_heard(
         lambda: any(isinstance(m, envelope.Sentence) for m in transcriber.heard)
     )
@@ -129,7 +133,7 @@ async def test_no_acknowledgement_carries_a_commit_ahead_of_its_sentence(
     assert isinstance(sentence, envelope.Sentence)
     assert sentence.commit == envelope.Commit(1, 0, FRAME_SAMPLES)
     before = acks_of(transcriber.heard[:at])
-    assert [(ack.received, ack.commit, ack.sentences) for ack in before] == [(1, NO_COMMIT, 0)]
+    assert [(ack.fed, ack.commit, ack.sentences) for ack in before] == [(1, NO_COMMIT, 0)]
 
     transcriber.sessions.acknowledge_all()
     await transcriber.until_heard(lambda: acks_of(transcriber.heard[at:]))
@@ -143,7 +147,7 @@ async def test_who_asks_again_whether_all_is_done_is_answered_again(
     await transcriber.start_opening()
     finish = envelope.Finish(SESSION, 0)
     transcriber.sessions.finish(finish)
-    transcriber.recorders[0].on_event(recorder_events.Drained(0))
+    transcriber.recorders[0].on_event(outputs.AllReported(0))
 
     def answers() -> int:
         return transcriber.heard.count(envelope.Drained("t", SESSION, 1))

@@ -9,7 +9,7 @@ import pytest
 from common.recognition_settings import RecorderSettings
 from tests.integration.recorder_tools import Client, HashEngine
 from tests.speech import load, silence
-from transcriber.recorder.events import Sentence
+from transcriber.recorder.outputs import RecordingText
 from transcriber.recorder.recorder import preload
 from transcriber.scheduler import Scheduler
 
@@ -67,7 +67,7 @@ def test_a_replay_from_the_end_of_a_held_utterance_gives_the_same_next_one(
     again.session.end_utterance(1, discard=False)  # its frame may be repeated
     held(again, second, 2)
     again.finish()
-    assert again.sentences[0] == Sentence("", start, start, mark=1)
+    assert again.sentences[0] == RecordingText("", start, start, mark=1)
     assert again.sentences[1:] == whole.sentences[1:]
 
 
@@ -86,7 +86,7 @@ def test_a_mark_ends_what_silence_has_not_ended_yet(scheduler: Scheduler) -> Non
     client = Client(scheduler)
     client.feed(speech)
     client.session.end_utterance(1, discard=False)
-    client.wait_for(Sentence)
+    client.wait_for(RecordingText)
     assert client.sentences[0].text
     assert client.sentences[0].end_sample == len(speech) // 2
     assert client.sentences[0].mark == 1
@@ -106,7 +106,10 @@ def test_a_mark_without_a_recording_is_answered_and_changes_nothing(scheduler: S
     marked.session.end_utterance(2, discard=False)
     marked.feed(load("bridge") + silence(1))
     marked.finish()
-    assert marked.sentences[:2] == [Sentence("", 0, 0, mark=1), Sentence("", 0, 0, mark=2)]
+    assert marked.sentences[:2] == [
+        RecordingText("", 0, 0, mark=1),
+        RecordingText("", 0, 0, mark=2),
+    ]
     assert len(plain.sentences) == len(marked.sentences[2:]) == 1
     assert abs(marked.sentences[2].end_sample - plain.sentences[0].end_sample) < 512
 

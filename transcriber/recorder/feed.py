@@ -26,7 +26,7 @@ Command = Callable[[], None]
 class ChunkFeed:
     """A FIFO of audio chunks and commands, one consumer, any number of producers.
 
-    It bounds nothing itself: producers watch :meth:`qsize` (see ``RecorderSession.backlogged``).
+    It bounds nothing itself: producers watch :meth:`qsize` (see ``Recorder.ask_for_room``).
 
     Args:
         before_chunk: called on the consumer's thread before each chunk, with its samples.

@@ -4,11 +4,11 @@ How to use it, from one thread (a process shell)::
 
     scheduler = Scheduler(engine)                       # once per process
     preload()                                           # once per process: imports, seconds
-    session = RecorderSession(options, scheduler, "id", on_event=outbox.put)
+    session = Recorder(options, scheduler, "id", on_event=outbox.put)
     session.set_parameter("language", "de")             # raises CommandError with its message
-    while not session.backlogged:
+    while session.ask_for_room():
         session.feed(pcm16)                             # 16 kHz mono; else wait: BacklogCleared
-    session.finish()                                    # ... Drained comes last
+    session.finish()                                    # ... AllReported comes last
     session.close()
 
 Nothing here blocks: what takes time happens on the session's own threads, and comes back as
@@ -37,33 +37,33 @@ from common.parameters import (
 from common.recognition_settings import RecorderSettings
 from transcriber.pcm import int16_samples
 from transcriber.recorder.display_text import display_text
-from transcriber.recorder.events import (
+from transcriber.recorder.outputs import (
+    AllReported,
     BacklogCleared,
-    Drained,
-    Notice,
+    FinalStart,
     NoticeType,
-    Realtime,
-    RecorderEvent,
-    Sentence,
+    PartialText,
+    RecorderOutput,
+    RecordingText,
     SilenceCommit,
-    TranscriptionStart,
+    StateNotice,
 )
 from transcriber.recorder.silence_timing import SilenceTiming
 from transcriber.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from transcriber.engines.base import FloatAudio
-    from transcriber.recorder.session_recorder import SessionRecorder
+    from transcriber.recorder.segmenting_recorder import SegmentingRecorder
 
 log = logging.getLogger(__name__)
 
 
 def preload() -> None:
     """Import RealtimeSTT and torch (some seconds); the first session does it otherwise."""
-    import transcriber.recorder.session_recorder  # noqa: F401 - for its side effect, torch loaded
+    import transcriber.recorder.segmenting_recorder  # noqa: F401 - for its side effect, torch loaded
 
 
-class RecorderSession:
+class Recorder:
     """A recorder and its threads (recording, partials, finals).
 
     Args:
@@ -83,10 +83,10 @@ class RecorderSession:
         options: RecorderSettings,
         scheduler: Scheduler,
         session: str,
-        on_event: Callable[[RecorderEvent], None],
+        on_event: Callable[[RecorderOutput], None],
         start_sample: int = 0,
     ) -> None:
-        from transcriber.recorder.session_recorder import SessionRecorder
+        from transcriber.recorder.segmenting_recorder import SegmentingRecorder
 
         self._options = options
         self._scheduler = scheduler
@@ -102,7 +102,7 @@ class RecorderSession:
         self._realtime_executor = scheduler.realtime_executor(
             session, use_main=options.use_main_model_for_realtime
         )
-        self._recorder: SessionRecorder = SessionRecorder(
+        self._recorder: SegmentingRecorder = SegmentingRecorder(
             options, self, self._final_executor, self._realtime_executor, start_sample
         )
         self._clock = self._recorder.clock
@@ -127,12 +127,11 @@ class RecorderSession:
             raise ValueError(f"{len(pcm16)} bytes of int16 PCM")
         self._recorder.feed.put_audio(pcm16)
 
-    @property
-    def backlogged(self) -> bool:
-        """Whether to hold audio back for now; :class:`BacklogCleared` follows once it is true."""
+    def ask_for_room(self) -> bool:
+        """Whether to feed on; after False, :class:`BacklogCleared` says when."""
         with self._backlog_lock:
             self._backlogged = self._is_backlogged()
-            return self._backlogged
+            return not self._backlogged
 
     @property
     def position(self) -> int:
@@ -144,7 +143,7 @@ class RecorderSession:
         self._recorder.feed.post(self._recorder.hold)
 
     def end_utterance(self, number: int, *, discard: bool) -> None:
-        """End the utterance exactly here; exactly one :class:`Sentence` of that mark follows.
+        """End the utterance exactly here; exactly one :class:`RecordingText` of that mark follows.
 
         Args:
             number: the client's number of the mark, from 1.
@@ -156,7 +155,7 @@ class RecorderSession:
         recorder.feed.post(self.consumed)
 
     def finish(self) -> None:
-        """End the stream: a running recording ends in silence, then :class:`Drained` follows."""
+        """End the stream: a running recording ends in silence, :class:`AllReported` follows."""
         if self._finishing or self._closed:
             return
         self._finishing = True
@@ -243,7 +242,7 @@ class RecorderSession:
         """Called by the recorder."""
         if self._timing is not None and kind is NoticeType.RECORDING_START:
             self._timing.restart()
-        self._emit(Notice(kind, self._clock.position))
+        self._emit(StateNotice(kind, self._clock.position))
 
     def partial(self, text: str) -> None:
         """Called by the recorder."""
@@ -251,13 +250,13 @@ class RecorderSession:
         if self._timing is not None:
             self._recorder.post_speech_silence_duration = self._timing.pause_after(text)
         if text:
-            self._emit(Realtime(self._clock.position, text))
+            self._emit(PartialText(self._clock.position, text))
 
     def transcription_starts(self, audio: FloatAudio) -> None:
         """Called by the recorder."""
         utterance = self._recorder.utterance
         if utterance is not None:
-            self._emit(TranscriptionStart(utterance.end_sample, int16_samples(audio).tobytes()))
+            self._emit(FinalStart(utterance.end_sample, int16_samples(audio).tobytes()))
 
     def committed(self, sample: int) -> None:
         """Called by the recorder."""
@@ -292,16 +291,16 @@ class RecorderSession:
             return False
         utterance = recorder.utterance
         if utterance is None:
-            self._emit(Drained(self._clock.position))
+            self._emit(AllReported(self._clock.position))
             return False
         self._emit(
-            Sentence(text, utterance.start_sample, utterance.end_sample, error, utterance.mark)
+            RecordingText(text, utterance.start_sample, utterance.end_sample, error, utterance.mark)
         )
         recorder.utterance_done()
         self.consumed()
         return True
 
-    def _emit(self, event: RecorderEvent) -> None:
+    def _emit(self, event: RecorderOutput) -> None:
         with self._emitting:
             if not self._closed:
                 self._on_event(event)

@@ -178,7 +178,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
             acks=[
                 Ack(
                     session=SESSION,
-                    received=3,
+                    fed=3,
                     held_below=9,
                     gaps=[4, 6],
                     commit=Commit(seq=3, skip_samples=100, sample=48000),

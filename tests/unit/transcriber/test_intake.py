@@ -23,16 +23,19 @@ class Recorder:
     """Keeps what it is fed."""
 
     def __init__(self) -> None:
-        self.backlogged = False
+        self.busy = False
         self.pcm = b""
         self.ends: list[str] = []
         self.marks: list[str] = []
         self.busy_after = math.inf
 
+    def ask_for_room(self) -> bool:
+        return not self.busy
+
     def feed(self, pcm16: bytes | memoryview) -> None:
         assert not self.ends
         self.pcm += pcm16
-        self.backlogged = len(self.pcm) >= self.busy_after
+        self.busy = len(self.pcm) >= self.busy_after
 
     def hold(self) -> None:
         self.marks.append(f"hold at {len(self.pcm) // 2}")
@@ -112,7 +115,7 @@ def test_the_acknowledgement_says_what_was_fed_what_is_held_and_what_is_missing(
         bench.arrive(seq, frame(seq))
     ack = bench.intake.ack()
     assert (ack.session, ack.epoch) == (SESSION, 7)
-    assert (ack.received, ack.held_below, ack.gaps) == (1, 6, [1, 3, 4])
+    assert (ack.fed, ack.held_below, ack.gaps) == (1, 6, [1, 3, 4])
     assert ack.commit == START
 
 
@@ -131,13 +134,13 @@ def test_the_tap_sees_exactly_what_is_fed() -> None:
 
 def test_a_backlogged_recorder_is_fed_nothing_and_nothing_is_acknowledged_as_fed() -> None:
     bench = Bench()
-    bench.recorder.backlogged = True
+    bench.recorder.busy = True
     for seq in range(3):
         assert bench.arrive(seq, frame(seq)) is Arrival.HELD
     assert not bench.intake.pump()
     assert bench.recorder.pcm == b""
-    assert bench.intake.ack().received == 0
-    bench.recorder.backlogged = False
+    assert bench.intake.ack().fed == 0
+    bench.recorder.busy = False
     assert bench.intake.pump()
     assert bench.recorder.pcm == frame(0) + frame(1) + frame(2)
 
@@ -153,7 +156,7 @@ def test_feeding_stops_with_the_frame_that_fills_the_recorder() -> None:
 
 def test_what_waits_for_a_recorder_that_hangs_is_bounded_by_the_window() -> None:
     bench = Bench(window=4)
-    bench.recorder.backlogged = True
+    bench.recorder.busy = True
     arrivals = [bench.arrive(seq, frame(seq)) for seq in range(100)]
     assert arrivals.count(Arrival.HELD) == 4
 
@@ -167,7 +170,7 @@ def test_nothing_after_one_corrupt_frame_too_many_is_fed() -> None:
         bench.arrive(seq, frame(seq), corrupt=seq in (1, 3))
     assert bench.intake.fenced
     assert bench.recorder.pcm == frame(0) + frame(1) + frame(2)
-    assert bench.intake.ack().received == 5  # the window must not stall
+    assert bench.intake.ack().fed == 5  # the window must not stall
 
 
 def test_corrupt_frames_count_in_the_order_of_the_stream_not_of_arrival() -> None:
@@ -399,11 +402,11 @@ def test_a_stream_that_was_fed_already_or_is_empty_ends_at_once() -> None:
 
 def test_a_backlog_delays_the_end() -> None:
     bench = Bench()
-    bench.recorder.backlogged = True
+    bench.recorder.busy = True
     bench.arrive(0, frame(0))
     bench.intake.finish(1)
     assert bench.recorder.ends == []
-    bench.recorder.backlogged = False
+    bench.recorder.busy = False
     bench.intake.pump()
     assert bench.recorder.ends == ["end"]
 

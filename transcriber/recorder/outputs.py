@@ -1,7 +1,7 @@
 """What a recorder session reports. Positions are absolute, in 16 kHz samples of the session.
 
 ``at_sample`` is the audio consumed when the event arose, a function of the audio alone (not for
-``Realtime``), so that a replay repeats an event at the same position. At the end of a stream
+``PartialText``), so that a replay repeats an event at the same position. At the end of a stream
 silence is appended, and positions may lie past its last sample.
 """
 
@@ -31,28 +31,28 @@ class NoticeType(enum.StrEnum):
     TURN_DETECTION_STOP = "stop_turn_detection"
 
 
-class Notice(NamedTuple):
+class StateNotice(NamedTuple):
     """Something happened, in the order of ``at_sample``."""
 
     type: NoticeType
     at_sample: int
 
 
-class Realtime(NamedTuple):
+class PartialText(NamedTuple):
     """A partial result of the current recording; the next one replaces it. Never empty."""
 
     at_sample: int
     text: str
 
 
-class TranscriptionStart(NamedTuple):
+class FinalStart(NamedTuple):
     """The final transcription of a recording begins; ``pcm16`` is its int16 PCM, 16 kHz."""
 
     at_sample: int
     pcm16: bytes
 
 
-class Sentence(NamedTuple):
+class RecordingText(NamedTuple):
     """A recording is done with: all audio before ``end_sample`` is committed.
 
     One per recording, in order. ``text`` is empty when nothing was recognised, when the recording
@@ -84,17 +84,23 @@ class SilenceCommit(NamedTuple):
 
 
 class BacklogCleared(NamedTuple):
-    """``RecorderSession.backlogged`` was true and is false again: feed on."""
+    """``Recorder.ask_for_room`` said no, and there is room again: feed on."""
 
     at_sample: int
 
 
-class Drained(NamedTuple):
-    """After ``RecorderSession.finish``: everything was consumed and reported."""
+class AllReported(NamedTuple):
+    """After ``Recorder.finish``: everything was consumed and reported."""
 
     at_sample: int
 
 
-RecorderEvent = (
-    Notice | Realtime | TranscriptionStart | Sentence | SilenceCommit | BacklogCleared | Drained
+RecorderOutput = (
+    StateNotice
+    | PartialText
+    | FinalStart
+    | RecordingText
+    | SilenceCommit
+    | BacklogCleared
+    | AllReported
 )

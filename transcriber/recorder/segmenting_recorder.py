@@ -24,9 +24,9 @@ from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import FloatAudio
 from transcriber.recorder import realtimestt_hooks
 from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ, AudioClock
-from transcriber.recorder.events import NoticeType
 from transcriber.recorder.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
 from transcriber.recorder.options import recorder_arguments
+from transcriber.recorder.outputs import NoticeType
 from transcriber.recorder.text_recorder import TextRecorder
 from transcriber.recorder.utterance import CommitTracker, Utterance
 from transcriber.schedule import QueueFullError
@@ -41,7 +41,7 @@ _MIN_TAIL_CHUNKS: Final = 2
 """The recorder starts one chunk after the one in which speech was found."""
 
 
-class Listener(Protocol):
+class RecorderListener(Protocol):
     """Whoever is told what the recorder does; called on its threads, must not block or raise."""
 
     def notice(self, kind: NoticeType) -> None:
@@ -60,7 +60,7 @@ class Listener(Protocol):
         """A chunk was taken from the feed."""
 
 
-class SessionRecorder(TextRecorder):
+class SegmentingRecorder(TextRecorder):
     """One session's recorder. Its recording thread does all segmentation; see ``feed``.
 
     It always listens: it arms itself before the first chunk and after each recording, and at
@@ -78,7 +78,7 @@ class SessionRecorder(TextRecorder):
     def __init__(
         self,
         options: RecorderSettings,
-        listener: Listener,
+        listener: RecorderListener,
         final_executor: FinalExecutor,
         realtime_executor: RealtimeExecutor,
         start_sample: int = 0,
@@ -172,7 +172,7 @@ class SessionRecorder(TextRecorder):
         if self._commits.should_rebase(position, quiet, bool(self.is_silero_speech_active)):
             self._refresh_detectors()
 
-    def start(self, frames: list[bytes] | None = None) -> SessionRecorder:
+    def start(self, frames: list[bytes] | None = None) -> SegmentingRecorder:
         """Start a recording, on the recording thread."""
         before = self.realtime_recording_id
         super().start(frames)
@@ -187,7 +187,7 @@ class SessionRecorder(TextRecorder):
 
     def stop(
         self, backdate_stop_seconds: float = 0.0, backdate_resume_seconds: float = 0.0
-    ) -> SessionRecorder:
+    ) -> SegmentingRecorder:
         """Stop the recording, if it has the least length, on the recording thread."""
         if not self.is_recording:
             return self
@@ -354,5 +354,5 @@ _CALLBACKS: Final = {
 }
 
 
-def _notifier(listener: Listener, kind: NoticeType) -> Callable[[], None]:
+def _notifier(listener: RecorderListener, kind: NoticeType) -> Callable[[], None]:
     return lambda: listener.notice(kind)
