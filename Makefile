@@ -1,6 +1,6 @@
 # make demo          set everything up, stream a spoken sentence through the pipeline, show it
 # make run ARGS=…    start the server (deploy/stt-server ARGS…)
-# make test          check, then every test
+# make test          check, then every test (WORKERS=4 at a time: most of them wait)
 # make check         ruff, mypy --strict, and known vulnerabilities where the service answers
 # make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
 # make bench         the measurements, about five minutes; bench-quick: under one
@@ -17,6 +17,7 @@ SHELL := bash
 ARGS ?=
 MINUTES ?= 10
 PYTEST_ARGS ?=
+WORKERS ?= 4
 CODE := $(wildcard common gateway verifier transcriber deploy tests)
 RUN := .venv/bin/python
 export PYTHON TORCH TORCH_INDEX CUDA PIP_ARGS
@@ -44,7 +45,7 @@ check: setup-dev
 
 test: check
 	@deploy/set-up browser
-	@$(RUN) -m pytest $(PYTEST_ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: setup-dev
 	@$(RUN) -m tests.bench $(ARGS)

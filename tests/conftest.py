@@ -21,14 +21,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 FOLDERS = ("unit", "integration", "clients", "stock", "browser", "faults")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs what is quick and tells most first; a folder not listed comes after `unit`."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Runs what is quick and tells most first; a folder not listed comes after `unit`.
+
+    Parallel runs (`make test`) begin with what takes longest instead, and keep the tests of a
+    file together, on one worker, since they share a running system.
+    """
 
     def position(item: pytest.Item) -> float:
         folder = item.nodeid.split("/")[1]
         return FOLDERS.index(folder) if folder in FOLDERS else 0.5
 
-    items.sort(key=position)
+    parallel = bool(getattr(config.option, "numprocesses", None)) or hasattr(config, "workerinput")
+    items.sort(key=position, reverse=parallel)
+    for item in items:
+        path = item.nodeid.partition("::")[0]
+        together = path.rpartition("/")[0] if path.startswith("tests/unit/") else path
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session")

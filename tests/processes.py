@@ -24,7 +24,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -32,6 +31,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
+
+from tests.forked import ForkedStage
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The repository: where ``python -m STAGE`` is run."""
@@ -44,26 +45,41 @@ T = TypeVar("T")
 
 
 class StageProcess:
-    """One child process and the lines that it has printed so far (standard output and error)."""
+    """One child process and the lines that it has printed so far (standard output and error).
+
+    Args:
+        argv: what to execute; or, with ``forks``, a module to run as ``python -m`` does, and its
+            arguments: see :mod:`tests.forked`.
+    """
 
     def __init__(
-        self, argv: Sequence[str], *, name: str = "", env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        name: str = "",
+        env: Mapping[str, str] | None = None,
+        forks: bool = False,
     ) -> None:
         self.name = name or Path(argv[0]).name
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
-        self._process = subprocess.Popen(
-            list(argv),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self._process: subprocess.Popen[str] | ForkedStage
+        if forks:
+            self._process = ForkedStage(argv[0], argv[1:], environment)
+        else:
+            self._process = subprocess.Popen(
+                list(argv),
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
         self.pid = self._process.pid
         _running.add(self)
         self._reader = threading.Thread(target=self._read, name=f"log of {self.name}", daemon=True)
@@ -185,8 +201,8 @@ class Stages:
         self, stage: str, *options: str, env: Mapping[str, str] | None = None
     ) -> StageProcess:
         """Start ``python -m STAGE --run-dir … OPTIONS`` without waiting for it."""
-        argv = [sys.executable, "-m", stage, "--run-dir", str(self.run_dir), *options]
-        process = StageProcess(argv, name=stage, env=env)
+        argv = [stage, "--run-dir", str(self.run_dir), *options]
+        process = StageProcess(argv, name=stage, env=env, forks=True)
         self.processes.append(process)
         return process
 
