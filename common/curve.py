@@ -34,6 +34,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from common.errors import SettingsError
 from common.logs import LogBudget
+from common.secret_files import refuse_if_readable_by_others
 
 log = logging.getLogger(__name__)
 
@@ -195,23 +196,6 @@ def _load_own(folder: Path, role: Role) -> KeyPair:
     if secret is None:
         raise SettingsError(f"{path} holds no secret key")
     return KeyPair(public, secret)
-
-
-def refuse_if_readable_by_others(path: Path) -> None:
-    """A secret belongs to one user, or to root with a group to read it (a mounted secret).
-
-    Raises:
-        SettingsError: others may read or write it; with the command that mends it.
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-    mounted = status.st_uid == 0 and os.getuid() != 0
-    if status.st_mode & (0o037 if mounted else 0o077):
-        raise SettingsError(
-            f"{path} can be read or written by others; mend it with: chmod 600 {path}"
-        )
 
 
 # -- the door -------------------------------------------------------------------------------------
