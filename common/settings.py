@@ -11,6 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from common.access_settings import AccessSettings
 from common.envelope import OnCorruption
 from common.options import option
 from common.recognition_settings import EngineSettings, LogSettings, RecorderSettings
@@ -39,8 +40,8 @@ class StageSettings(LogSettings):
     insecure_tcp: bool = option(
         False, "--insecure-tcp", help="allow tcp:// links without CURVE (a trusted network)"
     )
-    server_names: list[str] = option(  # noqa: RUF009
-        [],
+    server_names: tuple[str, ...] = option(
+        (),
         "--server-name",
         nargs="*",
         type=str,
@@ -78,7 +79,7 @@ class StageSettings(LogSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GatewaySettings(StageSettings):
+class GatewaySettings(AccessSettings, StageSettings):
     """Options of ``python -m gateway``."""
 
     host: str = option("127.0.0.1", "--host", help="address to listen on")
@@ -102,43 +103,6 @@ class GatewaySettings(StageSettings):
         low=0,
         high=65535,
     )
-    published_host: str = option(
-        "",
-        "--published-host",
-        help="address at which clients reach this server, where that is not --host: in a container "
-        "the one that its ports are published on [--host]",
-    )
-    tls_cert: str = option(
-        "", "--tls-cert", help="certificate (PEM) for the ports that clients reach"
-    )
-    tls_key: str = option("", "--tls-key", help="its key (PEM); read again when it changes")
-    api_keys: str = option(
-        "",
-        "--api-keys",
-        help="file of API keys, one `name:hash` a line; without it nobody is asked for one",
-    )
-    insecure: bool = option(
-        False, "--insecure", help="listen off loopback without TLS and API keys (a trusted network)"
-    )
-    allow_origin: list[str] = option(  # noqa: RUF009
-        [],
-        "--allow-origin",
-        nargs="*",
-        type=str,
-        help="web pages of other sites that may connect, such as https://app.example",
-    )
-    allow_null_origin: bool = option(
-        False,
-        "--allow-null-origin",
-        help="let pages connect that were opened from a file (or are in any site's sandbox)",
-    )
-    audit_log: str = option(
-        "", "--audit-log", help="file for who came in, who did not, and what they did (JSON lines)"
-    )
-    audit_log_bytes: int = option(
-        16 << 20, "--audit-log-bytes", help="size at which the audit log is rotated"
-    )
-    audit_log_files: int = option(8, "--audit-log-files", help="rotated audit logs that are kept")
     verify_data_integrity: bool = option(
         False,
         "--verify-data-integrity",
