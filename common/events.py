@@ -41,23 +41,36 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
         return str(type(self).__struct_config__.tag)
 
 
-class Notice(msgspec.Struct, frozen=True):
-    """One of the stock events that carry nothing but their type, such as ``recording_start``."""
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the stock events that carry nothing but their type, such as ``recording_start``.
+
+    ``at_ms``, to who asked for events: the audio that the recorder had heard by then.
+    """
 
     type: str
+    at_ms: int | None = None
 
 
 class Realtime(Event, frozen=True, tag="realtime"):
-    """A partial result; the next one replaces it."""
+    """A partial result; the next one replaces it. ``at_ms`` as in :class:`Notice`."""
 
     text: str
+    at_ms: int | None = None
 
 
 class FullSentence(Event, frozen=True, tag="fullSentence"):
-    """A final result; ``committed`` as in :class:`Acknowledged`, to who asked for events."""
+    """A final result, and to who asked for events more about it.
+
+    ``committed`` as in :class:`Acknowledged`; begin and end of the utterance in ms of audio since
+    the session began; ``utterance`` is the client's number of the mark that ended it, if one did
+    (then ``text`` may be empty).
+    """
 
     text: str
     committed: int = 0
+    start_ms: int | None = None
+    end_ms: int | None = None
+    utterance: int = 0
 
 
 class TranscriptionStart(Event, frozen=True, tag="transcription_start"):

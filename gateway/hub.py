@@ -28,7 +28,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
-from gateway.session import Session
+from gateway.session import SAMPLES_PER_MS, Session
 
 log = logging.getLogger(__name__)
 
@@ -250,15 +250,17 @@ class Hub:
         attachment = self._attached_at(event.session, event.instance, event.epoch)
         if attachment is None:
             return
+        wants_times = attachment.session.wants_times
+        at_ms = event.at_sample // SAMPLES_PER_MS if wants_times else None
         if event.type == "realtime":
-            self._clients.deliver(attachment, [Realtime(event.text)])
+            self._clients.deliver(attachment, [Realtime(event.text, at_ms)])
         elif event.type in STOCK_EVENT_TYPES and attachment.session.note_event(
             event.type, event.at_sample
         ):
             if event.type == "transcription_start":
                 self._clients.deliver(attachment, [TranscriptionStart.of(pcm)])
             else:
-                self._clients.deliver(attachment, [Notice(event.type)])
+                self._clients.deliver(attachment, [Notice(event.type, at_ms)])
 
     def _on_sentence(self, sentence: envelope.Sentence) -> None:
         attachment = self._attached_at(sentence.session, sentence.instance, sentence.epoch)

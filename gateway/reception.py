@@ -116,6 +116,7 @@ class Reception:
         client: Client,
         *,
         wants_events: bool = False,
+        wants_utterances: bool = False,
         name: str = "",
         owner: int | None = None,
     ) -> Stream:
@@ -123,6 +124,7 @@ class Reception:
 
         Args:
             wants_events: the client asked for integrity events.
+            wants_utterances: the client is told of every utterance, also of those without text.
             name: the client's own for the session; no name if it is guessed too easily.
             owner: the client's process, where it is known.
 
@@ -138,6 +140,7 @@ class Reception:
         session = Session(
             peer=client.peer,
             wants_events=wants_events,
+            wants_utterances=wants_utterances,
             policy=policy,
             limits=self._limits,
             ledger=self._ledger,

@@ -35,6 +35,8 @@ from gateway.window import HeldFrame, RetransmissionTimer, Window
 
 MAX_REPORTED_FAILURES: Final = 50
 REMEMBERED_SENTENCES: Final = 64
+SAMPLES_PER_MS: Final = 16
+"""Of the recorders' audio."""
 
 
 class SessionLimits(NamedTuple):
@@ -87,6 +89,7 @@ class Session:
     Args:
         peer: the client's address as log lines name it.
         wants_events: the client asked for integrity events.
+        wants_utterances: the client is told of every utterance, also of those without text.
         ledger: where the bytes are booked that are kept for it.
 
     Attributes:
@@ -103,11 +106,13 @@ class Session:
         wants_events: bool,
         policy: RejectionPolicy,
         limits: SessionLimits,
+        wants_utterances: bool = False,
         ledger: RetentionLedger[bytes] | None = None,
     ) -> None:
         self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
         self.wants_events = wants_events
+        self.wants_utterances = wants_utterances
         self.policy = policy
         self.window = Window(
             limits.window_frames,
@@ -124,7 +129,7 @@ class Session:
         self.replays = 0
         self._retention_exceeded = False
         self.counts = [0] * len(Code)
-        self.sentences: deque[str] = deque(maxlen=REMEMBERED_SENTENCES)
+        self.sentences: deque[FullSentence] = deque(maxlen=REMEMBERED_SENTENCES)
         self.sentence_count = 0
         self._failures = FailureCount(policy)
         self._corrupt_seqs: list[int] = []
@@ -134,12 +139,18 @@ class Session:
         self._latency = LatencyHistogram()
         self._samples_s = 0.0
         self._last_sentence_end = -1
+        self._last_mark = 0
         self._last_event_at: dict[str, int] = {}
 
     @property
     def key(self) -> str:
         """The session id as clients see it: 32 hexadecimal digits."""
         return self.id.hex()
+
+    @property
+    def wants_times(self) -> bool:
+        """Whether events say where in the audio they belong; stock clients do not expect it."""
+        return self.wants_events or self.wants_utterances
 
     def is_rejected(self) -> bool:
         """Whether the client had too many corrupt frames; from then on nothing of it counts."""
@@ -265,20 +276,40 @@ class Session:
         got the sentence.
         """
         self.seat = self.seat.heard_sentence()
-        is_new = sentence.end_sample > self._last_sentence_end
+        is_new = self._note_sentence(sentence)
         events: list[ServerEvent] = []
         if is_new:
-            self._last_sentence_end = sentence.end_sample
-            if sentence.text:
-                self.sentences.append(sentence.text)
-                self.sentence_count += 1
-                committed = sentence.commit.seq if self.wants_events else 0
-                events.append(FullSentence(sentence.text, committed))
             if sentence.error:
                 events.append(Error("transcription_failed", sentence.error, "continue"))
+            if sentence.text or self.wants_utterances or (sentence.mark and self.wants_events):
+                shown = self._shown(sentence)
+                self.sentences.append(shown)
+                self.sentence_count += 1
+                events.append(shown)
         if self.window.commit_to(sentence.commit):
             events += self.acknowledged()
         return SentenceTaken(is_new, events)
+
+    def _note_sentence(self, sentence: envelope.Sentence) -> bool:
+        """Note a final result; whether it is new. What a mark ended is known by the mark."""
+        if sentence.mark:
+            is_new = sentence.mark > self._last_mark
+            self._last_mark = max(self._last_mark, sentence.mark)
+        else:
+            is_new = sentence.end_sample > self._last_sentence_end
+        self._last_sentence_end = max(self._last_sentence_end, sentence.end_sample)
+        return is_new
+
+    def _shown(self, sentence: envelope.Sentence) -> FullSentence:
+        if not self.wants_times:
+            return FullSentence(sentence.text)
+        return FullSentence(
+            sentence.text,
+            sentence.commit.seq if self.wants_events else 0,
+            sentence.start_sample // SAMPLES_PER_MS,
+            sentence.end_sample // SAMPLES_PER_MS,
+            sentence.mark,
+        )
 
     def note_event(self, event_type: str, at_sample: int) -> bool:
         """Note an event; whether it is new, not one that a replay went through again."""
@@ -306,7 +337,7 @@ class Session:
     def missed_sentences(self, received: int) -> list[FullSentence]:
         """Final results that a client which counted ``received`` of them has not seen."""
         missing = min(max(0, self.sentence_count - received), len(self.sentences))
-        return [FullSentence(text) for text in list(self.sentences)[-missing:]] if missing else []
+        return list(self.sentences)[-missing:] if missing else []
 
     def report(self) -> Report:
         """What became of the session's frames so far."""

@@ -18,6 +18,11 @@ from transcriber.timeline import Timeline
 _ENDS: Final = (Mark.END, Mark.DISCARD)
 
 
+def _ends(header: Audio) -> bool:
+    """Whether the frame ends an utterance; a mark without a number could not be answered."""
+    return header.mark in _ENDS and header.mark_number > 0
+
+
 class AudioSink(Protocol):
     """What is fed: a recorder session."""
 
@@ -139,7 +144,7 @@ class Intake:
             pcm = frame.pcm or bytes(2 * header.hole_samples)
             if pcm:
                 pcm = self._resampler.process(pcm, header.sample_rate_hz)
-            if header.mark in _ENDS:  # nothing of it may come with the next
+            if _ends(header):  # nothing of it may come with the next
                 pcm = bytes(pcm) + self._resampler.flush()
             pcm = self._without_skipped(pcm)
         to_come = self._resampler.lag_samples - self._skip_samples
@@ -147,7 +152,7 @@ class Intake:
         if header.mark is Mark.HOLD and pcm:
             self._sink.hold()
         self._pass_on(pcm)
-        if header.mark in _ENDS and not self.fenced:
+        if _ends(header) and not self.fenced:
             self._timeline.keep(header.seq)
             discard = header.mark is Mark.DISCARD
             self._sink.end_utterance(header.mark_number, discard=discard)

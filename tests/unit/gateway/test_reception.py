@@ -105,7 +105,7 @@ def test_a_stream_waits_while_its_window_is_full(world: World) -> None:
 
 def test_a_client_that_lost_its_connection_takes_its_session_up_again(world: World) -> None:
     stream, client = world.begin()
-    stream.session.sentences.extend(["One.", "Two."])
+    stream.session.sentences.extend([FullSentence("One."), FullSentence("Two.")])
     stream.session.sentence_count = 2
     stream.leave(may_return=True)
     back = FakeClient(port=50_001)

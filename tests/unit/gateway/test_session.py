@@ -17,6 +17,7 @@ from common.events import (
     Notice,
     Report,
     ServerEvent,
+    to_json,
 )
 from gateway.rejection import RejectionPolicy
 from gateway.session import Session, SessionLimits
@@ -28,13 +29,19 @@ class Client:
     """A session with what it delivered."""
 
     def __init__(
-        self, *, tolerated: int = 0, reject: bool = True, wants_events: bool = False
+        self,
+        *,
+        tolerated: int = 0,
+        reject: bool = True,
+        wants_events: bool = False,
+        wants_utterances: bool = False,
     ) -> None:
         policy = RejectionPolicy(True, reject, tolerated, OnCorruption.SILENCE)
         self.events: list[ServerEvent | Notice] = []
         self.session = Session(
             peer=PEER,
             wants_events=wants_events,
+            wants_utterances=wants_utterances,
             policy=policy,
             limits=SessionLimits(64, 4 << 20, 0.25, 4.0),
         )
@@ -51,10 +58,21 @@ class Client:
         for judged in self.session.judge(verdict, now_s):
             self.events += judged.events
 
-    def sentence(self, text: str, end_sample: int) -> bool:
+    def sentence(
+        self, text: str, end_sample: int, *, start_sample: int = 0, mark: int = 0, error: str = ""
+    ) -> bool:
         """A final result that commits nothing; whether it is new."""
         taken = self.session.take_sentence(
-            envelope.Sentence("t", self.session.id, text, 0, end_sample, envelope.Commit(0, 0, 0))
+            envelope.Sentence(
+                "t",
+                self.session.id,
+                text,
+                start_sample,
+                end_sample,
+                envelope.Commit(0, 0, 0),
+                error=error,
+                mark=mark,
+            )
         )
         self.events += taken.events
         return taken.is_new
@@ -167,6 +185,41 @@ def test_empty_sentence_is_not_shown() -> None:
     client = Client()
     assert client.sentence("", 100)
     assert client.events == []
+
+
+def test_who_asked_for_events_is_told_where_in_the_audio_a_sentence_is() -> None:
+    client = Client(wants_events=True)
+    client.sentence("One.", 48_000, start_sample=16_160)
+    assert client.of(FullSentence) == [FullSentence("One.", 0, 1010, 3000)]
+
+
+def test_a_stock_client_gets_nothing_but_the_text() -> None:
+    client = Client()
+    client.sentence("One.", 48_000, start_sample=16_160, mark=1)
+    assert [to_json(event) for event in client.events] == ['{"type":"fullSentence","text":"One."}']
+
+
+def test_what_a_mark_ended_is_delivered_once_and_known_by_the_mark() -> None:
+    client = Client(wants_events=True)
+    assert client.sentence("One.", 16_000)
+    assert client.sentence("", 16_000, start_sample=16_000, mark=1)
+    assert not client.sentence("", 16_512, start_sample=16_000, mark=1)
+    assert client.sentence("Two.", 32_000, start_sample=16_000, mark=2)
+    assert not client.sentence("Two.", 32_000, start_sample=16_000, mark=2)
+    shown = [(e.text, e.utterance) for e in client.of(FullSentence)]  # type: ignore[union-attr]
+    assert shown == [("One.", 0), ("", 1), ("Two.", 2)]
+    assert [e.text for e in client.session.missed_sentences(1)] == ["", "Two."]
+
+
+def test_who_wants_every_utterance_hears_of_the_empty_and_the_failed_ones_in_order() -> None:
+    client = Client(wants_utterances=True)
+    client.sentence("", 16_000)
+    client.sentence("", 32_000, start_sample=16_000, error="the engine stumbled")
+    assert client.events == [
+        FullSentence("", 0, 0, 1000),
+        Error("transcription_failed", "the engine stumbled", "continue"),
+        FullSentence("", 0, 1000, 2000),
+    ]
 
 
 def test_event_that_a_replay_repeats_is_old() -> None:

@@ -346,6 +346,14 @@ def test_at_the_end_of_an_utterance_the_resampler_keeps_nothing_back(rate_hz: in
     assert abs(len(bench.recorder.samples) - 32_000) <= 2
 
 
+def test_a_mark_without_a_number_is_none() -> None:
+    bench = Bench()
+    bench.arrive(0, frame(0), mark=Mark.END)
+    assert bench.recorder.marks == []
+    bench.intake.commit_to(10)
+    assert bench.intake.commit == Commit(1, 0, 10)
+
+
 def test_behind_a_fence_no_mark_counts() -> None:
     bench = Bench(tolerated=0)
     bench.arrive(0, frame(0), corrupt=True, mark=Mark.HOLD)
