@@ -88,4 +88,4 @@ async def test_commits_are_taken_when_all_their_sentences_came(world: World) -> 
     world.hears(world.ack(sentences=1))
     assert world.session.seat.epoch == epoch
     assert world.session.window.commit == COMMIT
-    assert FullSentence("one", 0) in world.client.events
+    assert FullSentence("one", 0, 0, 31) in world.client.events
