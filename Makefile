@@ -4,6 +4,8 @@
 # make check         ruff, mypy --strict, and known vulnerabilities where the service answers
 # make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
 # make bench         the measurements, about five minutes; bench-quick: under one
+# make test-containers  the image and the compose file, on a Docker engine of its own (as root)
+# make image         the image, with PIP_CONF= and CA_CERT= as build secrets
 # make soak          kills processes for MINUTES=10 while clients stream
 # make setup         only the set-up; make clean: start afresh; make lock: pin dependencies again
 #
@@ -12,8 +14,10 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench bench-quick soak setup setup-dev lock audit sbom clean
+.PHONY: help demo run test test-containers image check bench bench-quick soak setup setup-dev lock \
+    audit sbom clean
 
+comma := ,
 ARGS ?=
 MINUTES ?= 10
 PYTEST_ARGS ?=
@@ -45,7 +49,19 @@ check: setup-dev
 
 test: check
 	@deploy/set-up browser
+	@deploy/set-up services
 	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+
+test-containers: setup-dev
+	@deploy/set-up containers
+	@$(RUN) -m tests.containers $(ARGS)
+
+image:
+	@DOCKER_BUILDKIT=1 docker build -f deploy/Dockerfile -t verified-stt \
+	    --build-arg REVISION="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" \
+	    $(if $(BASE),--build-arg BASE=$(BASE)) \
+	    $(if $(PIP_CONF),--secret id=pip.conf$(comma)src=$(PIP_CONF)) \
+	    $(if $(CA_CERT),--secret id=ca.crt$(comma)src=$(CA_CERT)) .
 
 bench: setup-dev
 	@$(RUN) -m tests.bench $(ARGS)

@@ -1,0 +1,232 @@
+"""The compose file as it is, on an engine of its own: streams, kills, rejections, stops.
+
+The tests of this module are one trial, in order. Costs about five minutes, most of it the build.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from common.client.stream import ClientEvent, RejectedError, Stream, connect, flip_bit
+from common.events import FullSentence
+from deploy.demo_parts import same_words
+from deploy.health import health, sample
+from tests.containers.engine import Engine
+from tests.containers.image import IMAGE, build, copy_context, make_base
+from tests.processes import free_port, wait_until
+from tests.speech import SENTENCES, load, silence
+
+MOST_IMAGE_BYTES: Final = 1_300_000_000
+"""Of the CPU image with the stand-in's base; it was 1.8 GB when first built."""
+READY_TIMEOUT_S: Final = 120.0
+STREAM_TIMEOUT_S: Final = 180.0
+MOST_STOP_S: Final = 12.0
+CHUNK_S: Final = 0.128
+PACE: Final = 2.0
+SPOKEN: Final = ("bridge", "coffee", "garden", "river", "ship", "train")
+
+
+class Deployment:
+    """The composed system and where its published ports are."""
+
+    def __init__(self, engine: Engine, build_log: str) -> None:
+        self.engine = engine
+        self.build_log = build_log
+        data, control, metrics = free_port(), free_port(), free_port()
+        self.url = f"ws://127.0.0.1:{data}"
+        self.metrics_url = f"http://127.0.0.1:{metrics}"
+        engine.environment |= {
+            "STT_DATA_PORT": str(data),
+            "STT_CONTROL_PORT": str(control),
+            "STT_METRICS_PORT": str(metrics),
+            "STT_REJECT_CORRUPTED_DATA": "true",
+        }
+
+    def up(self, *scale: str) -> None:
+        """Start what does not run, and wait until the gateway has its peers."""
+        self.engine.compose("up", "-d", *scale)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait for the gateway's own word."""
+        wait_until(lambda: health(self.metrics_url).ready, "it is ready", READY_TIMEOUT_S, 0.1)
+
+    def containers(self, service: str) -> list[str]:
+        """Ids of a service's containers."""
+        return self.engine.compose("ps", "-q", service).split()
+
+    def all(self) -> list[str]:
+        """Ids of all stages' containers."""
+        services = ("gateway", "verifier", "transcriber")
+        return [container for service in services for container in self.containers(service)]
+
+    def kill(self, service: str) -> None:
+        """SIGKILL to a container's first process, from outside: the engine starts it again."""
+        container = self.containers(service)[0]
+        pid = int(self.engine.inspect(container, "{{.State.Pid}}"))
+        os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: self.engine.inspect(container, "{{.RestartCount}}") != "0",
+            f"the engine starts {service} again",
+        )
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def deployment(engine: Engine) -> Deployment:
+    make_base(engine)
+    return Deployment(engine, build(engine))
+
+
+class Talk:
+    """A client that speaks all sentences, and what it heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.sentence = asyncio.Event()
+
+    def on_event(self, event: ClientEvent) -> None:
+        if isinstance(event, FullSentence):
+            self.heard.append(event.text)
+            self.sentence.set()
+
+    async def speak(self, stream: Stream) -> None:
+        pcm = silence(0.5) + b"".join(load(name) + silence(1.5) for name in SPOKEN)
+        step = len(silence(CHUNK_S))
+        for start in range(0, len(pcm), step):
+            await stream.send(pcm[start : start + step])
+            await asyncio.sleep(CHUNK_S / PACE)
+        await stream.finish()
+
+    def check(self) -> None:
+        """Every sentence was heard once, in order."""
+        spoken = [SENTENCES[name].spoken for name in SPOKEN]
+        assert len(self.heard) == len(spoken), self.heard
+        for one, other in zip(spoken, self.heard, strict=True):
+            assert same_words(one, other)
+
+
+@asynccontextmanager
+async def talking(url: str) -> AsyncIterator[Talk]:
+    """A client in mid-stream: its first sentence was heard. Leaving the block hears the rest."""
+    talk = Talk()
+    async with (
+        asyncio.timeout(STREAM_TIMEOUT_S),
+        connect(url, on_event=talk.on_event) as stream,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(talk.speak(stream))
+        await talk.sentence.wait()
+        yield talk
+
+
+def test_the_image_is_small_and_runs_as_a_numbered_user(deployment: Deployment) -> None:
+    size = int(deployment.engine.inspect(IMAGE, "{{.Size}}"))
+    print(f"image: {size / 1e6:.0f} MB")
+    assert size < MOST_IMAGE_BYTES
+    assert re.fullmatch(r"\d+:\d+", deployment.engine.inspect(IMAGE, "{{.Config.User}}"))
+
+
+def test_no_layer_holds_a_secret_of_the_build(deployment: Deployment) -> None:
+    history = deployment.engine.docker("history", "--no-trunc", IMAGE)
+    assert "index-url" not in history
+    assert "find-links" not in history
+    shell = ("run", "--rm", "--entrypoint", "/bin/sh", IMAGE, "-c")
+    assert not deployment.engine.docker(*shell, "ls /run/secrets /etc/pip.conf 2>&-; true").strip()
+
+
+def test_an_edit_of_the_code_installs_nothing_again(deployment: Deployment, tmp_path: Path) -> None:
+    context = copy_context(tmp_path)
+    with (context / "gateway" / "__init__.py").open("a") as source:
+        source.write("# edited\n")
+    log = build(deployment.engine, context)
+    assert re.search(r"RUN --mount.*deploy/set-up packages", log)
+    assert "installing torch" in deployment.build_log
+    assert "installing torch" not in log
+    build(deployment.engine)
+
+
+async def test_speech_through_the_published_port_is_verified(deployment: Deployment) -> None:
+    deployment.up()
+    talk = Talk()
+    async with (
+        asyncio.timeout(STREAM_TIMEOUT_S),
+        connect(deployment.url, on_event=talk.on_event) as stream,
+    ):
+        await talk.speak(stream)
+        assert stream.verdicts.ok == stream.frames
+    talk.check()
+
+
+def test_all_containers_say_that_they_are_healthy(deployment: Deployment) -> None:
+    def states() -> set[str]:
+        return {deployment.engine.inspect(c, "{{.State.Health.Status}}") for c in deployment.all()}
+
+    wait_until(lambda: states() == {"healthy"}, "all are healthy")
+
+
+def test_verifiers_are_scaled_to_four(deployment: Deployment) -> None:
+    deployment.up("--scale", "verifier=4")
+    wait_until(
+        lambda: sample(deployment.metrics_url, ("stt_gateway_verifiers",)) == 4, "four joined"
+    )
+
+
+@pytest.mark.parametrize("service", ["verifier", "transcriber", "gateway"])
+async def test_a_kill_in_mid_stream_loses_and_doubles_nothing(
+    deployment: Deployment, service: str
+) -> None:
+    async with talking(deployment.url) as talk:
+        await asyncio.to_thread(deployment.kill, service)
+    talk.check()
+    deployment.wait_ready()
+
+
+async def test_a_restart_of_the_gateway_in_mid_stream_loses_and_doubles_nothing(
+    deployment: Deployment,
+) -> None:
+    async with talking(deployment.url) as talk:
+        await asyncio.to_thread(deployment.engine.compose, "restart", "gateway")
+    talk.check()
+    deployment.wait_ready()
+
+
+async def test_a_corrupt_client_is_rejected(deployment: Deployment) -> None:
+    async with asyncio.timeout(STREAM_TIMEOUT_S), connect(deployment.url) as stream:
+        await stream.send(load("bridge"), corrupt=flip_bit)
+        with pytest.raises(RejectedError, match="Checksum mismatch"):
+            await stream.finish()
+
+
+async def test_a_stop_in_mid_stream_is_quick_and_clean(deployment: Deployment) -> None:
+    with suppress(Exception):  # nobody is there to come back to
+        async with talking(deployment.url):
+            began_s = time.monotonic()
+            await asyncio.to_thread(deployment.engine.compose, "stop")
+            took_s = time.monotonic() - began_s
+            raise ConnectionError
+    print(f"stopped in {took_s:.1f} s")
+    inspect = deployment.engine.inspect
+    assert {inspect(container, "{{.State.ExitCode}}") for container in deployment.all()} == {"0"}
+    assert took_s < MOST_STOP_S
+
+
+def test_nothing_is_left(deployment: Deployment) -> None:
+    deployment.engine.compose("down", "--volumes")
+    assert not deployment.engine.docker("ps", "-aq").strip()
+    assert not deployment.engine.docker("volume", "ls", "-q").strip()
