@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jsonpatch
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.processes import ROOT
 
@@ -30,9 +30,8 @@ def rendered(folder: Path) -> list[Manifest]:
         path = (folder / resource).resolve()
         manifests += rendered(path) if path.is_dir() else _documents(path)
     for manifest in manifests:
-        if namespace := kustomization.get("namespace"):
-            if manifest["kind"] != "Namespace":
-                manifest["metadata"]["namespace"] = namespace
+        if "namespace" in kustomization and manifest["kind"] != "Namespace":
+            manifest["metadata"]["namespace"] = kustomization["namespace"]
         for labels in kustomization.get("labels", []):
             manifest["metadata"].setdefault("labels", {}).update(labels["pairs"])
     for patch in kustomization.get("patches", []):

@@ -82,7 +82,7 @@ def test_integrity_is_checked_by_default(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_health_check_asks_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of("verifier", monkeypatch)
     text = (DEPLOY / "Dockerfile").read_text()
-    assert f"HTTPConnection('127.0.0.1', {settings.metrics_port}, timeout=2)" in text
+    assert f"http://127.0.0.1:{settings.metrics_port}/readyz" in text
 
 
 @pytest.mark.parametrize("stage", STAGES)
