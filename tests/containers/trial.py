@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from common.client.stream import ClientEvent, RejectedError, Stream, connect, flip_bit
+from common.client import ClientEvent, RejectedError, Stream, connect, flip_bit
 from common.events import FullSentence
 from deploy.demo_parts import same_words
 from deploy.health import health, sample

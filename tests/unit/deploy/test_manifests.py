@@ -119,7 +119,8 @@ def test_services_lead_to_the_gateways_ports() -> None:
 def test_the_network_allows_the_links_of_the_table_and_no_others() -> None:
     binding = {end: end.name.rpartition("_")[0].lower() for end in End if end.binds}
     table = {(str(end.peer), str(end.role), link) for end, link in binding.items()}
-    outwards, inwards = set(), set()
+    outwards: set[tuple[str, str, str]] = set()
+    inwards: set[tuple[str, str, str]] = set()
     for policy in (m for m in base() if m["kind"] == "NetworkPolicy"):
         stage = policy["metadata"]["name"]
         if stage not in SETTINGS:
