@@ -22,6 +22,7 @@ from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
+from transcriber.recorder.realtimestt_names import check_release
 from transcriber.recorder.recorder import Recorder, preload
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
@@ -36,6 +37,7 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
     Raises:
         SettingsError: an endpoint or the engine cannot be had.
     """
+    check_release()
     check_links(settings, "results")
     metrics = TranscriberMetrics()
     # Closed in reverse order: the loop must have let go of a socket before it is closed.

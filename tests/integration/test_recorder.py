@@ -9,6 +9,7 @@ import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from common.recognition_settings import RecorderSettings
 from tests.integration.recorder_tools import Client, HashEngine, stream, with_noise
 from tests.speech import load, silence
 from transcriber.engines import EngineSettings, create_engines
+from transcriber.recorder.feed import ChunkFeed
 from transcriber.recorder.outputs import (
     AllReported,
     BacklogCleared,
@@ -568,3 +570,21 @@ def test_options_that_realtimestt_refuses_are_an_error(scheduler: Scheduler) -> 
     options = RecorderSettings(wakeword_backend="nonsense", wake_words="alexa")
     with pytest.raises(ValueError, match="nonsense"):
         Recorder(options, scheduler, "session", lambda event: None)
+
+
+def test_a_recorders_thread_reads_its_feed_from_its_first_moment_on(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the installed RealtimeSTT is as the table of replaced names says."""
+    from RealtimeSTT.core import initialization
+
+    queues: list[object] = []
+    work = initialization.run_recording_worker
+
+    def look_and_work(recorder: Any) -> None:
+        queues.append(recorder.audio_queue)
+        work(recorder)
+
+    monkeypatch.setattr(initialization, "run_recording_worker", look_and_work)
+    stream(scheduler, silence(0.1))
+    assert [type(queue) for queue in queues] == [ChunkFeed]

@@ -18,6 +18,7 @@ raise, and must not call back into the session.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -36,6 +37,7 @@ from common.parameters import (
 )
 from common.recognition_settings import RecorderSettings
 from transcriber.pcm import int16_samples
+from transcriber.recorder import realtimestt_names
 from transcriber.recorder.display_text import display_text
 from transcriber.recorder.outputs import (
     AllReported,
@@ -59,8 +61,13 @@ log = logging.getLogger(__name__)
 
 
 def preload() -> None:
-    """Import RealtimeSTT and torch (some seconds); the first session does it otherwise."""
-    import transcriber.recorder.segmenting_recorder  # noqa: F401 - for its side effect, torch loaded
+    """Import RealtimeSTT and torch (some seconds), and make it fit for many sessions; once.
+
+    Raises:
+        SettingsError: it is another RealtimeSTT than the one that is known.
+    """
+    realtimestt_names.install()
+    importlib.import_module("transcriber.recorder.segmenting_recorder")
 
 
 class Recorder:

@@ -22,7 +22,7 @@ from RealtimeSTT.core.voice_activity import (
 
 from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import FloatAudio
-from transcriber.recorder import realtimestt_hooks
+from transcriber.recorder import realtimestt_names
 from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ, AudioClock
 from transcriber.recorder.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
 from transcriber.recorder.options import recorder_arguments
@@ -32,7 +32,6 @@ from transcriber.recorder.utterance import CommitTracker, Utterance
 from transcriber.schedule import QueueFullError
 from transcriber.scheduler import FinalExecutor, RealtimeExecutor, TranscriptFuture
 
-realtimestt_hooks.install()
 log = logging.getLogger(__name__)
 
 _QUIET_S: Final = 1.0
@@ -83,6 +82,8 @@ class SegmentingRecorder(TextRecorder):
         realtime_executor: RealtimeExecutor,
         start_sample: int = 0,
     ) -> None:
+        if not realtimestt_names.is_installed():
+            raise RuntimeError("recorder.preload() comes before the first recorder")
         self.clock = AudioClock(start_sample)
         self._options = options
         self._listener = listener
@@ -112,7 +113,6 @@ class SegmentingRecorder(TextRecorder):
         if start_sample and self.min_gap_between_recordings:
             # Fed from where a recording stopped: the gap counts from there.
             self.recording_stop_time = self.clock.time()
-        self.audio_queue = self.feed
 
     # -- recording thread ----------------------------------------------------------------------
 

@@ -1,11 +1,10 @@
-"""The module-level names of RealtimeSTT 1.1.2 that a session's threads see differently.
+"""What a session's threads find in place of names that RealtimeSTT imports or defines.
 
 RealtimeSTT is written for one recorder per process. Served from one process, many recorders need
-audio time instead of wall time, voice detection on their own thread instead of a new one per
-chunk, locks of ``threading`` instead of ``multiprocessing`` (a semaphore file and a tracker
-process otherwise), no log handler per recorder, no garbage collection at each end, and nothing
-printed. Each name below is replaced
-once, by something that acts as before on any thread that belongs to no session.
+voice detection on their own thread instead of a new one per chunk, locks of ``threading`` instead
+of ``multiprocessing`` (a semaphore file and a tracker process otherwise), no log handler per
+recorder, no garbage collection at each end, and nothing printed. Each of these acts as what it
+stands for on any thread that belongs to no session.
 """
 
 from __future__ import annotations
@@ -14,29 +13,18 @@ import builtins
 import copy
 import functools
 import gc
-import logging
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from RealtimeSTT.core import (
-    initialization,
-    lifecycle,
-    realtime,
-    recording,
-    shutdown,
-    transcription_api,
-    voice_activity,
-)
 
-from transcriber.recorder.audio_clock import SessionTime, current
-
-log = logging.getLogger("realtimestt")
+from transcriber.recorder.audio_clock import current
+from transcriber.recorder.feed import ChunkFeed
 
 
-class _InlineThread:
+class InlineThread:
     """A thread that runs its target within :meth:`start`."""
 
     def __init__(self, target: Callable[..., Any], args: tuple[Any, ...] = ()) -> None:
@@ -47,12 +35,12 @@ class _InlineThread:
         self._target(*self._args)
 
 
-class _DetectorThreading:
+class DetectorThreading:
     """``threading``, but the voice check of a session's chunk ends before the next begins."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "Thread" and current() is not None:
-            return _InlineThread
+            return InlineThread
         return getattr(threading, name)
 
 
@@ -63,7 +51,7 @@ class _Value:
         self.value = value
 
 
-class _RecorderMultiprocessing:
+class RecorderMultiprocessing:
     """``torch.multiprocessing``, but what stays in one process is of ``threading``."""
 
     def __init__(self, real: Any) -> None:
@@ -83,7 +71,7 @@ class _RecorderMultiprocessing:
         return getattr(self._real, name)
 
 
-class _Collector:
+class Collector:
     """``gc``, but closing a session among many does not stop them all for a full collection."""
 
     def __getattr__(self, name: str) -> Any:
@@ -92,12 +80,13 @@ class _Collector:
         return getattr(gc, name)
 
 
-def _print(*args: Any, **kwargs: Any) -> None:
+def print_nothing(*args: Any, **kwargs: Any) -> None:
+    """``print``, but not for a session."""
     if current() is None:
         builtins.print(*args, **kwargs)
 
 
-def _with_clock(run: Callable[[Any], None], recover: bool = False) -> Callable[[Any], None]:
+def with_clock(run: Callable[[Any], None], *, recover: bool = False) -> Callable[[Any], None]:
     """Run a recorder's thread on its session's clock, and again after an error if it recovers."""
 
     @functools.wraps(run)
@@ -120,7 +109,7 @@ def _with_clock(run: Callable[[Any], None], recover: bool = False) -> Callable[[
     return bound
 
 
-def _shared_silero(original: Callable[..., Any]) -> Callable[..., Any]:
+def shared_silero(original: Callable[..., Any]) -> Callable[..., Any]:
     """Load the voice detector's network once; a session adds its own state (15 ms, 4 MB less)."""
     loaded: dict[str, Any] = {}
     lock = threading.Lock()
@@ -144,7 +133,9 @@ def _shared_silero(original: Callable[..., Any]) -> Callable[..., Any]:
     return create
 
 
-def _configure_logger(original: Callable[..., None]) -> Callable[..., None]:
+def no_logger_per_recorder(original: Callable[..., None]) -> Callable[..., None]:
+    """The process has its handlers; a recorder adds none."""
+
     @functools.wraps(original)
     def configure(*args: Any, **kwargs: Any) -> None:
         if current() is None:
@@ -153,7 +144,7 @@ def _configure_logger(original: Callable[..., None]) -> Callable[..., None]:
     return configure
 
 
-def _submit_early(original: Callable[..., None]) -> Callable[..., None]:
+def submit_early_for_its_recording(original: Callable[..., None]) -> Callable[..., None]:
     """Early transcriptions belong to their recording; RealtimeSTT takes the last one it gets."""
 
     @functools.wraps(original)
@@ -166,22 +157,14 @@ def _submit_early(original: Callable[..., None]) -> Callable[..., None]:
     return submit
 
 
-@functools.cache
-def install() -> None:
-    """Replace the names, once per process."""
-    session_time = SessionTime()
-    for module in (lifecycle, realtime, recording, voice_activity):
-        module.time = session_time
-    voice_activity.threading = _DetectorThreading()
-    initialization.mp = _RecorderMultiprocessing(initialization.mp)
-    initialization.create_silero_vad_model = _shared_silero(initialization.create_silero_vad_model)
-    initialization.run_recording_worker = _with_clock(
-        initialization.run_recording_worker, recover=True
-    )
-    initialization.run_realtime_worker = _with_clock(initialization.run_realtime_worker)
-    initialization._configure_logger = _configure_logger(initialization._configure_logger)
-    recording.submit_transcription_request = _submit_early(recording.submit_transcription_request)
-    shutdown.gc = _Collector()
-    for module in (shutdown, transcription_api):
-        module.print = _print
-    log.propagate = True  # to the handlers of the process, instead of one more per recorder
+def started_on_its_feed(start_threads: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Give a session's recorder its feed for a queue before the threads that read it start."""
+
+    @functools.wraps(start_threads)
+    def start(recorder: Any) -> None:
+        feed = getattr(recorder, "feed", None)
+        if isinstance(feed, ChunkFeed):
+            recorder.audio_queue = feed
+        start_threads(recorder)
+
+    return start
