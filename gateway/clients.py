@@ -16,7 +16,7 @@ from common.errors import CloseCode
 from common.events import STOCK_EVENT_TYPES, Error
 from gateway.integrity_log import IntegrityLog
 from gateway.outbox import Queued
-from gateway.pairing import ArrivalOrder, NamedSessions
+from gateway.pairing import ArrivalOrder, NamedSessions, Origin
 from gateway.session import Session
 
 
@@ -63,7 +63,7 @@ class Attachment:
 
     Attributes:
         log: writes the session's lines on integrity.
-        address: of the client that began the session.
+        origin: where the client that began the session comes from.
         name: the client's own for the session; "" without one.
         client: who sends its audio; None while it is away.
         observers: with whether they asked for integrity events.
@@ -71,23 +71,29 @@ class Attachment:
     """
 
     __slots__ = (
-        "address",
         "client",
         "controls",
         "expires_s",
         "log",
         "name",
         "observers",
+        "origin",
         "session",
     )
 
     def __init__(
-        self, session: Session, log: IntegrityLog, client: Client | None, name: str = ""
+        self,
+        session: Session,
+        log: IntegrityLog,
+        client: Client,
+        *,
+        origin: Origin | None = None,
+        name: str = "",
     ) -> None:
         self.session = session
         self.log = log
-        self.client = client
-        self.address = client.address if client is not None else ""
+        self.client: Client | None = client
+        self.origin = origin or Origin(client.address)
         self.name = name
         self.observers: dict[Client, bool] = {}
         self.controls: set[Commander] = set()
@@ -135,19 +141,15 @@ class Clients:
         attachment = self.find(key)
         return attachment if attachment and attachment.session.key == key.lower() else None
 
-    def add(self, attachment: Attachment, now_s: float, owner: int | None = None) -> None:
-        """A session begins; the control lines that wait for it get it.
-
-        Args:
-            owner: the process of its client, where it is known.
-        """
+    def add(self, attachment: Attachment, now_s: float) -> None:
+        """A session begins; the control lines that wait for it get it."""
         session = attachment.session
         self._attachments[session.id] = attachment
         waiting: Iterable[Commander] = ()
         if attachment.name:
             waiting = self._names.add_data(attachment.name, session.id)
         elif not session.wants_events:  # one with events is told its id: nothing is guessed
-            line = self._arrivals.add_data(attachment.address, session.id, now_s, owner)
+            line = self._arrivals.add_data(session.id, now_s, attachment.origin)
             waiting = () if line is None else (line,)
         for line in waiting:
             self._give(session.id, line)
@@ -157,7 +159,7 @@ class Clients:
         attachment = self._attachments.pop(session_id, None)
         if attachment is None:
             return None
-        self._arrivals.remove_data(attachment.address, session_id)
+        self._arrivals.remove_data(session_id, attachment.origin.address)
         if attachment.name:
             self._names.remove_data(attachment.name, session_id)
         for line in attachment.controls:
@@ -217,11 +219,9 @@ class Clients:
 
     # -- who commands it -----------------------------------------------------------------------
 
-    def add_line(
-        self, line: Commander, address: str, now_s: float, owner: int | None = None
-    ) -> Session | None:
+    def add_line(self, line: Commander, now_s: float, origin: Origin) -> Session | None:
         """A control connection without a name; the session that it gets at once, if any."""
-        return self._give(self._arrivals.add_control(address, line, now_s, owner), line)
+        return self._give(self._arrivals.add_control(line, now_s, origin), line)
 
     def add_named_line(self, line: Commander, name: str) -> Session | None:
         """A control connection that names its session; the session, unless it is yet to come.
@@ -235,12 +235,12 @@ class Clients:
         attachment = self.find(name)
         return self._give(attachment.session.id, line) if attachment is not None else None
 
-    def claim(self, line: Commander, address: str) -> Session | None:
+    def claim(self, line: Commander, origin: Origin) -> Session | None:
         """No data connection followed this control connection: is there one without any?"""
-        return self._give(self._arrivals.claim(address, line), line)
+        return self._give(self._arrivals.claim(line, origin), line)
 
     def remove_line(
-        self, line: Commander, address: str, name: str, now_s: float, *, used: bool
+        self, line: Commander, name: str, now_s: float, origin: Origin, *, used: bool
     ) -> Session | None:
         """A control connection closed; the session that another one got by that, if any.
 
@@ -254,7 +254,7 @@ class Clients:
         if name:
             self._names.remove_control(name, line)
             return None
-        freed = self._arrivals.remove_control(address, line, now_s, used=used)
+        freed = self._arrivals.remove_control(line, now_s, origin, used=used)
         return self._give(freed[1], freed[0]) if freed is not None else None
 
     def wake_lines(self, session: Session) -> None:

@@ -9,7 +9,10 @@ from common.envelope import Parameter
 from common.errors import CommandError
 from gateway.session import Session
 
-NO_SESSION: Final = "there is no data connection to command"
+NO_SESSION: Final = (
+    "there is no data connection to command; name one: ?session=NAME on both URLs, "
+    "NAME being 32 random hexadecimal digits"
+)
 SESSION_OVER: Final = "the session has ended"
 
 

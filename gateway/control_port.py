@@ -25,7 +25,7 @@ from gateway.commands import CommandChannel
 from gateway.connection import peer_of
 from gateway.control_line import ControlLine
 from gateway.local_peer import LocalPeers
-from gateway.pairing import FRESH_S
+from gateway.pairing import FRESH_S, Origin
 from gateway.placement import Placement
 from gateway.query import query_fields
 from gateway.reception import Reception
@@ -80,8 +80,8 @@ class ControlPort:
             await websocket.close(CloseCode.POLICY_VIOLATION, WRONG_PORT)
             return
         key = fields.get("session", "")
-        owner = None if key else await self._peers.owner_of(websocket)
-        known = self._connect(line, address, key, owner)
+        origin = Origin(address) if key else await self._peers.origin_of(websocket)
+        known = self._connect(line, key, origin)
         try:
             if not known:
                 await websocket.send(_error("there is no such session"))
@@ -94,9 +94,9 @@ class ControlPort:
         except ConnectionClosed:
             pass
         finally:
-            self._disconnect(line, address, key)
+            self._disconnect(line, key, origin)
 
-    def _connect(self, line: ControlLine, address: str, key: str, owner: int | None) -> bool:
+    def _connect(self, line: ControlLine, key: str, origin: Origin) -> bool:
         """Find the line's session by name or by order of arrival; whether a given name is one."""
         if key:
             try:
@@ -104,18 +104,18 @@ class ControlPort:
             except ValueError:
                 return False
             return True
-        session = self._clients.add_line(line, address, time.monotonic(), owner)
+        session = self._clients.add_line(line, time.monotonic(), origin)
         if session is None:
-            asyncio.get_running_loop().call_later(FRESH_S, self._claim, line, address)
+            asyncio.get_running_loop().call_later(FRESH_S, self._claim, line, origin)
         self._adopted(session)
         return True
 
-    def _claim(self, line: ControlLine, address: str) -> None:
-        self._adopted(self._clients.claim(line, address))
+    def _claim(self, line: ControlLine, origin: Origin) -> None:
+        self._adopted(self._clients.claim(line, origin))
 
-    def _disconnect(self, line: ControlLine, address: str, key: str) -> None:
+    def _disconnect(self, line: ControlLine, key: str, origin: Origin) -> None:
         now_s = time.monotonic()
-        self._adopted(self._clients.remove_line(line, address, key, now_s, used=line.used))
+        self._adopted(self._clients.remove_line(line, key, now_s, origin, used=line.used))
 
     def _adopted(self, session: Session | None) -> None:
         """A line commands a session now: what was set early becomes its recorder's parameters."""

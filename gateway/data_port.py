@@ -89,13 +89,13 @@ class DataPort:
 
     async def _stream(self, connection: Connection, query: Query) -> None:
         told = query.events or query.session  # so that nothing has to be guessed
-        owner = None if told else await self._peers.owner_of(connection.websocket)
+        origin = None if told else await self._peers.origin_of(connection.websocket)
         stream = None
         if query.resume and query.session:
             stream = self._reception.resume(connection, query.session, query.sentences)
         if stream is None:
             stream = self._reception.begin(
-                connection, wants_events=query.events, name=query.session, owner=owner
+                connection, wants_events=query.events, name=query.session, origin=origin
             )
         try:
             await self._read(connection, stream)

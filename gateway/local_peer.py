@@ -1,7 +1,8 @@
-"""Which process of this machine holds the far end of a connection, where that can be known.
+"""Where a connection comes from: on this host the process that holds its far end, and its user.
 
 Stock clients on one host are told apart by it: both connections of a client are of one process.
-Only for processes that this one may look at; elsewhere it is unknown.
+Only for processes that this one may look at; whose the others are the kernel's table of sockets
+says.
 """
 
 from __future__ import annotations
@@ -10,16 +11,27 @@ import asyncio
 import ipaddress
 import logging
 import os
+import time
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import psutil
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+
+from gateway.connection import peer_of
+from gateway.pairing import Origin
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S: Final = 2.0
+PATIENCE_S: Final = 4.0
 """A connection whose process is not found by then goes without."""
+REST: Final = 9.0
+"""After a look, others wait this many times as long as it took: a rush of connections costs a tenth
+of a core, unless a look takes long."""
+MOST_REST_S: Final = 1.0
 FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 class Ports(NamedTuple):
@@ -27,6 +39,16 @@ class Ports(NamedTuple):
 
     client: int
     server: int
+
+
+class Holder(NamedTuple):
+    """Who has the client's end of a connection; None where that cannot be seen."""
+
+    process: int | None = None
+    user: int | None = None
+
+
+NOBODY: Final = Holder()
 
 
 class LocalPeers:
@@ -38,29 +60,32 @@ class LocalPeers:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Ports, asyncio.Future[int | None]]] = []
+        self._waiting: list[tuple[Ports, asyncio.Future[Holder]]] = []
         self._looking: asyncio.Task[None] | None = None
 
-    async def owner_of(self, websocket: ServerConnection) -> int | None:
-        """Process id of a client on this host; None for other clients, and when it is not found.
+    async def origin_of(self, websocket: ServerConnection) -> Origin:
+        """Where a connection comes from.
 
-        A proxy's clients are other clients: what it forwards says so.
+        A proxy's clients are other clients than the proxy: what it forwards says so.
         """
+        address, _ = peer_of(websocket)
+        headers = websocket.request.headers if websocket.request is not None else Headers()
         remote, local = websocket.remote_address, websocket.local_address
-        if not isinstance(remote, tuple) or not _is_loopback(str(remote[0])):
-            return None
-        request = websocket.request
-        if request is not None and any(name in request.headers for name in FORWARDED):
-            return None
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await self.holder_of(Ports(int(remote[1]), int(local[1])))
-        except TimeoutError:
-            return None
+        is_local = isinstance(remote, tuple) and _is_loopback(str(remote[0]))
+        is_proxied = any(name in headers for name in FORWARDED)
+        page = ",".join(headers.get_all("Origin"))
+        holder = NOBODY
+        if is_local and not is_proxied:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    holder = await self.holder_of(Ports(int(remote[1]), int(local[1])))
+            except TimeoutError:
+                pass
+        return Origin(address, *holder, page=page, is_local=is_local, is_proxied=is_proxied)
 
-    async def holder_of(self, ports: Ports) -> int | None:
+    async def holder_of(self, ports: Ports) -> Holder:
         """The process, other than this one, that has the client's end of a connection."""
-        holder: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        holder: asyncio.Future[Holder] = asyncio.get_running_loop().create_future()
         self._waiting.append((ports, holder))
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
@@ -69,26 +94,48 @@ class LocalPeers:
     async def _look(self) -> None:
         while self._waiting:
             asking, self._waiting = self._waiting, []
+            began_s = time.monotonic()
             holders = await asyncio.to_thread(_holders)
+            took_s = time.monotonic() - began_s
             for ports, holder in asking:
                 if not holder.done():  # as it is when nobody waits any more
-                    holder.set_result(holders.get(ports))
+                    holder.set_result(holders.get(ports, NOBODY))
+            await asyncio.sleep(min(REST * took_s, MOST_REST_S))
         self._looking = None
 
 
-def _holders() -> dict[Ports, int]:
-    """The other processes by the connections that they opened."""
+def _holders() -> dict[Ports, Holder]:
+    """Who holds the other ends of this host's connections; this process's own are left out."""
+    found = _users()
     own = os.getpid()
     try:
         connections = psutil.net_connections("tcp")
     except Exception:  # not allowed on this system, or in a form that it does not know
         log.debug("the processes behind connections cannot be told", exc_info=True)
-        return {}
-    return {
-        Ports(one.laddr.port, one.raddr.port): one.pid
-        for one in connections
-        if one.laddr and one.raddr and one.pid is not None and one.pid != own
-    }
+        connections = []
+    for one in connections:
+        if one.laddr and one.raddr and one.pid is not None:
+            ports = Ports(one.laddr.port, one.raddr.port)
+            if one.pid == own:
+                found.pop(ports, None)
+            else:
+                found[ports] = Holder(one.pid, found.get(ports, NOBODY).user)
+    return found
+
+
+def _users() -> dict[Ports, Holder]:
+    """The users behind this host's connections, out of the kernel's table."""
+    found: dict[Ports, Holder] = {}
+    for table in TABLES:
+        try:
+            lines = table.read_text(encoding="ascii").splitlines()[1:]
+        except OSError:  # no Linux, or no IPv6
+            continue
+        for line in lines:
+            fields = line.split()
+            local, remote = (int(field.rpartition(":")[2], 16) for field in fields[1:3])
+            found[Ports(local, remote)] = Holder(user=int(fields[7]))
+    return found
 
 
 def _is_loopback(host: str) -> bool:

@@ -25,7 +25,7 @@ from gateway.clients import Attachment, Client, Clients
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.metrics import GatewayMetrics
-from gateway.pairing import NamedSessions
+from gateway.pairing import NamedSessions, Origin
 from gateway.retention import RetentionLedger
 from gateway.session import Session, SessionLimits
 
@@ -118,7 +118,7 @@ class Reception:
         wants_events: bool = False,
         wants_utterances: bool = False,
         name: str = "",
-        owner: int | None = None,
+        origin: Origin | None = None,
     ) -> Stream:
         """A new session for a client.
 
@@ -126,7 +126,7 @@ class Reception:
             wants_events: the client asked for integrity events.
             wants_utterances: the client is told of every utterance, also of those without text.
             name: the client's own for the session; no name if it is guessed too easily.
-            owner: the client's process, where it is known.
+            origin: where the client comes from, if more is known than its address.
 
         Raises:
             BusyError: there is no room; the client was told.
@@ -153,12 +153,16 @@ class Reception:
             shared=self._log_budget,
         )
         attachment = Attachment(
-            session, integrity_log, client, name if NamedSessions.is_name(name) else ""
+            session,
+            integrity_log,
+            client,
+            origin=origin,
+            name=name if NamedSessions.is_name(name) else "",
         )
         log.info("client %s connected (%d sessions)", session.peer, len(self._clients) + 1)
         if wants_events:
             client.deliver(session.started(resumed=False))
-        self._clients.add(attachment, time.monotonic(), owner)
+        self._clients.add(attachment, time.monotonic())
         self._hub.add(session)
         return Stream(self, self._hub, attachment, client)
 

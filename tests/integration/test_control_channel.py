@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.control_line import NO_SESSION
 from gateway.pairing import FRESH_S
 from tests.faults.system import System
 from tests.integration.wire_client import control_of, data_of, session_of
@@ -140,7 +141,7 @@ async def test_a_session_that_knows_its_id_is_not_given_to_just_anyone(system: S
         reply = await stranger.ask("get_parameter", parameter="language", request_id=1)
         assert reply == {
             "status": "error",
-            "message": "there is no data connection to command",
+            "message": NO_SESSION,
             "request_id": 1,
         }
 

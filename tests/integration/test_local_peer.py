@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import sys
 import psutil
 import pytest
 
-from gateway.local_peer import LocalPeers, Ports
+from gateway.local_peer import NOBODY, Holder, LocalPeers, Ports
 
 CLIENT = """
 import socket, sys
@@ -53,11 +54,21 @@ async def test_all_of_a_rush_learn_their_process_from_a_look_or_two(
         found, of_this_process, nobody, *others = await asyncio.gather(*rush)
         client.stdin.close()
         await client.wait()
-    assert found == client.pid
-    assert of_this_process is None
-    assert nobody is None
-    assert others == [client.pid] * 100
+    assert found == Holder(client.pid, os.getuid())
+    assert of_this_process == nobody == NOBODY
+    assert others == [found] * 100
     assert looks <= 2
+
+
+async def test_a_process_that_may_not_be_looked_at_is_known_by_its_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(psutil, "net_connections", lambda _: [])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        with socket.create_connection(address) as client:
+            ports = Ports(client.getsockname()[1], address[1])
+            assert await LocalPeers().holder_of(ports) == Holder(None, os.getuid())
 
 
 async def test_where_nobody_can_tell_all_go_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,4 +79,4 @@ async def test_where_nobody_can_tell_all_go_without(monkeypatch: pytest.MonkeyPa
     peers = LocalPeers()
     for _ in range(2):
         async with asyncio.timeout(30):
-            assert await peers.holder_of(Ports(1, 2)) is None
+            assert await peers.holder_of(Ports(1, 2)) == NOBODY

@@ -9,6 +9,7 @@ from common.errors import CloseCode
 from common.events import Error, FrameVerdict, Notice, Realtime
 from gateway.clients import Attachment, Clients
 from gateway.integrity_log import IntegrityLog
+from gateway.pairing import Origin
 from gateway.rejection import RejectionPolicy
 from gateway.session import Session, SessionLimits
 from tests.unit.gateway.fake_client import FakeClient
@@ -39,7 +40,7 @@ class FakeLine:
 
 
 def attach(
-    clients: Clients, *, events: bool = False, name: str = "", owner: int | None = None
+    clients: Clients, *, events: bool = False, name: str = ""
 ) -> tuple[Attachment, FakeClient]:
     client = FakeClient(HOST)
     session = Session(
@@ -49,8 +50,8 @@ def attach(
         limits=SessionLimits(64, 4 << 20, 0.25, 4.0),
     )
     log = IntegrityLog(client.peer, POLICY, extended=False, summary_s=10)
-    attachment = Attachment(session, log, client, name)
-    clients.add(attachment, 0.0, owner)
+    attachment = Attachment(session, log, client, name=name)
+    clients.add(attachment, 0.0)
     return attachment, client
 
 
@@ -166,7 +167,7 @@ def test_a_control_line_gets_the_session_of_its_address() -> None:
     clients = Clients()
     attachment, _ = attach(clients)
     line = FakeLine()
-    assert clients.add_line(line, HOST, 0.1) is attachment.session
+    assert clients.add_line(line, 0.1, Origin(HOST)) is attachment.session
     assert line.session is attachment.session
     clients.wake_lines(attachment.session)
     assert line.woken == 1
@@ -175,7 +176,7 @@ def test_a_control_line_gets_the_session_of_its_address() -> None:
 def test_a_control_line_that_waits_gets_the_session_that_comes() -> None:
     clients = Clients()
     line = FakeLine()
-    assert clients.add_line(line, HOST, 0.0) is None
+    assert clients.add_line(line, 0.0, Origin(HOST)) is None
     attachment, _ = attach(clients)
     assert line.session is attachment.session
 
@@ -183,7 +184,7 @@ def test_a_control_line_that_waits_gets_the_session_that_comes() -> None:
 def test_a_session_with_events_is_never_guessed() -> None:
     clients = Clients()
     line = FakeLine()
-    clients.add_line(line, HOST, 0.0)
+    clients.add_line(line, 0.0, Origin(HOST))
     attach(clients, events=True)
     assert line.session is None
 
@@ -206,9 +207,9 @@ def test_a_line_that_closes_commands_nothing_and_leaves_the_session_to_another()
     clients = Clients()
     attachment, _ = attach(clients)
     probe, line = FakeLine(), FakeLine()
-    clients.add_line(probe, HOST, 0.0)
-    clients.add_line(line, HOST, 0.0)
-    assert clients.remove_line(probe, HOST, "", 0.1, used=False) is attachment.session
+    clients.add_line(probe, 0.0, Origin(HOST))
+    clients.add_line(line, 0.0, Origin(HOST))
+    assert clients.remove_line(probe, "", 0.1, Origin(HOST), used=False) is attachment.session
     assert probe.session is None
     assert line.session is attachment.session
     assert attachment.controls == {line}

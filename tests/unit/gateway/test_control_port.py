@@ -17,7 +17,7 @@ from common.errors import CommandError
 from common.parameters import METHODS, READ_ONLY, WRITABLE
 from gateway import control_port
 from gateway.clients import Clients
-from gateway.control_line import ControlLine
+from gateway.control_line import NO_SESSION, ControlLine
 from gateway.control_port import ControlPort
 from gateway.local_peer import LocalPeers
 from gateway.placement import Placement
@@ -168,7 +168,7 @@ async def test_without_a_session_the_answer_is_an_error_in_time() -> None:
     reply = await world.ask("get_parameter", parameter="language", request_id=1)
     assert reply == {
         "status": "error",
-        "message": "there is no data connection to command",
+        "message": NO_SESSION,
         "request_id": 1,
     }
 

@@ -1,0 +1,1 @@
+"""Abuses at the real ports, beside two clients that behave."""

@@ -1,0 +1,45 @@
+"""One running system for all abuses, and the table of what they did to the good clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.abuse.scene import Scene
+from tests.faults.system import System
+
+GATEWAY: Final = ("--verify-data-integrity", "--resume-grace", "20")
+RESULTS: Final = pytest.StashKey[dict[str, tuple[float, float, float]]]()
+
+
+@pytest.fixture(scope="session")
+def shared(pytestconfig: pytest.Config) -> Iterator[Scene]:
+    with System(verifiers=2, gateway=GATEWAY) as system:
+        system.wait_ready()
+        scene = Scene(system)
+        pytestconfig.stash[RESULTS] = scene.results
+        yield scene
+        system.check_alive()
+
+
+@pytest.fixture
+def scene(shared: Scene) -> Iterator[Scene]:
+    """A whole system with default bounds, quiet; nothing of it may have died at the end."""
+    shared.system.repair()
+    yield shared
+    shared.system.check_alive()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The numbers of the table in README.md."""
+    results = config.stash.get(RESULTS, {})
+    if results:
+        terminalreporter.section("good clients beside abuses")
+    for name, (p99_ms, before_mib, after_mib) in results.items():
+        terminalreporter.line(
+            f"{name:48} p99 {p99_ms:7.1f} ms   gateway {before_mib:6.1f} -> {after_mib:6.1f} MiB"
+        )
