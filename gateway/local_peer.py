@@ -73,7 +73,7 @@ class LocalPeers:
         remote, local = websocket.remote_address, websocket.local_address
         is_local = isinstance(remote, tuple) and _is_loopback(str(remote[0]))
         is_proxied = any(name in headers for name in FORWARDED)
-        page = ",".join(headers.get_all("Origin"))
+        page = _page(",".join(headers.get_all("Origin")), headers.get("Host", ""))
         holder = NOBODY
         if is_local and not is_proxied:
             try:
@@ -136,6 +136,14 @@ def _users() -> dict[Ports, Holder]:
             local, remote = (int(field.rpartition(":")[2], 16) for field in fields[1:3])
             found[Ports(local, remote)] = Holder(user=int(fields[7]))
     return found
+
+
+def _page(origin: str, host: str) -> str:
+    """The page that opened a connection; "" for a program that names this very port as its page.
+
+    RealtimeSTT's client does, by way of websocket-client.
+    """
+    return "" if origin.lower().partition("://")[2] == host.lower() else origin
 
 
 def _is_loopback(host: str) -> bool:

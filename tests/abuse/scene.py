@@ -16,7 +16,7 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from common.client.stream import ClientEvent
+from common.client.events import ClientEvent
 from common.events import FrameVerdict
 from tests.faults.clips import speech
 from tests.faults.crowd import Talker, talk_all, until
