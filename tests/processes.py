@@ -24,6 +24,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -185,11 +186,16 @@ class StageProcess:
 class Stages:
     """A run directory of its own and the processes started in it; leaving the block ends both.
 
+    Args:
+        forks: fork the stages from a process that has imported them (:mod:`tests.forked`);
+            measurements of memory, and programs without a guarded main module, want False.
+
     Attributes:
         run_dir: folder of the ipc sockets, short enough for their limit of 107 bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, forks: bool = True) -> None:
+        self._forks = forks
         self.run_dir = Path(tempfile.mkdtemp(prefix="stt", dir="/tmp"))
         self.processes: list[StageProcess] = []
 
@@ -202,7 +208,9 @@ class Stages:
     ) -> StageProcess:
         """Start ``python -m STAGE --run-dir … OPTIONS`` without waiting for it."""
         argv = [stage, "--run-dir", str(self.run_dir), *options]
-        process = StageProcess(argv, name=stage, env=env, forks=True)
+        if not self._forks:
+            argv = [sys.executable, "-m", *argv]
+        process = StageProcess(argv, name=stage, env=env, forks=self._forks)
         self.processes.append(process)
         return process
 

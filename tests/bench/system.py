@@ -77,7 +77,7 @@ def pipeline(
 ) -> Iterator[Pipeline]:
     """Start gateway, verifiers and a transcriber (the null one by default); verification is on."""
     control, data, metrics = free_ports(3)
-    with Stages() as stages:
+    with Stages(forks=False) as stages:
         gateway = stages.start(
             gateway_module,
             *("--control_port", str(control), "--data_port", str(data)),

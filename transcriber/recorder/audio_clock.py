@@ -23,6 +23,8 @@ _TICKS_PER_SAMPLE: Final = -(-_TICKS_PER_S // SAMPLE_RATE_HZ)
 """Rounded up, 2 millionths long. Times are then multiples of 2**-30 that a float holds exactly,
 so differences are exact too, and the length of a silence never depends on where it lies."""
 
+_NEVER: Final = 1 << 62
+
 _thread = threading.local()
 
 
@@ -32,6 +34,7 @@ class AudioClock:
     def __init__(self, start_sample: int = 0) -> None:
         self._position = start_sample
         self._moved = threading.Condition()
+        self._next_wake = _NEVER
         self._closed = False
 
     @property
@@ -45,8 +48,11 @@ class AudioClock:
 
     def advance(self, samples: int) -> None:
         """Consume ``samples`` and wake the threads that sleep until then."""
+        self._position += samples
+        if self._position < self._next_wake:  # nobody is due: most chunks wake no thread
+            return
         with self._moved:
-            self._position += samples
+            self._next_wake = _NEVER  # who sleeps on says so again
             self._moved.notify_all()
 
     def sleep(self, duration_s: float) -> None:
@@ -56,7 +62,11 @@ class AudioClock:
             return
         target = self._position + int(duration_s * SAMPLE_RATE_HZ)
         with self._moved:
-            self._moved.wait_for(lambda: self._closed or self._position >= target)
+            while not self._closed:
+                self._next_wake = min(self._next_wake, target)
+                if self._position >= target:  # looked at after it was announced
+                    return
+                self._moved.wait()
 
     def close(self) -> None:
         """Wake all sleepers; from now on :meth:`sleep` is a short real sleep."""
@@ -65,14 +75,18 @@ class AudioClock:
             self._moved.notify_all()
 
     @contextmanager
-    def bound(self) -> Iterator[None]:
-        """Make this the clock of the calling thread."""
-        before = current()
-        _thread.clock = self
+    def bound(self, least_sleep_s: float = 0.0) -> Iterator[None]:
+        """Make this the clock of the calling thread.
+
+        Args:
+            least_sleep_s: of a thread that polls: none of its sleeps is shorter.
+        """
+        before = current(), getattr(_thread, "least_sleep_s", 0.0)
+        _thread.clock, _thread.least_sleep_s = self, least_sleep_s
         try:
             yield
         finally:
-            _thread.clock = before
+            _thread.clock, _thread.least_sleep_s = before
 
 
 def current() -> AudioClock | None:
@@ -95,7 +109,7 @@ class SessionTime:
         if clock is None:
             time.sleep(duration_s)
         else:
-            clock.sleep(duration_s)
+            clock.sleep(max(duration_s, _thread.least_sleep_s))
 
     def __getattr__(self, name: str) -> object:
         return getattr(time, name)

@@ -77,8 +77,8 @@ TABLE: Final[tuple[Replacement, ...]] = (
         "initialization",
         "run_realtime_worker",
         "recorder",
-        stand_ins.with_clock,
-        "the thread runs on its session's clock",
+        functools.partial(stand_ins.with_clock, least_sleep_s=stand_ins.PARTIAL_LOOK_S),
+        "the thread runs on its session's clock, and looks after partial results less often",
     ),
     Replacement(
         "initialization",

@@ -16,7 +16,7 @@ import gc
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -86,7 +86,15 @@ def print_nothing(*args: Any, **kwargs: Any) -> None:
         builtins.print(*args, **kwargs)
 
 
-def with_clock(run: Callable[[Any], None], *, recover: bool = False) -> Callable[[Any], None]:
+PARTIAL_LOOK_S: Final = 0.1
+"""How often, in audio time, a session's partial results are looked after: RealtimeSTT's thread
+polls every millisecond while somebody speaks and every 20 otherwise, which here is every chunk, and
+asks for a partial result each time. Nobody reads more than some ten revisions a second."""
+
+
+def with_clock(
+    run: Callable[[Any], None], *, recover: bool = False, least_sleep_s: float = 0.0
+) -> Callable[[Any], None]:
     """Run a recorder's thread on its session's clock, and again after an error if it recovers."""
 
     @functools.wraps(run)
@@ -95,7 +103,7 @@ def with_clock(run: Callable[[Any], None], *, recover: bool = False) -> Callable
         if clock is None:
             run(recorder)
             return
-        with clock.bound():
+        with clock.bound(least_sleep_s):
             while True:
                 try:
                     run(recorder)
