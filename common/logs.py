@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from common.log_queue import QueuedHandler
 from common.settings import StageSettings
 from common.wire import printable
 
@@ -24,7 +25,12 @@ RECORDER_LOGGER: Final = "realtimestt"
 """RealtimeSTT colours some of its lines, for a terminal of its own."""
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
+OTHER_ENGINE: Final = re.compile(r"transcription model|[Mm]odel \S+ completed|text detected with")
+"""RealtimeSTT names the engine and the model that it would load, were none injected."""
+
 MAX_TEMPLATES: Final = 1_000
+ALL_KINDS: Final = 10
+"""All kinds of lines together may be so many times what one kind may be."""
 LOCAL: Final = datetime.now(UTC).astimezone().tzinfo
 
 
@@ -89,9 +95,10 @@ class HandshakeFilter(logging.Filter):
 class FloodFilter(logging.Filter):
     """Bounds the lines of each kind, so that no peer can fill a disk with what it provokes.
 
-    Lines of one message template share a budget; how many were left out is said with the next
-    that passes. The integrity logger, which has budgets per client, is not filtered.
-    RealtimeSTT tells each of its states; only from ``recorder_level`` on is that printed.
+    Lines of one message template share a budget, and so do all kinds together; how many were left
+    out is said with the next that passes. The integrity logger, which has budgets per client, is
+    not filtered. RealtimeSTT tells each of its states: only from ``recorder_level`` on is that
+    printed, in one budget, and not what it says of its own engine and model, which do not run.
     """
 
     def __init__(
@@ -102,41 +109,49 @@ class FloodFilter(logging.Filter):
         self._burst = burst
         self._per_second = per_second
         self._budgets: dict[tuple[str, str], LogBudget] = {}
+        self._all = LogBudget(ALL_KINDS * burst, ALL_KINDS * per_second)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is printed."""
         if record.name == INTEGRITY_LOGGER:
             return True
-        if record.name == RECORDER_LOGGER and record.levelno < self._recorder_level:
-            return False
-        key = (record.name, str(record.msg)[:80])
+        kind = str(record.msg)[:80]
+        if record.name == RECORDER_LOGGER:
+            if record.levelno < self._recorder_level:
+                return False
+            if record.levelno < logging.WARNING:
+                if OTHER_ENGINE.search(record.getMessage()):
+                    return False
+                kind = ""
+        key = (record.name, kind)
         budget = self._budgets.get(key)
         if budget is None:
             if len(self._budgets) >= MAX_TEMPLATES:
                 self._budgets.clear()
             budget = self._budgets[key] = LogBudget(self._burst, self._per_second)
-        if not budget.allow(record.created):
+        if not budget.allow(record.created) or not self._all.allow(record.created):
             return False
-        suppressed = budget.take_suppressed()
-        if suppressed:
+        if suppressed := budget.take_suppressed():
             record.msg = f"{record.getMessage()} ({suppressed} more lines like this were left out)"
             record.args = None
         return True
 
 
-def configure(stage: str, settings: StageSettings) -> None:
+def configure(stage: str, settings: StageSettings) -> QueuedHandler:
     """Send all log lines of this process to standard output in the form that was asked for."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = QueuedHandler(sys.stdout, settings.log_queue)
     handler.addFilter(HandshakeFilter())
-    handler.addFilter(
-        FloodFilter(recorder_level=logging.DEBUG if settings.debug else logging.WARNING)
-    )
+    recorder_level = logging.INFO if settings.debug else logging.WARNING
+    if settings.debug and settings.use_extended_logging:
+        recorder_level = logging.DEBUG
+    handler.addFilter(FloodFilter(recorder_level=recorder_level))
     handler.setFormatter(JsonFormatter(stage) if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(
         handlers=[handler], level=logging.DEBUG if settings.debug else logging.INFO, force=True
     )
     for noisy in ("websockets", "asyncio", "faster_whisper", "numba", "urllib3", "zmq"):
         logging.getLogger(noisy).setLevel(logging.INFO if settings.debug else logging.ERROR)
+    return handler
 
 
 class LogBudget:

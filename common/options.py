@@ -17,6 +17,10 @@ import configargparse
 from common.errors import SettingsError
 
 ENVIRONMENT_PREFIX: Final = "STT_"
+_TRUTH: Final = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
 S = TypeVar("S")
 
 
@@ -82,7 +86,7 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
         **field.metadata["argparse"],
     }
     if isinstance(default, bool):
-        keywords["action"] = "store_true" if not default else argparse.BooleanOptionalAction
+        keywords["action"] = "store_true" if not default else _Switch
     elif "type" not in keywords:
         keywords["type"] = type(default)
         if range_of(field) != (None, None):
@@ -93,6 +97,28 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
     if not isinstance(default, bool) and default not in ("", ()) and "[" not in keywords["help"]:
         keywords["help"] += f" [{default}]"
     return keywords
+
+
+class _Switch(argparse.Action):
+    """An option that is on by default: ``--x``, ``--x false`` or ``--no-x``."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **keywords: Any) -> None:
+        off = [f"--no-{flag[2:]}" for flag in option_strings if flag.startswith("--")]
+        # ConfigArgParse gives the environment's value to the last one.
+        super().__init__([*off, *option_strings], dest, nargs="?", metavar="BOOL", **keywords)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        on = _TRUTH.get("true" if values is None else str(values).lower())
+        if on is None:
+            raise argparse.ArgumentError(self, f"true or false is expected, not {values!r}")
+        negated = option_string is not None and option_string.startswith("--no-")
+        setattr(namespace, self.dest, on is not negated)
 
 
 def parse(

@@ -1,14 +1,15 @@
 """One session's log lines on integrity, in the wording that operators know.
 
 ``[OK]`` lines: with extended logging one per frame; without it the first of a session, then a
-summary every few seconds. Failures are logged one by one, within a budget of the session and
-one of all sessions together, for who connects again and again begins with a fresh one.
+summary every few seconds. Failures are logged one by one, within a budget of the session. First
+lines and failures have a budget of all sessions together too, for who connects again and again
+begins with a fresh one.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from common.envelope import Code, Verdict
 from common.logs import INTEGRITY_LOGGER, LogBudget, clock
@@ -23,11 +24,22 @@ FAILURE_BURST: Final = 20
 FAILURES_PER_SECOND: Final = 5.0
 ALL_BURST: Final = 500
 ALL_PER_SECOND: Final = 50.0
+FIRSTS_BURST: Final = 100
+FIRSTS_PER_SECOND: Final = 10.0
 
 
-def budget_of_all() -> LogBudget:
-    """What the failures of all of a gateway's connections may log together."""
-    return LogBudget(ALL_BURST, ALL_PER_SECOND)
+class SharedBudgets(NamedTuple):
+    """What all of a gateway's connections may log together: failures, and sessions' first lines."""
+
+    failures: LogBudget
+    firsts: LogBudget
+
+
+def budget_of_all() -> SharedBudgets:
+    """Fresh budgets."""
+    return SharedBudgets(
+        LogBudget(ALL_BURST, ALL_PER_SECOND), LogBudget(FIRSTS_BURST, FIRSTS_PER_SECOND)
+    )
 
 
 class IntegrityLog:
@@ -37,7 +49,7 @@ class IntegrityLog:
         peer: the client's address.
         extended: log every frame.
         summary_s: seconds between summaries of good frames.
-        shared: the budget that it shares with the other connections; None: nobody else's.
+        shared: the budgets that it shares with the other connections; None: nobody else's.
     """
 
     def __init__(
@@ -47,14 +59,15 @@ class IntegrityLog:
         *,
         extended: bool,
         summary_s: float,
-        shared: LogBudget | None = None,
+        shared: SharedBudgets | None = None,
     ) -> None:
         self._peer = peer
         self._policy = policy
         self._extended = extended
         self._summary_s = summary_s
         self._budget = LogBudget(FAILURE_BURST, FAILURES_PER_SECOND)
-        self._shared = shared or budget_of_all()
+        self._shared, self._firsts = shared or budget_of_all()
+        self._said_first = False
         self._since_summary = 0
         self._next_summary_s: float | None = None
         self._said_unverified = False
@@ -77,7 +90,7 @@ class IntegrityLog:
 
     def passed(self, message: bytes, verdict: Verdict, now_s: float) -> None:
         """A frame whose length and checksum agree."""
-        if self._extended or self._next_summary_s is None:
+        if self._extended or (self._next_summary_s is None and self._firsts.allow(now_s)):
             self._received(message)
             self._line(
                 logging.INFO,
@@ -105,11 +118,15 @@ class IntegrityLog:
 
     def unverified(self, message: bytes, verdict: Verdict, now_s: float) -> None:
         """A frame that was not checked."""
-        if self._extended:
+        first, self._said_first = not self._said_first, True
+        within = not first or self._firsts.allow(now_s)
+        if self._extended or (first and within):
             self._received(message)
         if self._said_unverified or not verdict.asks_verification or self._policy.verify:
             return
         self._said_unverified = True
+        if not within:
+            return
         self._line(
             logging.INFO,
             f"  [{clock()}] Client {self._peer} sends checksums, but verification is off: "
@@ -186,6 +203,7 @@ class IntegrityLog:
             self._line(logging.WARNING, f"  [{clock()}] [FAIL] Client {self._peer}: {text}")
 
     def _received(self, message: bytes) -> None:
+        self._said_first = True
         self._line(
             logging.INFO,
             f"Server received audio chunk of length {len(message)} bytes, "

@@ -81,6 +81,8 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
         await stack.enter_async_context(await _listen_control(settings, control_port))
         await stack.enter_async_context(await _listen_data(settings, data_port))
+        if settings.reject_corrupted_data and not settings.verify_data_integrity:
+            log.info("--reject-corrupted-data turns --verify-data-integrity on")
         log.info("data    ws://%s:%d", settings.host, settings.data_port)
         log.info("control ws://%s:%d", settings.host, settings.control_port)
         lifecycle.ready()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.logs import (
+    ALL_KINDS,
     INTEGRITY_LOGGER,
     RECORDER_LOGGER,
     FloodFilter,
@@ -116,10 +117,11 @@ def test_the_clock_has_milliseconds() -> None:
 @pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_lines_go_to_standard_output(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
-    configure("verifier", StageSettings(log_format=log_format))
+    handler = configure("verifier", StageSettings(log_format=log_format))
     logging.getLogger("anything").info("hello")
     logging.getLogger("anything").debug("not shown")
     logging.getLogger("websockets").warning("noise")
+    handler.flush()
     out = capsys.readouterr().out
     assert len(out.splitlines()) == 1
     assert "hello" in out
@@ -128,8 +130,9 @@ def test_lines_go_to_standard_output(log_format: str, capsys: pytest.CaptureFixt
 
 @pytest.mark.usefixtures("own_logging")
 def test_debug_shows_more(capsys: pytest.CaptureFixture[str]) -> None:
-    configure("verifier", StageSettings(debug=True))
+    handler = configure("verifier", StageSettings(debug=True))
     logging.getLogger("anything").debug("details")
+    handler.flush()
     assert "details" in capsys.readouterr().out
 
 
@@ -180,4 +183,49 @@ def test_realtimestt_tells_its_states_only_when_debugging() -> None:
     told = line_at(0.0, "State changed from 'listening' to 'recording'", RECORDER_LOGGER)
     told.levelno = logging.INFO
     assert not FloodFilter().filter(told)
-    assert FloodFilter(recorder_level=logging.DEBUG).filter(told)
+    assert FloodFilter(recorder_level=logging.INFO).filter(told)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Initializing faster_whisper main transcription model tiny",
+        "Model tiny completed transcription in 0.45 seconds",
+        "faster_whisper text detected with main model: hello in 0.1s",
+    ],
+)
+def test_an_engine_that_does_not_run_is_not_named(text: str) -> None:
+    told = line_at(0.0, text, RECORDER_LOGGER)
+    told.levelno = logging.DEBUG
+    assert not FloodFilter(recorder_level=logging.DEBUG).filter(told)
+
+
+def test_what_all_recorders_tell_has_one_budget() -> None:
+    flood = FloodFilter(burst=50, recorder_level=logging.INFO)
+    told = [line_at(0.0, f"state {number}", RECORDER_LOGGER) for number in range(1_000)]
+    for line in told:
+        line.levelno = logging.INFO
+    assert sum(map(flood.filter, told)) == 50
+
+
+def test_templates_without_number_are_bounded_together() -> None:
+    flood = FloodFilter(burst=20)
+    passed = sum(flood.filter(line_at(0.0, f"line {number}")) for number in range(5_000))
+    assert passed == ALL_KINDS * 20
+
+
+@pytest.mark.usefixtures("own_logging")
+@pytest.mark.parametrize(
+    "extended, level", [(False, logging.INFO), (True, logging.DEBUG)], ids=["debug", "extended"]
+)
+def test_debugging_shows_the_recorders_states_and_with_extended_logging_all(
+    extended: bool, level: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = StageSettings(debug=True, use_extended_logging=extended)
+    handler = configure("transcriber", settings)
+    logging.getLogger(RECORDER_LOGGER).info("recording started")
+    logging.getLogger(RECORDER_LOGGER).debug("Current realtime buffer size: 6144")
+    handler.flush()
+    out = capsys.readouterr().out
+    assert "recording started" in out
+    assert ("buffer size" in out) == (level == logging.DEBUG)

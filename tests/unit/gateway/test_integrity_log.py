@@ -9,7 +9,7 @@ import pytest
 
 from common.envelope import Code, OnCorruption, Verdict
 from common.wire import Metadata, build_message
-from gateway.integrity_log import ALL_BURST, IntegrityLog, budget_of_all
+from gateway.integrity_log import ALL_BURST, FIRSTS_BURST, IntegrityLog, budget_of_all
 from gateway.rejection import RejectionPolicy
 from gateway.session import Judged
 
@@ -155,6 +155,39 @@ def test_checksums_without_verification_are_mentioned_once(
     for _ in range(5):
         off.unverified(MESSAGE, verdict(Code.UNVERIFIED, asks_verification=True), 0.0)
     assert sum("verification is off" in line for line in lines(caplog)) == 1
+
+
+def test_without_verification_the_first_frame_is_shown_and_then_the_hint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    off = log(verify=False, reject=False)
+    for _ in range(5):
+        off.unverified(MESSAGE, verdict(Code.UNVERIFIED, asks_verification=True), 0.0)
+    first, hint = lines(caplog)
+    assert first.startswith(f"Server received audio chunk of length {len(MESSAGE)} bytes, metadata")
+    assert "verification is off" in hint
+
+
+def test_without_verification_extended_logging_shows_every_frame(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    off = log(verify=False, reject=False, extended=True)
+    for _ in range(5):
+        off.unverified(MESSAGE, verdict(Code.UNVERIFIED), 0.0)
+    assert len(lines(caplog)) == 5
+
+
+def test_first_frames_of_connections_without_number_have_one_budget(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shared = budget_of_all()
+    policy = RejectionPolicy(True, True, 0, OnCorruption.SILENCE)
+    for _ in range(FIRSTS_BURST):
+        new = IntegrityLog(PEER, policy, extended=False, summary_s=10.0, shared=shared)
+        new.passed(MESSAGE, verdict(Code.OK), 0.0)
+        new = IntegrityLog(PEER, policy, extended=False, summary_s=10.0, shared=shared)
+        new.unverified(MESSAGE, verdict(Code.UNVERIFIED), 0.0)
+    assert sum("received" in line for line in lines(caplog)) == FIRSTS_BURST
 
 
 def test_hostile_metadata_is_printed_safely(caplog: pytest.LogCaptureFixture) -> None:
