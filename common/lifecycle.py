@@ -12,12 +12,16 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from common.errors import SettingsError
 
 log = logging.getLogger(__name__)
+
+TURN_S: Final = 0.5
+"""How often an asyncio loop shows that it turns."""
 
 
 class State(enum.StrEnum):
@@ -35,12 +39,21 @@ class Lifecycle:
     def __init__(self, stage: str) -> None:
         self.stage = stage
         self.state = State.STARTING
+        self._turned_s: float | None = None
         self._on_drain: list[Callable[[], None]] = []
 
     @property
     def draining(self) -> bool:
         """Whether a stop was asked for."""
         return self.state in (State.DRAINING, State.STOPPED)
+
+    def turn(self) -> None:
+        """Say that the stage's loop turns; it does from its first turn to its end."""
+        self._turned_s = time.monotonic()
+
+    def still_s(self, now_s: float) -> float:
+        """Seconds since the loop turned; 0 before it began to."""
+        return 0.0 if self._turned_s is None else now_s - self._turned_s
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called, from the signal handler's context, when a stop is asked for.
@@ -89,7 +102,11 @@ def run_async(stage: str, main: Callable[[Lifecycle], Coroutine[Any, Any, None]]
 
     async def whole_life() -> None:
         lifecycle.handle_signals_in_loop(asyncio.get_running_loop())
-        await main(lifecycle)
+        turning = asyncio.create_task(_turn(lifecycle))
+        try:
+            await main(lifecycle)
+        finally:
+            turning.cancel()
 
     try:
         uvloop.run(whole_life())
@@ -99,3 +116,9 @@ def run_async(stage: str, main: Callable[[Lifecycle], Coroutine[Any, Any, None]]
     lifecycle.state = State.STOPPED
     log.info("%s stopped", stage)
     return 0
+
+
+async def _turn(lifecycle: Lifecycle) -> None:
+    while True:
+        lifecycle.turn()
+        await asyncio.sleep(TURN_S)

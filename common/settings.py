@@ -59,6 +59,13 @@ class StageSettings(LogSettings):
     heartbeat_s: float = option(
         0.5, "--heartbeat", help="seconds between heartbeats", low=0.01, high=60
     )
+    hang_s: float = option(
+        10.0,
+        "--hang-timeout",
+        help="seconds without a turn of its loop after which a stage counts as hanging",
+        low=1,
+        high=86400,
+    )
     drain_s: float = option(
         10.0,
         "--drain-timeout",

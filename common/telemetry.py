@@ -4,43 +4,60 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from socketserver import ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle, State
+from common.log_queue import QueuedHandler
+from common.origins import Names, site_of
 from common.settings import StageSettings
 
 log = logging.getLogger(__name__)
 
-
+STAGE_HEADER: Final = "Stt-Stage"
+"""Says who answers, ``gateway 4711``: another program may have the port."""
+ARRIVED_AT: Final = "stt.arrived_at"
 REQUEST_S: Final = 5.0
 """A request that is not over after this long is cut off, however busily its peer dawdles."""
-MAX_REQUESTS: Final = 16
+MAX_REQUESTS: Final = 32
+"""With so many under way, the one that has taken longest is cut off for the next."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
     """One thread a request, so that a slow peer keeps no other from being answered."""
 
     daemon_threads = True
+    request_queue_size = MAX_REQUESTS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._room = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._under_way: dict[socket.socket, None] = {}
+        self._room = threading.Condition()
+        self.cut = 0
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer on a thread of its own; turn away who finds all of them taken."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        """Answer on a thread of its own; cut off the oldest request where there is no room."""
+        with self._room:
+            if len(self._under_way) >= MAX_REQUESTS:
+                _cut(next(iter(self._under_way)))
+                self.cut += 1
+                if not self._room.wait(REQUEST_S):
+                    self.shutdown_request(request)
+                    return
+            self._under_way[request] = None
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Answer within the time."""
@@ -51,11 +68,13 @@ class _Server(ThreadingMixIn, WSGIServer):
             super().process_request_thread(request, client_address)
         finally:
             deadline.cancel()
-            self._room.release()
+            with self._room:
+                self._under_way.pop(request, None)
+                self._room.notify()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A peer that goes away is not worth a log line."""
-        if not isinstance(sys.exception(), OSError):
+        if not isinstance(sys.exception(), (OSError, ValueError)):
             super().handle_error(request, client_address)
 
 
@@ -65,12 +84,16 @@ def _cut(request: socket.socket) -> None:
 
 
 class _Quiet(WSGIRequestHandler):
+    def get_environ(self) -> dict[str, Any]:
+        """The request, with the address of ours that it came to."""
+        return {**super().get_environ(), ARRIVED_AT: self.connection.getsockname()[0]}
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Requests of a scraper are not worth a log line."""
 
 
-class Telemetry:
-    """Serves a stage's metrics and health.
+class Telemetry(Collector):
+    """Serves a stage's metrics and health, and counts what that costs.
 
     Args:
         not_ready: called for ``/readyz``; "" when ready, else the reason, answered with 503.
@@ -88,12 +111,18 @@ class Telemetry:
     ) -> None:
         self._lifecycle = lifecycle
         self._not_ready = not_ready
+        self._hang_s = settings.hang_s
+        self._names = Names(
+            [*settings.server_names, settings.metrics_host, socket.gethostname(), socket.getfqdn()]
+        )
+        self._refused = 0
         self._metrics = make_wsgi_app(registry)
-        self._server: WSGIServer | None = None
+        self._server: _Server | None = None
+        registry.register(self)
         if settings.metrics_port < 0:
             return
         try:
-            self._server = make_server(
+            server = make_server(
                 settings.metrics_host,
                 settings.metrics_port,
                 self._answer,
@@ -104,7 +133,8 @@ class Telemetry:
             raise SettingsError(
                 f"cannot serve metrics on {settings.metrics_host}:{settings.metrics_port}: {error}"
             ) from None
-        threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
+        self._server = server
+        threading.Thread(target=server.serve_forever, name="telemetry", daemon=True).start()
         log.info("metrics at http://%s:%d/metrics", settings.metrics_host, self.port)
 
     @property
@@ -118,18 +148,66 @@ class Telemetry:
             self._server.shutdown()
             self._server.server_close()
 
+    def collect(self) -> Iterator[Metric]:
+        """What the metrics port refused, and log lines that nobody read."""
+        refused = CounterMetricFamily(
+            "stt_telemetry_refused", "Requests to the metrics port refused", labels=["reason"]
+        )
+        refused.add_metric(["host"], self._refused)
+        refused.add_metric(["slow"], self._server.cut if self._server else 0)
+        yield refused
+        dropped = sum(
+            handler.dropped
+            for handler in logging.getLogger().handlers
+            if isinstance(handler, QueuedHandler)
+        )
+        yield CounterMetricFamily(
+            "stt_log_lines_dropped", "Log lines dropped: nobody read them", value=dropped
+        )
+
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """One request; HEAD is answered as GET is, without a body."""
+        body = self._answer_get(environ, start_response)
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else body
+
+    def _answer_get(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path == "/metrics":
-            body: Iterable[bytes] = self._metrics(environ, start_response)
+        method = environ.get("REQUEST_METHOD", "")
+        if not self._is_own(environ.get("HTTP_HOST", ""), environ[ARRIVED_AT]):
+            self._refused += 1
+            status = "421 Misdirected Request"
+            text = "the Host header names no name of this server (--server-name adds one)"
+        elif method not in ("GET", "HEAD"):
+            status, text = "405 Method Not Allowed", "only GET and HEAD are answered"
+        elif path == "/metrics":
+            get = {**environ, "REQUEST_METHOD": "GET"}
+            body: Iterable[bytes] = self._metrics(get, start_response)
             return body
-        status, text = self._health(path)
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [text.encode() + b"\n"]
+        else:
+            status, text = self._health(path)
+        content = text.encode() + b"\n"
+        start_response(
+            status,
+            [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(content))),
+                (STAGE_HEADER, f"{self._lifecycle.stage} {os.getpid()}"),
+            ],
+        )
+        return [content]
+
+    def _is_own(self, host: str, arrived_at: str) -> bool:
+        """Whether a ``Host`` names this server; one without a dot is no name of a web site."""
+        site = site_of(host)
+        local = site is not None and "." not in site.host and ":" not in site.host
+        return local or self._names.answers_to(host, arrived_at)
 
     def _health(self, path: str) -> tuple[str, str]:
         match path:
             case "/healthz":
+                still_s = self._lifecycle.still_s(time.monotonic())
+                if still_s > self._hang_s:
+                    return "503 Service Unavailable", f"the loop has not turned for {still_s:.0f} s"
                 return "200 OK", "ok"
             case "/readyz":
                 if self._lifecycle.state is not State.READY:

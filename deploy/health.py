@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from common.telemetry import STAGE_HEADER
+
 
 class Health(NamedTuple):
     """Answer to ``/readyz``: ready or not, and the reason in the stage's own words."""
@@ -16,30 +18,54 @@ class Health(NamedTuple):
     reason: str
 
 
-def _get(url: str, path: str, timeout_s: float) -> tuple[int, str]:
+class _Answer(NamedTuple):
+    status: int
+    text: str
+    stage: str
+    """Who answers, as :data:`common.telemetry.STAGE_HEADER` says it; "" by another program."""
+
+
+def _get(url: str, path: str, timeout_s: float) -> _Answer:
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=timeout_s)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
-        return response.status, response.read().decode(errors="replace")
+        text = response.read().decode(errors="replace")
+        return _Answer(response.status, text, response.getheader(STAGE_HEADER, ""))
     finally:
         connection.close()
 
 
-def health(url: str, timeout_s: float = 0.5) -> Health:
-    """Ask a stage whether it is ready; one that does not answer is not."""
+def health(url: str, timeout_s: float = 0.5, pid: int = 0) -> Health:
+    """Ask a stage whether it is ready; one that does not answer is not.
+
+    Args:
+        pid: of the stage, where it is known: the port may be another program's.
+    """
     try:
-        status, text = _get(url, "/readyz", timeout_s)
+        answer = _get(url, "/readyz", timeout_s)
     except (OSError, http.client.HTTPException):
         return Health(False, "no answer")
-    return Health(status == http.client.OK, text.strip())
+    if pid and answer.stage.rpartition(" ")[2] != str(pid):
+        return Health(False, f"another program answers at {url}")
+    return Health(answer.status == http.client.OK, answer.text.strip())
+
+
+def hangs(url: str, pid: int, timeout_s: float = 0.2) -> str:
+    """Why a stage that answers is not healthy; "" when it is, and when it does not answer."""
+    try:
+        answer = _get(url, "/healthz", timeout_s)
+    except (OSError, http.client.HTTPException):
+        return ""
+    unhealthy = answer.status == http.client.SERVICE_UNAVAILABLE
+    return answer.text.strip() if unhealthy and answer.stage.endswith(f" {pid}") else ""
 
 
 def sample(url: str, names: tuple[str, ...], timeout_s: float = 0.5) -> float | None:
     """The sum of a metric's samples, by the first of ``names`` that the stage has; else None."""
     try:
-        _, text = _get(url, "/metrics", timeout_s)
+        text = _get(url, "/metrics", timeout_s).text
         families = {family.name: family for family in text_string_to_metric_families(text)}
     except (OSError, http.client.HTTPException, ValueError):
         return None

@@ -110,7 +110,7 @@ class System:
         url = self.plan.metrics_url(stage)
         state, sessions = str(info.get("statename", "unknown")).lower(), None
         if info.get("pid"):
-            answer = health(url)
+            answer = health(url, pid=info["pid"])
             state = "ready" if answer.ready else answer.reason
             if metrics := SESSION_METRICS.get(stage.kind):
                 count = sample(url, metrics)

@@ -23,7 +23,7 @@ from supervisor.supervisord import Supervisor
 from common.errors import SettingsError
 from deploy import plan as plans
 from deploy.console import Console, Tone
-from deploy.health import health
+from deploy.health import hangs, health
 from deploy.plan import Plan
 from deploy.watch import RETRY_S, Watch
 
@@ -32,6 +32,8 @@ AWAITING_S: Final = 0.1
 """How often to look at the stages while one starts or stops."""
 REPORT_S: Final = 15.0
 """How often to say what a start is waiting for."""
+HEALTH_S: Final = 5.0
+"""How often to ask the stages whether their loops turn."""
 NEVER_RAN: Final = 127 << 8
 """Wait status of a process that could not be forked, as a shell would give it."""
 
@@ -93,6 +95,7 @@ class Supervision(Supervisor):  # type: ignore[misc]
         self._watch = Watch(time.monotonic())
         self._report_s = time.monotonic() + REPORT_S
         self._retry_s: dict[str, float] = {}
+        self._health_s = time.monotonic() + HEALTH_S
         self._stop_began_s = 0.0
         self.exit_status = 0
 
@@ -131,6 +134,9 @@ class Supervision(Supervisor):  # type: ignore[misc]
                 del self._retry_s[name]
                 if process := self._given_up(name):
                     process.spawn()
+        if time.monotonic() >= self._health_s:
+            self._end_hanging_stages()
+            self._health_s = time.monotonic() + HEALTH_S
         awaiting = self._watch.awaited() or ProcessStates.STOPPING in self._states()
         self.options.poller.patience_s = AWAITING_S if awaiting else IDLE_S
 
@@ -201,6 +207,20 @@ class Supervision(Supervisor):  # type: ignore[misc]
         groups = self.process_groups.values()
         return {process.state for group in groups for process in group.processes.values()}
 
+    def _pid(self, name: str) -> int:
+        """A stage's process; -1 while it has none."""
+        group = self.process_groups.get(name)
+        return (group.processes[name].pid if group else 0) or -1
+
+    def _end_hanging_stages(self) -> None:
+        """supervisord starts them again, as it does whatever dies."""
+        for stage in self._plan.stages:
+            pid = self._pid(stage.name)
+            if pid > 0 and (why := hangs(self._plan.metrics_url(stage), pid)):
+                self._console.say(f"{stage.name} hangs, killing it: {why}", Tone.BAD)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+
     def _given_up(self, name: str) -> Any:
         group = self.process_groups.get(name)
         process = group.processes[name] if group else None
@@ -214,7 +234,8 @@ class Supervision(Supervisor):  # type: ignore[misc]
             self._plan = plans.load(self._folder)
         now_s = time.monotonic()
         if not self._watch.ready:
-            answer = health(self._plan.metrics_url(self._plan.gateway))
+            gateway = self._plan.gateway
+            answer = health(self._plan.metrics_url(gateway), pid=self._pid(gateway.name))
             if answer.ready:
                 line = self._watch.system_ready(self._plan, now_s)
                 self._console.say(line, Tone.GOOD, event="ready")
@@ -223,7 +244,9 @@ class Supervision(Supervisor):  # type: ignore[misc]
                 self._console.say(f"not ready yet: {answer.reason}")
             return
         for stage in self._plan.stages:
-            if stage.name in awaited and health(self._plan.metrics_url(stage)).ready:
-                pid = self.process_groups[stage.name].processes[stage.name].pid
-                if line := self._watch.stage_ready(stage.name, pid, now_s):
-                    self._console.say(line, Tone.GOOD, joined=stage.name)
+            if stage.name not in awaited:
+                continue
+            pid = self._pid(stage.name)
+            ready = health(self._plan.metrics_url(stage), pid=pid).ready
+            if ready and (line := self._watch.stage_ready(stage.name, pid, now_s)):
+                self._console.say(line, Tone.GOOD, joined=stage.name)

@@ -113,6 +113,7 @@ class VerifierStage:
 
     def _turn(self, timeout_s: float) -> int:
         """Wait for messages, a signal or ``timeout_s``; the number of frames taken."""
+        self._lifecycle.turn()
         ready = self._poll(max(0.0, timeout_s))
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)

@@ -2,7 +2,7 @@
 
 Each serves ``/readyz`` as the real ones do. What one shall do instead stands in an environment
 variable: ``FAKE_GATEWAY="exit 2"`` prints why and exits, ``deaf`` ignores SIGTERM, ``helper``
-starts a child process, ``unready`` is never ready.
+starts a child process, ``unready`` is never ready, a path makes it hang while that file exists.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ signal.signal(signal.SIGINT, lambda *_: print("a stage must not see Ctrl-C", flu
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = b"stt_gateway_sessions 3.0\\n" if self.path == "/metrics" else b"waiting"
-        self.send_response(503 if mode == "unready" and self.path == "/readyz" else 200)
+        unready = mode == "unready" and self.path == "/readyz"
+        hangs = self.path == "/healthz" and os.path.exists(mode)
+        self.send_response(503 if unready or hangs else 200)
+        self.send_header("Stt-Stage", kind + " " + str(os.getpid()))
         self.end_headers()
         self.wfile.write(body)
 

@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,41 @@ def test_the_helpers_of_a_killed_stage_go_with_it(fakes: Path, run_dir: Path) ->
     server.wait_for_line("transcriber-1 is back")
     assert_all_gone([helper])
     server.terminate()
+
+
+def test_a_stage_that_hangs_is_ended_and_started_again(
+    fakes: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    """A few seconds: the supervisor asks every five."""
+    hangs = tmp_path / "hangs"
+    with nothing_left(run_dir) as pids:
+        server = start_server(run_dir, fakes=fakes, env={"FAKE_TRANSCRIBER": str(hangs)})
+        server.wait_for_line(READY)
+        pids += stage_pids(server)
+        hangs.touch()
+        server.wait_for_line("transcriber-1 hangs, killing it: waiting")
+        hangs.unlink()
+        server.wait_for_line("transcriber-1 is back after")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+def test_another_program_on_the_metrics_port_is_not_taken_for_the_gateway(
+    fakes: Path, run_dir: Path
+) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        port = str(other.server_port)
+        server = start_server(run_dir, "--metrics-port", port, fakes=fakes)
+        assert server.wait() != 0
+        other.shutdown()
+    assert "READY" not in server.output
+    assert "gateway cannot start" in server.output
 
 
 def test_verifiers_come_and_go_while_the_rest_stays(fakes: Path, run_dir: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -90,6 +91,35 @@ def test_an_asyncio_stage_drains_and_returns_0() -> None:
 
     assert run_async("gateway", main) == 0
     assert seen == [State.DRAINING]
+
+
+def test_a_loop_that_turns_is_not_still() -> None:
+    lifecycle = Lifecycle("verifier")
+    assert lifecycle.still_s(1e9) == 0.0
+    lifecycle.turn()
+    now_s = time.monotonic()
+    assert lifecycle.still_s(now_s + 7.0) >= 7.0
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_an_asyncio_stage_turns_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.lifecycle.TURN_S", 0.01)
+    turns: list[float] = []
+
+    async def main(lifecycle: Lifecycle) -> None:
+        turn = lifecycle.turn
+        again = asyncio.Event()
+
+        def watched() -> None:
+            turn()
+            again.set()
+
+        monkeypatch.setattr(lifecycle, "turn", watched)
+        await asyncio.wait_for(again.wait(), 5)
+        turns.append(lifecycle.still_s(time.monotonic()))
+
+    assert run_async("gateway", main) == 0
+    assert len(turns) == 1
 
 
 @pytest.mark.usefixtures("own_signals")

@@ -152,6 +152,9 @@ def test_the_gateways_flags_are_spelled_as_documented(
         (["--suppress_tokens"], "suppress_tokens", ()),
         (["--no-silero_deactivity_detection"], "silero_deactivity_detection", False),
         (["--silero_deactivity_detection"], "silero_deactivity_detection", True),
+        (["--enable_realtime_transcription", "false"], "enable_realtime_transcription", False),
+        (["--enable_realtime_transcription", "True"], "enable_realtime_transcription", True),
+        (["--enable_realtime_transcription=0"], "enable_realtime_transcription", False),
     ],
 )
 def test_the_transcribers_flags_are_those_of_the_stock_server(
@@ -176,6 +179,12 @@ def test_a_bad_option_is_named_and_exits_2(
         gateway(*argv)
     assert caught.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_switch_takes_true_or_false_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        transcriber("--enable_realtime_transcription", "maybe")
+    assert "true or false is expected, not 'maybe'" in capsys.readouterr().err
 
 
 def test_a_bad_value_in_the_environment_exits_2(
@@ -213,6 +222,7 @@ def test_options_that_stages_share_are_added_once() -> None:
         ["--suppress_tokens", "1", "2", "--initial_prompt", "with, commas = and [brackets] 'x'"],
         ["--suppress_tokens"],
         ["--no-silero_deactivity_detection", "--lang", ""],
+        ["--enable_realtime_transcription", "false", "--lang", "de"],
         ["--openwakeword_model_paths", "/a path", "/b"],
         ["--initial_prompt", ""],
         ["--run-dir", "/tmp/über"],

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,8 +27,22 @@ class Stage:
         self.registry = CollectorRegistry()
         self.missing = ""
         self.telemetry = Telemetry(
-            StageSettings(metrics_port=0), self.lifecycle, self.registry, lambda: self.missing
+            StageSettings(metrics_port=0, server_names=("told.example",)),
+            self.lifecycle,
+            self.registry,
+            lambda: self.missing,
         )
+
+    def raw(self, request: str) -> tuple[list[str], str]:
+        """Header lines and body of the answer to a request, byte for byte."""
+        address = ("127.0.0.1", self.telemetry.port)
+        with socket.create_connection(address, timeout=5) as connection:
+            connection.sendall(request.encode())
+            answer = b""
+            while data := connection.recv(65_536):
+                answer += data
+        headers, _, body = answer.decode().partition("\r\n\r\n")
+        return headers.split("\r\n"), body
 
     def get(self, path: str) -> tuple[int, str]:
         url = f"http://127.0.0.1:{self.telemetry.port}{path}"
@@ -51,8 +68,48 @@ def test_metrics_are_those_of_the_stages_registry(stage: Stage) -> None:
     assert "python_info" not in body
 
 
-def test_health_is_being_alive(stage: Stage) -> None:
+def test_health_is_a_loop_that_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stage.get("/healthz") == (200, "ok\n")  # its first turn is yet to come
+    stage.lifecycle.turn()
     assert stage.get("/healthz") == (200, "ok\n")
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + 11.0)
+    assert stage.get("/healthz") == (503, "the loop has not turned for 11 s\n")
+    stage.lifecycle.turn()
+    assert stage.get("/healthz") == (200, "ok\n")
+
+
+def test_who_answers_is_said(stage: Stage) -> None:
+    headers, _ = stage.raw("GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert f"Stt-Stage: verifier {os.getpid()}" in headers
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/other"])
+def test_head_is_answered_as_get_is_without_a_body(stage: Stage, path: str) -> None:
+    got, body = stage.raw(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    headers, nothing = stage.raw(f"HEAD {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert headers[0] == got[0]
+    assert body
+    assert nothing == ""
+
+
+def test_other_methods_are_refused(stage: Stage) -> None:
+    headers, _ = stage.raw("POST /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    assert headers[0].endswith("405 Method Not Allowed")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9", "verifier:8014", "told.example"])
+def test_own_names_are_answered(stage: Stage, host: str) -> None:
+    headers, _ = stage.raw(f"GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n")
+    assert headers[0].endswith("200 OK")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "", "127.0.0.1.evil.example", "10.0.0.1"])
+def test_a_rebound_name_gets_nothing_and_is_counted(stage: Stage, host: str) -> None:
+    headers, body = stage.raw(f"GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n")
+    assert headers[0].endswith("421 Misdirected Request")
+    assert "--server-name" in body
+    assert 'stt_telemetry_refused_total{reason="host"} 1.0' in stage.get("/metrics")[1]
 
 
 def test_ready_follows_the_life_of_the_stage(stage: Stage) -> None:
@@ -82,15 +139,20 @@ def test_a_slow_peer_keeps_nobody_waiting_and_is_cut_off(
             pass
 
 
-def test_peers_without_number_take_no_threads_without_number(stage: Stage) -> None:
+def test_silent_peers_blank_nothing(stage: Stage) -> None:
+    """Each newcomer takes the place of the one that has kept silent longest."""
     address = ("127.0.0.1", stage.telemetry.port)
     with contextlib.ExitStack() as stack:
         many = [
             stack.enter_context(socket.create_connection(address, timeout=10))
-            for _ in range(telemetry_module.MAX_REQUESTS + 1)
+            for _ in range(2 * telemetry_module.MAX_REQUESTS)
         ]
-        assert many[-1].recv(1) == b""
-    assert stage.get("/healthz") == (200, "ok\n")
+        assert many[0].recv(1) == b""
+        for _ in range(3):
+            assert stage.get("/healthz") == (200, "ok\n")
+        assert "stt_telemetry_refused_total" in stage.get("/metrics")[1]
+        threads = [t for t in threading.enumerate() if "process_request" in t.name]
+        assert len(threads) <= telemetry_module.MAX_REQUESTS
 
 
 def test_by_default_nothing_is_served() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.health import Health, health, sample
+from deploy.health import Health, hangs, health, sample
 from tests.processes import free_port
 
 METRICS = """\
@@ -23,7 +23,10 @@ class Stage(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # its name is http.server's
         status, text = (503, "no verifier\n") if self.path == "/readyz" else (200, METRICS)
+        if self.path == "/healthz":
+            status, text = 503, "the loop has not turned for 11 s\n"
         self.send_response(status)
+        self.send_header("Stt-Stage", "verifier 4711")
         self.end_headers()
         self.wfile.write(text.encode())
 
@@ -41,6 +44,17 @@ def url() -> Iterator[str]:
 
 def test_a_stage_tells_why_it_is_not_ready(url: str) -> None:
     assert health(url, 10.0) == Health(False, "no verifier")
+
+
+def test_another_program_on_the_port_is_not_taken_for_the_stage(url: str) -> None:
+    assert health(url, 10.0, pid=4711) == Health(False, "no verifier")
+    assert health(url, 10.0, pid=711) == Health(False, f"another program answers at {url}")
+
+
+def test_a_stage_that_hangs_says_so(url: str) -> None:
+    assert hangs(url, 4711, 10.0) == "the loop has not turned for 11 s"
+    assert hangs(url, 711, 10.0) == ""
+    assert hangs(f"http://127.0.0.1:{free_port()}", 4711) == ""
 
 
 def test_a_metric_is_the_sum_of_its_samples_by_the_first_name_that_is_there(url: str) -> None:
