@@ -27,13 +27,6 @@ class LogSettings:
     log_format: str = option(
         "text", "--log-format", choices=["text", "json"], help="form of the log lines"
     )
-    log_queue: int = option(
-        2_000,
-        "--log-queue",
-        help="log lines that may wait for their reader; others are dropped and counted",
-        low=10,
-        high=1_000_000,
-    )
     use_extended_logging: bool = option(
         False, "--use_extended_logging", "--use-extended-logging", help="log every verification"
     )

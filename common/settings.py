@@ -59,6 +59,13 @@ class StageSettings(LogSettings):
     heartbeat_s: float = option(
         0.5, "--heartbeat", help="seconds between heartbeats", low=0.01, high=60
     )
+    log_queue: int = option(
+        2_000,
+        "--log-queue",
+        help="log lines that may wait for their reader; others are dropped and counted",
+        low=10,
+        high=1_000_000,
+    )
     hang_s: float = option(
         10.0,
         "--hang-timeout",
