@@ -197,13 +197,16 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
 class Commit(Record, frozen=True):
     """Audio that no replay will need: all frames below ``seq``, and part of frame ``seq``.
 
-    ``skip_samples`` 16 kHz samples of frame ``seq`` are covered too; ``sample`` is the position
-    in the session where a replay starts to feed a fresh recorder.
+    ``skip_samples`` 16 kHz samples from frame ``seq`` on are covered too (more than its own, where
+    a resampler has to hear it first); ``sample`` is the position in the session where a replay
+    starts to feed a fresh recorder.
     """
 
     seq: int
     skip_samples: int
     sample: int
+    run_samples: int = 0
+    """Samples that came before frame ``seq`` at its rate without a break; 0 at 16 kHz."""
 
 
 class Ack(Record, frozen=True):

@@ -75,7 +75,7 @@ class Intake:
             opened.start.seq, opened.window_frames
         )
         self._timeline = Timeline(opened.start)
-        self._resampler = Resampler()
+        self._resampler = Resampler(opened.start.run_samples)
         self._skip_samples = opened.start.skip_samples
         self._tolerated = opened.tolerated
         self._failures = opened.failures
@@ -140,15 +140,24 @@ class Intake:
             if 0 <= self._tolerated < self._failures:
                 self.fenced = True
         pcm: bytes | memoryview = b""
+        resampler = self._resampler
+        rate_hz, run_samples = resampler.rate_hz, resampler.run_samples
         if not self.fenced:
             pcm = frame.pcm or bytes(2 * header.hole_samples)
             if pcm:
-                pcm = self._resampler.process(pcm, header.sample_rate_hz)
+                samples = len(pcm) // 2
+                pcm = resampler.process(pcm, header.sample_rate_hz)
+                rate_hz, run_samples = resampler.rate_hz, max(0, resampler.run_samples - samples)
             if _ends(header):  # nothing of it may come with the next
-                pcm = bytes(pcm) + self._resampler.flush()
+                pcm = bytes(pcm) + resampler.flush()
             pcm = self._without_skipped(pcm)
-        to_come = self._resampler.lag_samples - self._skip_samples
-        self._timeline.fed(header.seq, len(pcm) // 2, to_come)
+        self._timeline.fed(
+            header.seq,
+            len(pcm) // 2,
+            resampler.lag_samples - self._skip_samples,
+            rate_hz=rate_hz,
+            run_samples=run_samples,
+        )
         if header.mark is Mark.HOLD and pcm:
             self._sink.hold()
         self._pass_on(pcm)

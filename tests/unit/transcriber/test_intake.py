@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from common.envelope import Audio, Commit, Open
@@ -296,30 +296,73 @@ def test_what_a_replay_skips_may_be_a_hole() -> None:
     assert bench.recorder.pcm == bytes(140) + frame(2)
 
 
-@pytest.mark.parametrize("position", [700, 1_364, 1_365, 9_000, 20_000])
-def test_a_replay_of_resampled_audio_starts_at_the_committed_position(position: int) -> None:
-    """The fresh recorder's resampler knows nothing of what came before, and lags anew."""
-    size = 4095  # 1365 samples at 16 kHz: both resamplers have the same phase
-    sound = tone(20 * size, 48_000)
-    frames = [sound[2 * size * n : 2 * size * (n + 1)] for n in range(20)]
-    first = Bench(window=32)
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(
+    rate_hz=st.sampled_from([8_000, 11_025, 22_050, 44_099, 44_100, 48_000, 96_000]),
+    seconds=st.floats(0.1, 3.5),
+    position=st.integers(1, 60_000),
+    sizes=st.lists(st.integers(1, 9_000), min_size=3, max_size=12).filter(
+        lambda sizes: sum(sizes) > 3_000
+    ),
+)
+@example(44_099, 1.5, 1, [1, 1, 1, 3_000])
+def test_a_replay_of_resampled_audio_yields_the_same_bytes(
+    rate_hz: int, seconds: float, position: int, sizes: list[int]
+) -> None:
+    """Wherever it starts, and although its resampler did not hear the beginning."""
+    sound = tone(int(seconds * rate_hz), rate_hz)
+    frames: list[bytes] = []
+    at = 0
+    while at < len(sound):
+        size = 2 * sizes[len(frames) % len(sizes)]
+        frames.append(sound[at : at + size])
+        at += size
+    whole, first = Bench(window=32), Bench(window=32)
+    committed = False
     for seq, pcm in enumerate(frames):
-        first.arrive(seq, pcm, rate_hz=48_000)
-    assert first.intake.commit_to(position)
+        for bench in (whole, first):
+            bench.arrive(seq, pcm, rate_hz=rate_hz)
+        committed = committed or first.intake.commit_to(position // 2)  # there may be more of them
+    first.intake.commit_to(position)
     start = first.intake.commit
-    assert start == Commit(position // 1365, position % 1365, position)
     again = Bench(start, window=32)
-    for seq in range(start.seq, 20):
-        again.arrive(seq, frames[seq], rate_hz=48_000)
-    for bench in (first, again):
-        bench.intake.finish(20)
-    expected = first.recorder.samples[position:].astype(int)
-    heard = again.recorder.samples.astype(int)
-    assert len(heard) == len(expected)
-    assert np.abs(heard[400:] - expected[400:]).max() <= 1  # once the filter has settled
+    for seq in range(start.seq, len(frames)):
+        again.arrive(seq, frames[seq], rate_hz=rate_hz)
+    for bench in (whole, first, again):
+        bench.intake.finish(len(frames))
+    assert again.recorder.pcm == whole.recorder.pcm[2 * start.sample :]
     for bench in (first, again):
         bench.intake.commit_to(1_000_000)
-    assert first.intake.commit == again.intake.commit == Commit(20, 0, 20 * 1365)
+    assert first.intake.commit == again.intake.commit
+    assert first.intake.commit.seq == len(frames)
+
+
+def test_a_replay_of_resampled_audio_begins_little_before_its_commit() -> None:
+    bench = Bench(window=200)
+    for seq in range(100):  # of 1,365 samples at 16 kHz
+        bench.arrive(seq, tone(4_095, 48_000), rate_hz=48_000)
+    for position in (700, 20_000, 100_000):
+        assert bench.intake.commit_to(position)
+        commit = bench.intake.commit
+        assert commit.run_samples == 4_095 * commit.seq
+        assert commit.skip_samples == position - 1_365 * commit.seq
+        assert commit.skip_samples <= 16_000 + 1_600 + 1_365
+
+
+def test_a_change_of_rate_begins_another_run_also_in_a_replay() -> None:
+    frames = [(tone(22_050, 44_100), 44_100), (tone(8_000, 16_000), 16_000)] * 2
+    first = Bench()
+    for seq, (pcm, rate_hz) in enumerate(frames):
+        first.arrive(seq, pcm, rate_hz=rate_hz)
+    first.intake.commit_to(17_000)
+    start = first.intake.commit
+    assert (start.seq, start.run_samples) == (2, 0)
+    again = Bench(start)
+    for seq in (2, 3):
+        again.arrive(seq, frames[seq][0], rate_hz=frames[seq][1])
+    for bench in (first, again):
+        bench.intake.finish(4)
+    assert again.recorder.pcm == first.recorder.pcm[2 * start.sample :]
 
 
 # -- marks ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcriber.resample import Resampler
+from transcriber.resample import Resampler, history_samples, needed_from
 
 
 def speechlike(samples: int, seed: int = 1) -> bytes:
@@ -33,15 +33,25 @@ def test_frame_boundaries_leave_no_trace(rate_hz: int, sizes: list[int]) -> None
     assert resample(pcm, rate_hz, sizes) == resample(pcm, rate_hz, [10**6])
 
 
-@pytest.mark.parametrize("rate_hz", [8000, 44_100, 48_000])
+@pytest.mark.parametrize("rate_hz", [8000, 11_025, 44_099, 44_100, 48_000, 192_000])
 def test_result_is_that_of_one_pass(rate_hz: int) -> None:
-    pcm = speechlike(rate_hz)
+    """Also where one second's filter hands over to the next."""
+    pcm = speechlike(5 * rate_hz // 2)
     whole = soxr.resample(np.frombuffer(pcm, "<i2").astype(np.float32), rate_hz, 16_000)
     ours = np.frombuffer(resample(pcm, rate_hz, [1024]), "<i2")
-    assert abs(len(ours) - 16_000) <= 1
+    assert abs(len(ours) - 40_000) <= 1
     shared = min(len(ours), len(whole))
     expected = np.clip(whole[:shared], -32768, 32767)
     assert np.abs(ours[:shared] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 11_025, 44_099, 44_100, 192_000])
+def test_what_a_replay_needs_is_a_whole_number_of_samples_at_both_rates(rate_hz: int) -> None:
+    history = history_samples(rate_hz)
+    assert history >= 0.1 * rate_hz
+    assert history * 16_000 % rate_hz == 0
+    assert needed_from(15_999, rate_hz) == 0
+    assert needed_from(32_000, rate_hz) == needed_from(47_999, rate_hz) == 2 * rate_hz - history
 
 
 def test_16_khz_passes_through_untouched() -> None:
