@@ -14,16 +14,40 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Final, TypeVar, get_args
+from typing import Annotated, Final, TypeVar, get_args
 
 import msgspec
+from msgspec import Meta
 
 from common.errors import EnvelopeError
-from common.wire import Mark
+from common.wire import MAX_SAMPLE_RATE_HZ, Mark
 from common.wire import Parameter as Parameter  # what commands carry on both sides
 
 VERSION: Final = 2
 SESSION_ID_BYTES: Final = 16
+
+
+MAX_HOLE_SAMPLES: Final = 8 << 20
+"""As many as the longest message that a gateway may be told to take."""
+MAX_WINDOW_FRAMES: Final = 4_096
+
+# What a field may hold. A receiver drops a message with any other value, so that no peer, whatever
+# it sends, can make arithmetic fail, an index miss or memory grow.
+SessionId = Annotated[bytes, Meta(min_length=SESSION_ID_BYTES, max_length=SESSION_ID_BYTES)]
+Count = Annotated[int, Meta(ge=0)]  # msgpack has no more than 64 bits
+Seq = Count
+Sample = Count
+Stamp = Count
+RateOrNone = Annotated[int, Meta(ge=0, le=MAX_SAMPLE_RATE_HZ)]
+HoleSamples = Annotated[int, Meta(ge=0, le=MAX_HOLE_SAMPLES)]
+VerdictCode = Annotated[int, Meta(ge=0, le=2)]
+PolicyBits = Annotated[int, Meta(ge=0, lt=1 << 16)]
+WindowFrames = Annotated[int, Meta(ge=1, le=MAX_WINDOW_FRAMES)]
+Gaps = Annotated[list[Seq], Meta(max_length=MAX_WINDOW_FRAMES)]
+Tolerated = Annotated[int, Meta(ge=-1)]
+Name = Annotated[str, Meta(max_length=256)]
+Endpoint = Annotated[str, Meta(max_length=1_024)]
+Text = Annotated[str, Meta(max_length=1 << 20)]
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -86,15 +110,15 @@ class Frame(Envelope, frozen=True, tag=tag_of(1)):
     ``gateway`` and, to ``audio_endpoint``, the audio or a hole; it keeps no state between frames.
     """
 
-    gateway: str
-    session: bytes
-    seq: int
-    received_ns: int
-    audio_endpoint: str
-    policy: int
-    stamp: int = 0
+    gateway: Name
+    session: SessionId
+    seq: Seq
+    received_ns: Count
+    audio_endpoint: Endpoint
+    policy: PolicyBits
+    stamp: Stamp = 0
     """Of :func:`common.stamps.frame_stamp`, taken on receipt; 0: none."""
-    attempt: int = 0
+    attempt: Count = 0
     """How often the client was asked to send this frame again, repeated in the verdict."""
 
 
@@ -109,16 +133,16 @@ class Audio(Envelope, frozen=True, tag=tag_of(2)):
     whose metadata could not be read.
     """
 
-    session: bytes
-    seq: int
-    sample_rate_hz: int
+    session: SessionId
+    seq: Seq
+    sample_rate_hz: RateOrNone
     corrupt: bool
-    hole_samples: int
-    received_ns: int = 0
+    hole_samples: HoleSamples
+    received_ns: Count = 0
     mark: Mark = Mark.NONE
-    mark_number: int = 0
+    mark_number: Count = 0
     """The client's number of an ``END`` or ``DISCARD``, from 1."""
-    stamp: int = 0
+    stamp: Stamp = 0
     """Of :func:`common.stamps.audio_stamp`; 0: none."""
 
 
@@ -128,24 +152,24 @@ class Audio(Envelope, frozen=True, tag=tag_of(2)):
 class Verdict(Record, frozen=True):
     """One frame's verdict; may repeat when a frame was sent twice: dedupe by seq."""
 
-    session: bytes
-    seq: int
-    code: int
+    session: SessionId
+    seq: Seq
+    code: VerdictCode
     expected_length: int | None
-    actual_length: int
+    actual_length: Count
     expected_checksum: int | str | None
     actual_checksum: int | str | None
-    sample_rate_hz: int = 0
+    sample_rate_hz: RateOrNone = 0
     audio_sequence: int | None = None
-    malformed: str = ""
+    malformed: Name = ""
     """A value of :class:`common.errors.MalformedReason`, or ""."""
-    diagnosis: str = ""
+    diagnosis: Text = ""
     """What is certain about the fault."""
     asks_verification: bool = False
     """The client sent a checksum (which is not looked at while verification is off)."""
-    likely: str = ""
+    likely: Text = ""
     """What explains the fault best, though others would too."""
-    attempt: int = 0
+    attempt: Count = 0
     """That of the :class:`Frame`."""
     pcm_sha256: bytes = b""
     """Of the int16 samples, if the policy asked for it and the message could be read."""
@@ -157,7 +181,7 @@ class VerdictBatch(Envelope, frozen=True, tag=tag_of(3)):
     A seal (:func:`common.stamps.seal`) follows as the next part.
     """
 
-    verifier: str
+    verifier: Name
     verdicts: list[Verdict]
 
 
@@ -167,10 +191,10 @@ class VerifierHello(Envelope, frozen=True, tag=tag_of(4)):
     Sealed as a :class:`VerdictBatch`.
     """
 
-    verifier: str
-    pid: int
-    frames: int
-    corrupt: int
+    verifier: Name
+    pid: Count
+    frames: Count
+    corrupt: Count
     draining: bool = False
 
 
@@ -184,13 +208,13 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
     instance that misses its heartbeats is dead to the gateway, and its sessions move.
     """
 
-    instance: str
-    pid: int
-    audio_endpoint: str
-    commands_endpoint: str
-    engine: str
-    sessions: int
-    max_sessions: int
+    instance: Name
+    pid: Count
+    audio_endpoint: Endpoint
+    commands_endpoint: Endpoint
+    engine: Name
+    sessions: Count
+    max_sessions: Count
     draining: bool = False
 
 
@@ -202,10 +226,10 @@ class Commit(Record, frozen=True):
     starts to feed a fresh recorder.
     """
 
-    seq: int
-    skip_samples: int
-    sample: int
-    run_samples: int = 0
+    seq: Seq
+    skip_samples: Count
+    sample: Sample
+    run_samples: Count = 0
     """Samples that came before frame ``seq`` at its rate without a break; 0 at 16 kHz."""
 
 
@@ -216,21 +240,21 @@ class Ack(Record, frozen=True):
     ``held_below`` are held, save those listed in ``gaps`` (ascending).
     """
 
-    session: bytes
-    fed: int
-    held_below: int
-    gaps: list[int]
+    session: SessionId
+    fed: Seq
+    held_below: Seq
+    gaps: Gaps
     commit: Commit
-    epoch: int = 0
+    epoch: Count = 0
     """Of the :class:`Open` that this is about, as in all that a recorder sends."""
-    sentences: int = 0
+    sentences: Count = 0
     """How many :class:`Sentence` were sent before it: if fewer came, one was lost on the way."""
 
 
 class AckBatch(Envelope, frozen=True, tag=tag_of(6)):
     """Transcriber to gateway: the sessions whose intake changed, and all of them now and then."""
 
-    instance: str
+    instance: Name
     acks: list[Ack]
 
 
@@ -241,12 +265,12 @@ class RecorderEvent(Envelope, frozen=True, tag=tag_of(7)):
     A replay repeats events: drop those at or before the last ``at_sample`` of the same type.
     """
 
-    instance: str
-    session: bytes
-    type: str
-    at_sample: int
-    text: str = ""
-    epoch: int = 0
+    instance: Name
+    session: SessionId
+    type: Name
+    at_sample: Sample
+    text: Text = ""
+    epoch: Count = 0
 
 
 class Sentence(Envelope, frozen=True, tag=tag_of(8)):
@@ -256,16 +280,16 @@ class Sentence(Envelope, frozen=True, tag=tag_of(8)):
     An empty ``text`` commits and is not shown to the client.
     """
 
-    instance: str
-    session: bytes
-    text: str
-    start_sample: int
-    end_sample: int
+    instance: Name
+    session: SessionId
+    text: Text
+    start_sample: Sample
+    end_sample: Sample
     commit: Commit
-    error: str = ""
+    error: Text = ""
     """Why the utterance could not be transcribed, after retries; then ``text`` is empty."""
-    epoch: int = 0
-    mark: int = 0
+    epoch: Count = 0
+    mark: Count = 0
     """Number of the :class:`Mark` that ended it; 0: silence did. Where nothing was being recorded
     at a mark, it is answered by a sentence without text or length, which commits nothing."""
 
@@ -273,9 +297,9 @@ class Sentence(Envelope, frozen=True, tag=tag_of(8)):
 class Drained(Envelope, frozen=True, tag=tag_of(9)):
     """Transcriber to gateway, after :class:`Finish`: everything is transcribed and was sent."""
 
-    instance: str
-    session: bytes
-    epoch: int = 0
+    instance: Name
+    session: SessionId
+    epoch: Count = 0
 
 
 # -- commands link: gateway DEALER -> transcriber ROUTER, replies on the same sockets ----------
@@ -291,14 +315,14 @@ class Open(Envelope, frozen=True, tag=tag_of(20)):
     the gateway had given the old one up and heard nothing of it since; a lesser one is stale.
     """
 
-    gateway: str
-    session: bytes
+    gateway: Name
+    session: SessionId
     start: Commit
-    window_frames: int
+    window_frames: WindowFrames
     parameters: dict[str, Parameter]
-    tolerated: int = -1
-    failures: int = 0
-    epoch: int = 0
+    tolerated: Tolerated = -1
+    failures: Count = 0
+    epoch: Count = 0
 
 
 class Opened(Envelope, frozen=True, tag=tag_of(21)):
@@ -307,48 +331,48 @@ class Opened(Envelope, frozen=True, tag=tag_of(21)):
     With an error also in answer to a :class:`Ping` that lists a session which is not here.
     """
 
-    instance: str
-    session: bytes
-    error: str = ""
-    epoch: int = 0
+    instance: Name
+    session: SessionId
+    error: Text = ""
+    epoch: Count = 0
 
 
 class Close(Envelope, frozen=True, tag=tag_of(22)):
     """Gateway to transcriber: drop the session and its recorder; unknown sessions are fine."""
 
-    session: bytes
+    session: SessionId
 
 
 class Finish(Envelope, frozen=True, tag=tag_of(23)):
     """Gateway to transcriber: no frame at or past ``end_seq`` will come; answer with Drained."""
 
-    session: bytes
-    end_seq: int
+    session: SessionId
+    end_seq: Seq
 
 
 class SetParameter(Envelope, frozen=True, tag=tag_of(24)):
     """Gateway to transcriber: set a recorder's parameter; answered by :class:`Reply`."""
 
-    request: int
-    session: bytes
-    name: str
+    request: Count
+    session: SessionId
+    name: Name
     value: Parameter
 
 
 class GetParameter(Envelope, frozen=True, tag=tag_of(25)):
     """Gateway to transcriber: read a recorder's parameter; answered by :class:`Reply`."""
 
-    request: int
-    session: bytes
-    name: str
+    request: Count
+    session: SessionId
+    name: Name
 
 
 class CallMethod(Envelope, frozen=True, tag=tag_of(26)):
     """Gateway to transcriber: call a recorder's method; answered by :class:`Reply`."""
 
-    request: int
-    session: bytes
-    name: str
+    request: Count
+    session: SessionId
+    name: Name
     args: list[Parameter]
     kwargs: dict[str, Parameter]
 
@@ -356,10 +380,10 @@ class CallMethod(Envelope, frozen=True, tag=tag_of(26)):
 class Reply(Envelope, frozen=True, tag=tag_of(27)):
     """Transcriber to gateway: the outcome of the command numbered ``request``."""
 
-    request: int
+    request: Count
     ok: bool
     value: Parameter
-    message: str
+    message: Text
 
 
 class Ping(Envelope, frozen=True, tag=tag_of(28)):
@@ -371,9 +395,9 @@ class Ping(Envelope, frozen=True, tag=tag_of(28)):
     transcriber that was stopped for a while reads old ones).
     """
 
-    gateway: str
-    sessions: list[bytes]
-    epoch: int = 0
+    gateway: Name
+    sessions: list[SessionId]
+    epoch: Count = 0
 
 
 FramesMessage = Frame

@@ -20,6 +20,7 @@ from common.run_folder import check_links
 from common.settings import TranscriberSettings
 from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
+from common.wire import MIN_SAMPLE_RATE_HZ
 from transcriber.engines import EngineError, create_engines
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.realtimestt_names import check_release
@@ -202,11 +203,13 @@ class TranscriberStage:
         )
 
 
-def check_pcm(_: envelope.Audio, pcm: bytes | None) -> None:
-    """See that a frame comes with its samples.
+def check_pcm(header: envelope.Audio, pcm: bytes | None) -> None:
+    """See that a frame comes with its samples, and samples with their rate.
 
     Raises:
         EnvelopeError: it does not.
     """
     if pcm is None or len(pcm) % 2:
         raise EnvelopeError("audio without an int16 part")
+    if (pcm or header.hole_samples) and header.sample_rate_hz < MIN_SAMPLE_RATE_HZ:
+        raise EnvelopeError(f"audio at {header.sample_rate_hz} Hz")

@@ -247,3 +247,41 @@ def test_what_is_malformed_is_said_before_where_it_belongs() -> None:
     raw = msgpack.packb([envelope.tag_of(4), "v", "not a pid", 0, 0])
     with pytest.raises(EnvelopeError, match="malformed VerifierHello"):
         unpack_frames(raw)
+
+
+AUDIO = Audio(SESSION, 0, 16_000, False, 0)
+OPEN = Open("gw", SESSION, Commit(0, 0, 0), 64, {})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        msgspec.structs.replace(AUDIO, session=b"short"),
+        msgspec.structs.replace(AUDIO, session=bytes(17)),
+        msgspec.structs.replace(AUDIO, seq=-1),
+        msgspec.structs.replace(AUDIO, sample_rate_hz=-1),
+        msgspec.structs.replace(AUDIO, sample_rate_hz=192_001),
+        msgspec.structs.replace(AUDIO, hole_samples=-1),
+        msgspec.structs.replace(AUDIO, hole_samples=1 << 31),
+        msgspec.structs.replace(AUDIO, mark_number=-1),
+        VerdictBatch("v", [msgspec.structs.replace(VERDICT, code=7)]),
+        VerdictBatch("v", [msgspec.structs.replace(VERDICT, code=-1)]),
+        VerdictBatch("v", [msgspec.structs.replace(VERDICT, actual_length=-1)]),
+        VerdictBatch("v" * 257, [VERDICT]),
+        msgspec.structs.replace(OPEN, window_frames=0),
+        msgspec.structs.replace(OPEN, window_frames=1 << 30),
+        msgspec.structs.replace(OPEN, tolerated=-2),
+        msgspec.structs.replace(OPEN, start=Commit(-1, 0, 0)),
+        msgspec.structs.replace(OPEN, start=Commit(0, -5, 0)),
+        AckBatch("t", [Ack(SESSION, -1, 0, [], Commit(0, 0, 0))]),
+        AckBatch("t", [Ack(SESSION, 0, 0, [0] * 5_000, Commit(0, 0, 0))]),
+        Finish(SESSION, -1),
+        Ping("gw", [SESSION, b"short"]),
+        Frame("gw", SESSION, 0, 0, "e" * 2_000, 0),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_value_outside_its_range_is_refused(message: Message) -> None:
+    """Each once made arithmetic fail, an index miss or memory grow, or could have."""
+    with pytest.raises(EnvelopeError, match=f"malformed {type(message).__name__}"):
+        unpack(pack(message))
