@@ -45,6 +45,7 @@ PolicyBits = Annotated[int, Meta(ge=0, lt=1 << 16)]
 WindowFrames = Annotated[int, Meta(ge=1, le=MAX_WINDOW_FRAMES)]
 Gaps = Annotated[list[Seq], Meta(max_length=MAX_WINDOW_FRAMES)]
 Tolerated = Annotated[int, Meta(ge=-1)]
+Digest = Annotated[bytes, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=256)]
 Endpoint = Annotated[str, Meta(max_length=1_024)]
 Text = Annotated[str, Meta(max_length=1 << 20)]
@@ -171,7 +172,7 @@ class Verdict(Record, frozen=True):
     """What explains the fault best, though others would too."""
     attempt: Count = 0
     """That of the :class:`Frame`."""
-    pcm_sha256: bytes = b""
+    pcm_sha256: Digest = b""
     """Of the int16 samples, if the policy asked for it and the message could be read."""
 
 
