@@ -28,6 +28,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
+from gateway.retransmission import RetransmissionTimer
 from gateway.session import SAMPLES_PER_MS, Session
 
 log = logging.getLogger(__name__)
@@ -212,8 +213,9 @@ class Hub:
             case envelope.TranscriberHello():
                 self.placement.hear(message, now_s)
             case envelope.AckBatch():
+                fed_timer = self.placement.registry.fed_timer(message.instance)
                 for ack in message.acks:
-                    self._on_ack(message.instance, ack)
+                    self._on_ack(message.instance, ack, now_s, fed_timer)
             case envelope.RecorderEvent():
                 self._on_event(message, pcm)
             case envelope.Sentence():
@@ -228,7 +230,13 @@ class Hub:
             return None
         return attachment if attachment.session.seat.is_at(instance, epoch) else None
 
-    def _on_ack(self, instance: str, ack: envelope.Ack) -> None:
+    def _on_ack(
+        self,
+        instance: str,
+        ack: envelope.Ack,
+        now_s: float,
+        fed_timer: RetransmissionTimer | None,
+    ) -> None:
         attachment = self._attached_at(ack.session, instance, ack.epoch)
         if attachment is None or not attachment.session.seat.is_open:
             return
@@ -238,7 +246,7 @@ class Hub:
             return
         if ack.gaps:
             self._metrics.gaps.inc(len(ack.gaps))
-        if not session.acknowledge(ack):
+        if not session.acknowledge(ack, now_s, fed_timer):
             return
         self._clients.deliver(attachment, session.acknowledged())
         if session.window.to_send() is not None:
@@ -310,9 +318,12 @@ class Hub:
     def expire(self) -> None:
         """Several times a second: queue frames that made no progress for sending again."""
         now_s = time.monotonic()
+        fed_timer = self.placement.registry.fed_timer
         for attachment in self._clients:
             session = attachment.session
-            if session.seat.is_open and session.rejected is None and session.window.expire(now_s):
+            if session.window.quiet or not session.seat.is_open or session.rejected is not None:
+                continue
+            if session.window.expire(now_s, fed_timer(session.seat.instance)):
                 self._frames_out.queue(session)
         self._frames_out.pump()
 

@@ -42,7 +42,9 @@ class Placement:
         policy: RejectionPolicy,
         frames_out: FramesOut,
     ) -> None:
-        self.registry = TranscriberRegistry(settings.peer_timeout_s)
+        self.registry = TranscriberRegistry(
+            settings.peer_timeout_s, settings.retransmit_min_s, settings.retransmit_max_s
+        )
         self._gateway_id = gateway_id
         self._settings = settings
         self._links = links

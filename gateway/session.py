@@ -29,9 +29,10 @@ from common.events import (
 from gateway.latency import LatencyHistogram, bucket_of
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
 from gateway.retention import RetentionLedger
+from gateway.retransmission import RetransmissionTimer
 from gateway.seat import NOWHERE, Seat
 from gateway.sequence import Anomaly, SequenceTracker
-from gateway.window import HeldFrame, RetransmissionTimer, Window
+from gateway.window import HeldFrame, Window
 
 MAX_REPORTED_FAILURES: Final = 50
 REMEMBERED_SENTENCES: Final = 64
@@ -258,9 +259,11 @@ class Session:
 
     # -- results -------------------------------------------------------------------------------
 
-    def acknowledge(self, ack: Ack) -> bool:
+    def acknowledge(
+        self, ack: Ack, now_s: float = 0.0, fed_timer: RetransmissionTimer | None = None
+    ) -> bool:
         """Take in the transcriber's acknowledgement; whether the window moved."""
-        return self.window.acknowledge(ack)
+        return self.window.acknowledge(ack, now_s, fed_timer)
 
     def acknowledged(self) -> list[ServerEvent]:
         """The event, for who asked for it, that says how far the window has moved."""

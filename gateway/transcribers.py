@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from common.envelope import TranscriberHello
+from gateway.retransmission import RetransmissionTimer
 
 
 class Transcriber:
-    """One live instance as the gateway sees it."""
+    """One live instance as the gateway sees it.
 
-    __slots__ = ("assigned", "hello", "last_heard_s")
+    Attributes:
+        fed_timer: how long it takes to say that it has a frame: a busy one says so late.
+    """
 
-    def __init__(self, hello: TranscriberHello, now_s: float) -> None:
+    __slots__ = ("assigned", "fed_timer", "hello", "last_heard_s")
+
+    def __init__(
+        self, hello: TranscriberHello, now_s: float, fed_timer: RetransmissionTimer
+    ) -> None:
         self.hello = hello
+        self.fed_timer = fed_timer
         self.last_heard_s = now_s
         self.assigned: set[bytes] = set()
 
@@ -30,10 +38,14 @@ class TranscriberRegistry:
 
     Args:
         timeout_s: silence after which an instance is given up.
+        retransmit_min_s, retransmit_max_s: bounds of the timeout of a frame that is sent there.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(
+        self, timeout_s: float, retransmit_min_s: float = 0.25, retransmit_max_s: float = 4.0
+    ) -> None:
         self._timeout_s = timeout_s
+        self._retransmit_s = retransmit_min_s, retransmit_max_s
         self._live: dict[str, Transcriber] = {}
 
     def __len__(self) -> int:
@@ -43,6 +55,11 @@ class TranscriberRegistry:
         """A live instance."""
         return self._live.get(instance) if instance is not None else None
 
+    def fed_timer(self, instance: str | None) -> RetransmissionTimer | None:
+        """How long a live instance takes to say that it has a frame."""
+        transcriber = self.get(instance)
+        return None if transcriber is None else transcriber.fed_timer
+
     def all(self) -> list[Transcriber]:
         """Every live instance."""
         return list(self._live.values())
@@ -51,7 +68,8 @@ class TranscriberRegistry:
         """Take in a heartbeat."""
         known = self._live.get(hello.instance)
         if known is None:
-            self._live[hello.instance] = Transcriber(hello, now_s)
+            timer = RetransmissionTimer(*self._retransmit_s)
+            self._live[hello.instance] = Transcriber(hello, now_s, timer)
             return Heard(is_new=True, starts_draining=False)
         starts_draining = hello.draining and not known.hello.draining
         known.hello = hello

@@ -2,7 +2,9 @@
 
 A frame is kept from its arrival until the transcriber commits it; it is *in flight* until the
 transcriber has fed it, and *judged* once its verdict came. A frame that makes no progress within
-the retransmission timeout is sent again. Holds no socket and no clock.
+the retransmission timeout is sent again: one without a verdict after a timeout out of measured
+verdict latencies, a judged one, whose audio a verifier has passed on, after a timeout out of what
+its transcriber takes to say that it has a frame. Holds no socket and no clock.
 """
 
 from __future__ import annotations
@@ -12,42 +14,12 @@ from typing import Final
 
 from common.envelope import Ack, Commit, Verdict
 from gateway.retention import Account
+from gateway.retransmission import RetransmissionTimer
 
 RECORDER_RATE_HZ: Final = 16_000
 START: Final = Commit(seq=0, skip_samples=0, sample=0)
 OVERHEAD_BYTES: Final = 256
 """What keeping a frame takes beside its message: frames without samples must not come for free."""
-
-
-class RetransmissionTimer:
-    """Retransmission timeout out of measured verdict latencies, as RFC 6298 does for TCP.
-
-    Args:
-        least_s, most_s: bounds of the timeout, in seconds.
-    """
-
-    def __init__(self, least_s: float, most_s: float) -> None:
-        self._least_s = least_s
-        self._most_s = most_s
-        self._smoothed_s = 0.0
-        self._deviation_s = 0.0
-        self._base_s = least_s
-
-    def measured(self, latency_s: float) -> None:
-        """Take in how long a frame that was sent once took to its verdict."""
-        if not self._smoothed_s:
-            self._smoothed_s, self._deviation_s = latency_s, latency_s / 2
-        else:
-            error_s = latency_s - self._smoothed_s
-            self._smoothed_s += error_s / 8
-            self._deviation_s += (abs(error_s) - self._deviation_s) / 4
-        base_s = self._smoothed_s + 4 * self._deviation_s
-        self._base_s = base_s if base_s > self._least_s else self._least_s
-
-    def timeout_s(self, attempts: int) -> float:
-        """Seconds to wait after the ``attempts``-th send (from 1); doubles with each."""
-        backed_off_s: float = self._base_s * 2 ** min(attempts - 1, 16)
-        return backed_off_s if backed_off_s < self._most_s else self._most_s
 
 
 class HeldFrame:
@@ -60,7 +32,10 @@ class HeldFrame:
         "message",
         "received_ns",
         "received_s",
+        "repeated",
+        "resent_s",
         "samples_16k",
+        "sent_s",
         "stamp",
         "verdict",
     )
@@ -71,8 +46,11 @@ class HeldFrame:
         self.received_s = received_s
         self.received_ns = received_ns
         self.attempts = 0
-        self.due_s = 0.0
+        self.sent_s = 0.0  # first
+        self.resent_s = 0.0  # last
+        self.due_s = 0.0  # again, while it has no verdict
         self.judged = False
+        self.repeated = False  # a second verdict came: it had not been lost when it was sent again
         self.verdict: Verdict | None = None
         self.samples_16k = 0.0
 
@@ -176,6 +154,9 @@ class Window:
         """Note that ``seq`` went out; due again after its timeout."""
         frame = self._frames[seq - self.base]
         frame.attempts += 1
+        frame.resent_s = now_s
+        if frame.attempts == 1:
+            frame.sent_s = now_s
         frame.due_s = now_s + self.timer.timeout_s(frame.attempts)
         if self._lost and self._lost[0] == seq:
             self._lost.popleft()
@@ -184,14 +165,21 @@ class Window:
             self.unsent += 1
         return frame
 
-    def expire(self, now_s: float) -> bool:
-        """Queue what made no progress within its timeout for sending again; whether any did not."""
+    def expire(self, now_s: float, fed_timer: RetransmissionTimer | None = None) -> bool:
+        """Queue what made no progress within its timeout for sending again; whether any did not.
+
+        Args:
+            fed_timer: of the session's transcriber: how late its acknowledgements are.
+        """
         if self.quiet:
             return False
         queued = set(self._lost)
         for seq in range(max(self.base, min(self.fed, self.judged)), self.unsent):
             frame = self._frames[seq - self.base]
-            if frame.due_s <= now_s and seq not in queued and self._missing(seq):
+            due_s = frame.due_s
+            if frame.judged and fed_timer is not None:
+                due_s = frame.resent_s + fed_timer.timeout_s(frame.attempts)
+            if due_s <= now_s and seq not in queued and self._missing(seq):
                 self._lost.append(seq)
         return bool(self._lost)
 
@@ -202,7 +190,10 @@ class Window:
         """
         in_turn: list[tuple[HeldFrame, Verdict]] = []
         frame = self.frame(verdict.seq)
-        if frame is None or frame.judged or not frame.attempts:
+        if frame is None or not frame.attempts:
+            return in_turn
+        if frame.judged:
+            frame.repeated = True
             return in_turn
         frame.judged = True
         if verdict.sample_rate_hz:
@@ -219,9 +210,21 @@ class Window:
         self._forget()
         return in_turn
 
-    def acknowledge(self, ack: Ack) -> bool:
-        """Take in an acknowledgement; whether the window moved."""
+    def acknowledge(
+        self, ack: Ack, now_s: float = 0.0, fed_timer: RetransmissionTimer | None = None
+    ) -> bool:
+        """Take in an acknowledgement; whether the window moved.
+
+        Args:
+            fed_timer: of the transcriber; is told how long the newest frame took to get there.
+        """
         moved = False
+        newest = max(ack.fed, ack.held_below) - 1
+        if fed_timer is not None and newest >= max(self.fed, self._held_below):
+            frame = self.frame(newest)
+            # Of one that was sent twice it is not known which copy arrived, unless both did.
+            if frame is not None and (frame.attempts == 1 or frame.repeated):
+                fed_timer.measured(now_s - frame.sent_s)
         if self.fed < ack.fed <= self.next_seq:
             self.fed = ack.fed
             self.unsent = max(self.unsent, self.fed)

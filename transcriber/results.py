@@ -1,8 +1,8 @@
 """The transcriber's results link: acknowledgements batched, events in order.
 
-Overflow policy, while the gateway does not read: partial results and notices are dropped and
-counted, acknowledgements wait as the newest state of each session, sentences are kept (a session
-makes few, and no audio comes while its gateway is away).
+Overflow policy, while the gateway does not read: partial results are dropped and counted,
+acknowledgements wait as the newest state of each session, sentences and the notices around them
+are kept (a session makes few, and no audio comes while its gateway is away).
 """
 
 from __future__ import annotations

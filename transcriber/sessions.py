@@ -277,8 +277,7 @@ class Sessions:
         match event:
             case outputs.StateNotice():
                 results.send(
-                    envelope.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch),
-                    may_shed=True,
+                    envelope.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch)
                 )
             case outputs.PartialText():
                 results.send(
@@ -293,7 +292,6 @@ class Sessions:
                         instance, key, "transcription_start", event.at_sample, epoch=epoch
                     ),
                     event.pcm16,
-                    may_shed=True,
                 )
             case outputs.RecordingText():
                 self._on_sentence(key, session, event)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from common.envelope import Ack, Code, Verdict
-from gateway.window import OVERHEAD_BYTES, RetransmissionTimer, Window
+from gateway.retransmission import RetransmissionTimer
+from gateway.window import OVERHEAD_BYTES, Window
 from transcriber.resequencer import Resequencer
 from transcriber.timeline import Timeline
 
@@ -37,6 +38,7 @@ class Delivery(RuleBasedStateMachine):
         super().__init__()
         self.now_s = 0.0
         self.window = Window(WINDOW, 1 << 20, RetransmissionTimer(0.25, 4.0))
+        self.fed_timer = RetransmissionTimer(0.25, 4.0)
         self.sent: list[bytes] = []
         self.frames: list[tuple[int, int, bytes]] = []
         self.verdicts: list[Verdict] = []
@@ -68,7 +70,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(delay_s=st.floats(0.01, 5.0))
     def time_passes(self, delay_s: float) -> None:
         self.now_s += delay_s
-        self.window.expire(self.now_s)
+        self.window.expire(self.now_s, self.fed_timer)
         self.gateway_sends()
 
     def gateway_sends(self) -> None:
@@ -108,7 +110,7 @@ class Delivery(RuleBasedStateMachine):
         recorder, ack = self.acks.pop(0)
         # The link keeps order, and acks of an instance that serves no more are not heard.
         if not lost and recorder == self.recorder:
-            self.window.acknowledge(ack)
+            self.window.acknowledge(ack, self.now_s, self.fed_timer)
             self.gateway_sends()
 
     # -- what the transcriber does -------------------------------------------------------------
@@ -183,7 +185,7 @@ class Delivery(RuleBasedStateMachine):
             if self.window.quiet and len(self.fed) == len(self.sent):
                 return
             self.now_s += 5.0
-            self.window.expire(self.now_s)
+            self.window.expire(self.now_s, self.fed_timer)
             self.gateway_sends()
             for _, seq, message in self.frames:
                 self.judged += [v.seq for _, v in self.window.judge(verdict_of(seq), self.now_s)]
@@ -193,7 +195,7 @@ class Delivery(RuleBasedStateMachine):
             while self.acks:
                 recorder, ack = self.acks.pop(0)
                 if recorder == self.recorder:
-                    self.window.acknowledge(ack)
+                    self.window.acknowledge(ack, self.now_s, self.fed_timer)
         raise AssertionError("livelock: not everything arrived")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from common.envelope import Ack, Code, Commit, Verdict
-from gateway.window import OVERHEAD_BYTES, RetransmissionTimer, Window
+from gateway.retransmission import RetransmissionTimer
+from gateway.window import OVERHEAD_BYTES, Window
 
 SESSION = b"s" * 16
 
@@ -56,17 +57,6 @@ def test_frame_without_progress_is_sent_again_after_its_timeout() -> None:
     assert win.expire(0.3)
     assert send_all(win, 0.3) == [0, 1]
     assert win.retransmissions == 2
-
-
-def test_timeout_doubles_with_each_attempt_up_to_its_bound() -> None:
-    timer = RetransmissionTimer(0.25, 4.0)
-    assert [timer.timeout_s(n) for n in (1, 2, 3, 10, 1000)] == [0.25, 0.5, 1.0, 4.0, 4.0]
-
-
-def test_timeout_grows_with_measured_latency() -> None:
-    timer = RetransmissionTimer(0.25, 4.0)
-    timer.measured(0.5)
-    assert timer.timeout_s(1) > 1.0
 
 
 def test_frame_that_the_transcriber_holds_is_not_sent_again() -> None:
@@ -184,3 +174,45 @@ def test_frames_on_their_way_are_never_given_up() -> None:
     win = filled(4, limit=8)
     send_all(win)
     assert win.give_up_oldest(0) == 0
+
+
+def test_a_judged_frame_waits_as_long_as_its_transcriber_is_known_to_take() -> None:
+    win, fed_timer = filled(2), RetransmissionTimer(0.25, 4.0)
+    for _ in range(20):
+        fed_timer.measured(1.0)
+    send_all(win)
+    win.judge(verdict(0), 0.1)
+    assert win.expire(0.5, fed_timer), "frame 1 has no verdict"
+    assert send_all(win, 0.5) == [1]
+    win.judge(verdict(1), 0.6)
+    assert not win.expire(0.9, fed_timer), "its acknowledgement is not due yet"
+    assert win.expire(4.6, fed_timer)
+
+
+def test_late_acknowledgements_are_learnt_from_until_nothing_is_sent_twice() -> None:
+    """As in a transcriber whose loop is busy: verdicts at once, acknowledgements after 0.8 s."""
+    win, fed_timer = window(64), RetransmissionTimer(0.25, 4.0)
+    resent = []
+    for number in range(40):
+        now_s = number * 1.0
+        win.accept(b"frame", now_s, 0)
+        for tick in range(8):
+            at_s = now_s + tick * 0.1
+            win.expire(at_s, fed_timer)
+            sent = send_all(win, at_s)
+            resent += [number] if sent and tick else []
+            for seq in sent:
+                win.judge(verdict(seq), at_s)
+        win.acknowledge(ack(number + 1), now_s + 0.8, fed_timer)
+    assert resent, "nothing is known at first"
+    assert max(resent) < 3
+
+
+def test_a_frame_that_may_have_been_lost_once_teaches_nothing() -> None:
+    win, fed_timer = filled(1), RetransmissionTimer(0.25, 4.0)
+    send_all(win)
+    win.expire(0.5, fed_timer)
+    send_all(win, 0.5)
+    win.judge(verdict(0), 3.0)
+    win.acknowledge(ack(1), 3.0, fed_timer)
+    assert fed_timer.timeout_s(1) == 0.25
