@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle, State
 from common.log_queue import QueuedHandler
-from common.origins import Names, site_of
+from common.origins import Names, OriginRule, site_of
 from common.settings import StageSettings
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,8 @@ class Telemetry(Collector):
         self._names = Names(
             [*settings.server_names, settings.metrics_host, socket.gethostname(), socket.getfqdn()]
         )
-        self._refused = 0
+        self._origins = OriginRule(self._names, ())
+        self._refused = {"host": 0, "origin": 0}
         self._metrics = make_wsgi_app(registry)
         self._server: _Server | None = None
         registry.register(self)
@@ -153,7 +154,8 @@ class Telemetry(Collector):
         refused = CounterMetricFamily(
             "stt_telemetry_refused", "Requests to the metrics port refused", labels=["reason"]
         )
-        refused.add_metric(["host"], self._refused)
+        for reason, count in self._refused.items():
+            refused.add_metric([reason], count)
         refused.add_metric(["slow"], self._server.cut if self._server else 0)
         yield refused
         dropped = sum(
@@ -173,10 +175,14 @@ class Telemetry(Collector):
     def _answer_get(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         method = environ.get("REQUEST_METHOD", "")
-        if not self._is_own(environ.get("HTTP_HOST", ""), environ[ARRIVED_AT]):
-            self._refused += 1
+        host, arrived_at = environ.get("HTTP_HOST", ""), environ[ARRIVED_AT]
+        if not self._is_own(host, arrived_at):
+            self._refused["host"] += 1
             status = "421 Misdirected Request"
             text = "the Host header names no name of this server (--server-name adds one)"
+        elif not self._origins.admits(environ.get("HTTP_ORIGIN"), host, arrived_at):
+            self._refused["origin"] += 1
+            status, text = "403 Forbidden", "no web page has business here"
         elif method not in ("GET", "HEAD"):
             status, text = "405 Method Not Allowed", "only GET and HEAD are answered"
         elif path == "/metrics":

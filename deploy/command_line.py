@@ -13,7 +13,14 @@ from typing import Final
 import configargparse
 
 from common.errors import SettingsError
-from common.options import ENVIRONMENT_PREFIX, add_options, option, to_environment
+from common.exposure import check_exposure
+from common.options import (
+    ENVIRONMENT_PREFIX,
+    add_options,
+    from_namespace,
+    option,
+    to_environment,
+)
 from common.settings import GatewaySettings, TranscriberSettings, VerifierSettings, default_run_dir
 from deploy import plan as plans
 from deploy.plan import GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
@@ -24,13 +31,16 @@ PROG: Final = "stt-server"
 STAGE_SETTINGS: Final = (GatewaySettings, VerifierSettings, TranscriberSettings)
 DEFAULT_METRICS_PORT: Final = 8013
 MOST_STAGES: Final = 64
-USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys ..."
+USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys|certificate|key ..."
 EPILOG: Final = """\
-A running system is steered by (all but keys take --run-dir):
+A running system is steered by (all take --run-dir):
   deploy/stt-server status               what runs, with its sessions
   deploy/stt-server scale verifiers N    add or take away verifiers (or transcribers)
   deploy/stt-server stop                 drain and stop
-  deploy/stt-server keys DIR             make the CURVE keys that tcp:// links need
+Secrets are made by:
+  deploy/stt-server keys DIR             the CURVE keys that tcp:// links need
+  deploy/stt-server certificate DIR      a TLS certificate for trying
+  deploy/stt-server key NAME             an API key
 """
 
 
@@ -90,6 +100,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         host=arguments.host,
         control_port=arguments.control_port,
         data_port=arguments.data_port,
+        tls=bool(arguments.tls_cert),
         metrics_host=host,
         drain_s=arguments.drain_s,
         stages=(Stage(GATEWAY, GATEWAY, port),),
@@ -119,6 +130,7 @@ def start(argv: Sequence[str]) -> int:
     from deploy.supervise import Supervision
 
     arguments = start_parser().parse_args(argv)
+    check_exposure(from_namespace(GatewaySettings, arguments))
     plan = make_plan(arguments)
     console = Console(sys.stdout.fileno(), arguments.log_format)
     for warning in arguments.warnings:
@@ -135,14 +147,16 @@ def start(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``deploy/stt-server``."""
-    from deploy import steer
+    from deploy import secrets, steer
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "status": steer.status,
         "scale": steer.scale,
         "stop": steer.stop,
-        "keys": steer.keys,
+        "keys": secrets.keys,
+        "certificate": secrets.certificate,
+        "key": secrets.key,
     }
     command = commands.get(arguments[0]) if arguments else None
     try:

@@ -58,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     data_port: int
     metrics_host: str
     drain_s: float
+    tls: bool = False
     stages: tuple[Stage, ...] = ()
 
     @property

@@ -14,7 +14,7 @@ import xmlrpc.client
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -25,9 +25,6 @@ from deploy import plan as plans
 from deploy.health import health, sample
 from deploy.plan import CONTROL_SOCKET, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
 from deploy.run_dir import is_in_use
-
-if TYPE_CHECKING:
-    from common import curve
 
 SESSION_METRICS: Final = {
     GATEWAY: ("stt_gateway_sessions",),
@@ -206,61 +203,3 @@ def stop(argv: Sequence[str]) -> int:
             return 1
     print("stopped")
     return 0
-
-
-def keys(argv: Sequence[str]) -> int:
-    """``stt-server keys DIR``, and with ``--add`` or ``--revoke`` one host's."""
-    from common import curve
-
-    parser = argparse.ArgumentParser(
-        prog="stt-server keys",
-        description="Makes the CURVE key pairs of a system whose links are tcp://, one for each "
-        "role; adds or revokes a pair of one host's own.",
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    one = parser.add_mutually_exclusive_group()
-    roles = ", ".join(curve.Role)
-    for flag, what in (("--add", "make a pair for one host"), ("--revoke", "admit it no more")):
-        one.add_argument(
-            flag, nargs=2, metavar=("ROLE", "HOST"), help=f"{what} of a role ({roles})"
-        )
-    arguments = parser.parse_args(argv)
-    folder: Path = arguments.folder
-    try:
-        if arguments.add:
-            new = curve.add_host(folder, _role(arguments.add[0]), arguments.add[1])
-            print(
-                f"keys written; copy {new} to that host, and admitted/ of the other folders in "
-                f"{folder} to the hosts that have them: running stages take it up"
-            )
-        elif arguments.revoke:
-            for path in curve.revoke_host(folder, _role(arguments.revoke[0]), arguments.revoke[1]):
-                print(f"removed {path}")
-            print("remove them likewise on each host: running stages cut that key off")
-        else:
-            _make_keys(folder)
-    except OSError as error:
-        raise SettingsError(f"cannot write keys to {folder}: {error}") from None
-    return 0
-
-
-def _role(text: str) -> curve.Role:
-    from common import curve
-
-    try:
-        return curve.Role(text)
-    except ValueError:
-        raise SettingsError(f"no role {text!r}; there are {', '.join(curve.Role)}") from None
-
-
-def _make_keys(folder: Path) -> None:
-    from common import curve
-
-    if curve.holds_keys(folder):
-        raise SettingsError(f"{folder} holds keys already; a running system may be using them")
-    curve.make_keys(folder)
-    roles = ", ".join(str(folder / role) for role in curve.Role)
-    print(
-        f"keys written: {roles}; copy each to the hosts of its role and start their stages with "
-        "--curve-dir"
-    )

@@ -54,10 +54,11 @@ class Watch:
         self.ready = True
         self._awaited.pop(plan.gateway.name, None)
         self._died_s.pop(plan.gateway.name, None)
-        host = reachable(plan.host)
+        host, tls = reachable(plan.host), "s" if plan.tls else ""
         return (
-            f"READY after {now_s - self._began_s:.1f} s: data ws://{host}:{plan.data_port}, "
-            f"control ws://{host}:{plan.control_port}, web page http://{host}:{plan.data_port}/, "
+            f"READY after {now_s - self._began_s:.1f} s: data ws{tls}://{host}:{plan.data_port}, "
+            f"control ws{tls}://{host}:{plan.control_port}, "
+            f"web page http{tls}://{host}:{plan.data_port}/, "
             f"metrics {plan.metrics_url(plan.gateway)}/metrics"
         )
 

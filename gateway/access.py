@@ -9,9 +9,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from common.api_keys import ApiKey, KeyRing
 from common.origins import Names, OriginRule
 from gateway import credentials
-from gateway.api_keys import ApiKey, KeyRing
 from gateway.credentials import Credentials, Headers
 from gateway.tokens import Tokens
 

@@ -86,6 +86,10 @@ class GatewayMetrics:
         self.rejections = counter("rejected_sessions", "Sessions rejected for corruption")
         self.busy = counter("busy_rejections", "Clients told to try later")
         self.slow_clients = counter("slow_clients", "Clients closed for not reading results")
+        self.turned_away = counter(
+            "refused_requests", "Requests refused for their host, origin or key", "why"
+        )
+        self.revoked = counter("revoked_sessions", "Sessions ended with their API key")
         self.bad_envelopes = counter("bad_envelopes", "Envelopes dropped as malformed", "link")
         name, text, label = INTERNAL_CORRUPTION
         self.damaged = Counter(name, text, [label], registry=self.registry)

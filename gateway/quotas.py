@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from gateway.api_keys import ApiKey
+from common.api_keys import ApiKey
 
 DAY_S: Final = 86_400
 BURST_S: Final = 10.0

@@ -9,12 +9,9 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from http import HTTPStatus
 from pathlib import Path
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
 
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle
@@ -22,22 +19,26 @@ from common.links import Links
 from common.run_folder import own_folder
 from common.settings import GatewaySettings
 from common.telemetry import Telemetry
+from gateway.audit import AuditLog
 from gateway.clients import Clients
 from gateway.connection import ConnectionLimit
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
+from gateway.gatekeeper import Gatekeeper
+from gateway.handshake import Handshake, Visitor, pages_of, select_subprotocol
 from gateway.hub import Hub
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.reception import Reception
 from gateway.retention import RetentionLedger
-from gateway.web_files import respond
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 EXPIRY_INTERVAL_S = 0.1
+LOOK_INTERVAL_S = 1.0
+"""How soon a changed key file, or a key's end, is seen."""
 DRAIN_INTERVAL_S = 0.05
 SPARE_CONNECTIONS = 64
 HARD_LIMIT_FACTOR = 4
@@ -59,6 +60,9 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
     # Closed in reverse order: the loop must have let go of a socket before it is closed.
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_sole_user_of(settings.run_path))
+        audit = AuditLog(settings.audit_log, settings.audit_log_bytes, settings.audit_log_files)
+        stack.callback(audit.close)
+        gatekeeper = Gatekeeper(settings, metrics, audit)
         links = Links(settings)
         stack.callback(links.close_all)
         clients = Clients(broadcast=settings.broadcast)
@@ -77,14 +81,17 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             (settings.heartbeat_s, hub.beat),
             (EXPIRY_INTERVAL_S, hub.expire),
             (EXPIRY_INTERVAL_S, reception.expire),
+            (LOOK_INTERVAL_S, gatekeeper.look),
         ):
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
-        await stack.enter_async_context(await _listen_control(settings, control_port))
-        await stack.enter_async_context(await _listen_data(settings, data_port))
+        await stack.enter_async_context(await _listen_control(settings, control_port, gatekeeper))
+        await stack.enter_async_context(await _listen_data(settings, data_port, gatekeeper))
         if settings.reject_corrupted_data and not settings.verify_data_integrity:
             log.info("--reject-corrupted-data turns --verify-data-integrity on")
-        log.info("data    ws://%s:%d", settings.host, settings.data_port)
-        log.info("control ws://%s:%d", settings.host, settings.control_port)
+        scheme = "wss" if gatekeeper.tls else "ws"
+        log.info("data    %s://%s:%d", scheme, settings.host, settings.data_port)
+        log.info("control %s://%s:%d", scheme, settings.host, settings.control_port)
+        audit.write("start", host=settings.host, tls=bool(gatekeeper.tls))
         lifecycle.ready()
         await stopping.wait()
         await _drain(reception, settings.drain_s)
@@ -117,12 +124,18 @@ def _sole_user_of(run_path: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Server:
+async def _listen_control(
+    settings: GatewaySettings, port: ControlPort, gatekeeper: Gatekeeper
+) -> Server:
     try:
         return await serve(
             _limited(settings, port.serve),
             settings.host,
             settings.control_port,
+            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
+            create_connection=Visitor,
+            process_request=Handshake(gatekeeper).process_request,
+            select_subprotocol=select_subprotocol,
             max_size=MAX_CONTROL_BYTES,
             compression=None,  # the largest reply, a recording's samples, would hold up everybody
         )
@@ -130,13 +143,17 @@ async def _listen_control(settings: GatewaySettings, port: ControlPort) -> Serve
         raise _port_error("control", settings.host, settings.control_port, error) from None
 
 
-async def _listen_data(settings: GatewaySettings, port: DataPort) -> Server:
+async def _listen_data(settings: GatewaySettings, port: DataPort, gatekeeper: Gatekeeper) -> Server:
+    pages = pages_of(settings.control_port, secure=gatekeeper.tls is not None)
     try:
         server = await serve(
             _limited(settings, port.serve),
             settings.host,
             settings.data_port,
-            process_request=_web_page,
+            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
+            create_connection=Visitor,
+            process_request=Handshake(gatekeeper, pages).process_request,
+            select_subprotocol=select_subprotocol,
             max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
             max_queue=4,  # messages that wait while a window is full; each may be of max_size
             compression=None,  # audio does not compress, and deflate costs more than all the rest
@@ -162,14 +179,6 @@ def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsErro
         f"cannot listen on the {name} port {host}:{port}: {error.strerror or error}; "
         f"choose another with --{name}_port"
     )
-
-
-def _web_page(connection: ServerConnection, request: Request) -> Response | None:
-    """Answer plain HTTP requests with the browser client; WebSocket requests go on."""
-    if request.headers.get("Upgrade", "").lower() == "websocket":
-        return None
-    status, headers, body = respond(request.path, request.headers.get("Host", ""))
-    return Response(status, HTTPStatus(status).phrase, Headers(headers), body)
 
 
 async def _every(interval_s: float, action: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from gateway.api_keys import ApiKey, KeyRing
+from common.api_keys import ApiKey, KeyRing
 
 LIFETIME_S: Final = 60
 PREFIX: Final = "sttt_"

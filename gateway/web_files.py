@@ -28,7 +28,7 @@ PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 # directive it is put into.
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.A)
 
-_SAME_FOR_ALL: Final = (
+FOR_ALL_PAGES: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),  # the address may name a session, which is a capability
@@ -121,4 +121,4 @@ def _text(status: HTTPStatus, text: str) -> Response:
 
 
 def _with_length(headers: tuple[tuple[str, str], ...], body: bytes) -> tuple[tuple[str, str], ...]:
-    return (*headers, ("Content-Length", str(len(body))), *_SAME_FOR_ALL)
+    return (*headers, ("Content-Length", str(len(body))), *FOR_ALL_PAGES)

@@ -169,3 +169,25 @@ def test_a_taken_port_is_an_error_that_names_it() -> None:
         settings = StageSettings(metrics_port=port)
         with pytest.raises(SettingsError, match=f"cannot serve metrics on 127.0.0.1:{port}"):
             Telemetry(settings, Lifecycle("verifier"), CollectorRegistry())
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost:3000"}, 403),
+    ],
+)
+def test_no_web_page_reads_what_is_served(
+    stage: Stage, headers: dict[str, str], status: int
+) -> None:
+    url = f"http://127.0.0.1:{stage.telemetry.port}/metrics"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            assert answer.status == status
+    except urllib.error.HTTPError as error:
+        assert error.code == status

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from common.api_keys import ApiKey, KeyRing, digest_of
 from common.origins import Names, OriginRule
 from gateway.access import Access, Admission, Arrival, Refusal
-from gateway.api_keys import ApiKey, KeyRing, digest_of
 from gateway.tokens import Tokens
 
 NAMES = Names(["stt.example"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api_keys import ApiKey, Quota
+from common.api_keys import ApiKey, Quota
 from gateway.quotas import BURST_S, DAY_S, Quotas, Spent
 
 FREE = ApiKey("free", bytes(32))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api_keys import ApiKey, KeyRing, digest_of
+from common.api_keys import ApiKey, KeyRing, digest_of
 from gateway.tokens import LIFETIME_S, Tokens
 
 ALICE = ApiKey("alice", digest_of("a"))

@@ -55,7 +55,7 @@ class ApiKey(NamedTuple):
         expires_s: seconds since 1970; None: never.
         algorithms: of checksums that it may use; None: all.
         verified: frames without a checksum are corrupt.
-        own_hmac: its HMAC key is its own (:func:`common.integrity.key_of`).
+        own_hmac: its HMAC key is its own (:func:`derived_hmac_key`).
     """
 
     name: str
@@ -89,6 +89,14 @@ def line_of(name: str, key: str) -> str:
     """
     _check_name(name)
     return f"{name}:{digest_of(key).hex()}"
+
+
+def derived_hmac_key(master: bytes, name: str) -> bytes:
+    """The HMAC key of an API key that has its own: out of the verifiers' key and its name.
+
+    So a verifier knows all of them by one secret, and a client by its own can forge nobody else's.
+    """
+    return hmac.digest(master, b"stt hmac key of " + name.encode(), hashlib.sha256).hex().encode()
 
 
 def _check_name(name: str) -> None:

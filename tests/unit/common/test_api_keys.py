@@ -1,4 +1,4 @@
-"""gateway.api_keys: the file, a key's hash, looking one up, revocation."""
+"""common.api_keys: the file, a key's hash, looking one up, revocation."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import re
 
 import pytest
 
-from common.errors import SettingsError
-from common.integrity import Algorithm
-from gateway.api_keys import (
+from common.api_keys import (
     PREFIX,
     ApiKey,
     KeyRing,
     Quota,
+    derived_hmac_key,
     digest_of,
     line_of,
     new_key,
     read_keys,
 )
+from common.errors import SettingsError
+from common.integrity import Algorithm
 
 HASH = "ab" * 32
 
@@ -111,3 +112,10 @@ def test_a_key_holds_until_it_is_revoked_replaced_or_expired() -> None:
 def test_a_name_that_cannot_be_one_is_refused() -> None:
     with pytest.raises(SettingsError, match="cannot name a key"):
         line_of("a:b", new_key())
+
+
+def test_hmac_keys_are_each_keys_own_and_all_of_one_master() -> None:
+    alice = derived_hmac_key(b"master", "alice")
+    assert alice == derived_hmac_key(b"master", "alice")
+    assert len({alice, derived_hmac_key(b"master", "bob"), derived_hmac_key(b"m", "alice")}) == 3
+    assert re.fullmatch(rb"[0-9a-f]{64}", alice), "text, so that it can be put into a file"

@@ -1,4 +1,4 @@
-"""gateway.exposure: where a server starts as it is, and where it refuses."""
+"""common.exposure: where a server starts as it is, and where it refuses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from common.errors import SettingsError
+from common.exposure import check_exposure
 from common.settings import GatewaySettings
-from gateway.exposure import check_exposure
 
 TLS: dict[str, Any] = {"tls_cert": "c", "tls_key": "k"}
 KEYS: dict[str, Any] = {"api_keys": "f"}
@@ -30,25 +30,33 @@ def test_it_starts_on_loopback_or_safe_or_when_told(options: dict[str, Any]) -> 
     check_exposure(GatewaySettings(**options))
 
 
+CERTIFICATE = "deploy/stt-server certificate tls"
+KEY = "deploy/stt-server key NAME --file api-keys"
+
+
 @pytest.mark.parametrize(
-    "options, missing",
+    "options, commands",
     [
-        ({"host": "0.0.0.0"}, ["stt-server certificate", "stt-server key"]),
-        ({"host": "::"}, ["stt-server certificate", "stt-server key"]),
-        ({"host": ""}, ["stt-server certificate", "stt-server key"]),
-        ({"host": "stt.example", **TLS}, ["stt-server key"]),
-        ({"host": "192.0.2.1", **KEYS}, ["stt-server certificate"]),
-        ({"host": "127.0.0.1", "published_host": "0.0.0.0", **KEYS}, ["certificate"]),
+        ({"host": "0.0.0.0"}, [CERTIFICATE, KEY]),
+        ({"host": "::"}, [CERTIFICATE, KEY]),
+        ({"host": ""}, [CERTIFICATE, KEY]),
+        ({"host": "stt.example", **TLS}, [KEY]),
+        ({"host": "192.0.2.1", **KEYS}, [CERTIFICATE]),
+        ({"host": "127.0.0.1", "published_host": "0.0.0.0", **KEYS}, [CERTIFICATE]),
     ],
 )
 def test_elsewhere_it_refuses_and_names_what_is_missing_and_what_mends_it(
-    options: dict[str, Any], missing: list[str]
+    options: dict[str, Any], commands: list[str]
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         check_exposure(GatewaySettings(**options))
     text = str(caught.value)
-    assert all(word in text for word in missing)
-    assert text.count("\n  - ") == len(missing)
+    for command in (CERTIFICATE, KEY):
+        assert (command in text) == (command in commands)
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    assert len(lines) == len(commands) + 1, "and the command that starts it then"
+    assert "--tls-cert" in lines[-1]
+    assert "--api-keys" in lines[-1]
     assert "--insecure" in text
 
 

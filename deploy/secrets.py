@@ -1,0 +1,158 @@
+"""The subcommands of ``stt-server`` that make secrets: ``keys``, ``certificate``, ``key``."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from common import curve
+from common.api_keys import derived_hmac_key, line_of, new_key, read_keys
+from common.errors import SettingsError
+from common.secret_files import refuse_if_writable_by_others, write_secret
+from common.tls import make_certificate
+
+
+def certificate(argv: Sequence[str]) -> int:
+    """``stt-server certificate DIR [NAME ...]``."""
+    parser = argparse.ArgumentParser(
+        prog="stt-server certificate",
+        description="Makes a certificate that signs itself, for trying TLS: clients must be told "
+        "to trust it.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="names and addresses [those of this machine]"
+    )
+    arguments = parser.parse_args(argv)
+    folder: Path = arguments.folder
+    try:
+        path, key = make_certificate(folder, arguments.names or own_names())
+    except FileExistsError:
+        raise SettingsError(f"{folder} holds a certificate's key already") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot write a certificate to {folder}: {error}") from None
+    print(f"start the server with: --tls-cert {path} --tls-key {key}")
+    print(f"and clients with what trusts it: stt-stream --ca {path} --url wss://HOST:8012 …")
+    return 0
+
+
+def own_names() -> list[str]:
+    """The names and addresses of this machine."""
+    names = ["localhost", socket.gethostname(), socket.getfqdn()]
+    families = (socket.AF_INET, socket.AF_INET6)
+    for addresses in psutil.net_if_addrs().values():
+        names += [one.address for one in addresses if one.family in families]
+    plain = (name for name in names if "%" not in name and "_" not in name)
+    return list(dict.fromkeys(plain))
+
+
+def key(argv: Sequence[str]) -> int:
+    """``stt-server key NAME``."""
+    parser = argparse.ArgumentParser(
+        prog="stt-server key",
+        description="Makes an API key, and shows it this once; the server's file has its hash.",
+    )
+    parser.add_argument("name", metavar="NAME", help="whose it is")
+    parser.add_argument(
+        "--file", type=Path, help="append the line to this file (of --api-keys) [print it]"
+    )
+    parser.add_argument(
+        "--hmac-key-file",
+        type=Path,
+        help="the verifiers' own: gives the key an HMAC key of its own, which is shown too",
+    )
+    arguments = parser.parse_args(argv)
+    text = new_key()
+    line = line_of(arguments.name, text)
+    if arguments.hmac_key_file:
+        line += " hmac"
+    if arguments.file:
+        _append(arguments.file, arguments.name, line)
+    print(f"key of {arguments.name}, shown this once: {text}")
+    if arguments.hmac_key_file:
+        master = _read(arguments.hmac_key_file).strip()
+        print(f"its HMAC key: {derived_hmac_key(master, arguments.name).decode()}")
+    print(f"written to {arguments.file}" if arguments.file else f"line for --api-keys: {line}")
+    return 0
+
+
+def _append(path: Path, name: str, line: str) -> None:
+    """Add a line to a file of keys, which is made if there is none."""
+    if path.exists():
+        refuse_if_writable_by_others(path)
+        text = _read(path).decode(errors="replace")
+        if name in read_keys(text, str(path)).keys:
+            raise SettingsError(f"{path} has a key of {name} already; remove its line first")
+        if text and not text.endswith("\n"):
+            line = f"\n{line}"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_secret(path, b"")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise SettingsError(f"cannot write to {path}: {error}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+
+
+def keys(argv: Sequence[str]) -> int:
+    """``stt-server keys DIR``, and with ``--add`` or ``--revoke`` one host's."""
+    parser = argparse.ArgumentParser(
+        prog="stt-server keys",
+        description="Makes the CURVE key pairs of a system whose links are tcp://, one for each "
+        "role; adds or revokes a pair of one host's own.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    one = parser.add_mutually_exclusive_group()
+    roles = ", ".join(curve.Role)
+    for flag, what in (("--add", "make a pair for one host"), ("--revoke", "admit it no more")):
+        one.add_argument(
+            flag, nargs=2, metavar=("ROLE", "HOST"), help=f"{what} of a role ({roles})"
+        )
+    arguments = parser.parse_args(argv)
+    folder: Path = arguments.folder
+    try:
+        if arguments.add:
+            new = curve.add_host(folder, _role(arguments.add[0]), arguments.add[1])
+            print(
+                f"keys written; copy {new} to that host, and admitted/ of the other folders in "
+                f"{folder} to the hosts that have them: running stages take it up"
+            )
+        elif arguments.revoke:
+            for path in curve.revoke_host(folder, _role(arguments.revoke[0]), arguments.revoke[1]):
+                print(f"removed {path}")
+            print("remove them likewise on each host: running stages cut that key off")
+        else:
+            _make_keys(folder)
+    except OSError as error:
+        raise SettingsError(f"cannot write keys to {folder}: {error}") from None
+    return 0
+
+
+def _role(text: str) -> curve.Role:
+    try:
+        return curve.Role(text)
+    except ValueError:
+        raise SettingsError(f"no role {text!r}; there are {', '.join(curve.Role)}") from None
+
+
+def _make_keys(folder: Path) -> None:
+    if curve.holds_keys(folder):
+        raise SettingsError(f"{folder} holds keys already; a running system may be using them")
+    curve.make_keys(folder)
+    roles = ", ".join(str(folder / role) for role in curve.Role)
+    print(
+        f"keys written: {roles}; copy each to the hosts of its role and start their stages with "
+        "--curve-dir"
+    )

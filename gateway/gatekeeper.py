@@ -1,0 +1,156 @@
+"""The door of all ports that clients reach: :mod:`gateway.access` with its files and its memory.
+
+:meth:`Gatekeeper.admit` is all that a port asks, whatever server it is made with::
+
+    result = await gatekeeper.admit(Arrival(headers, path, address, arrived_at))
+    if isinstance(result, Refusal):
+        ...  # answer with result.status, result.headers, result.reason
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from pathlib import Path
+
+from common.api_keys import ApiKey, KeyRing, read_keys
+from common.errors import SettingsError
+from common.exposure import check_exposure
+from common.logs import LogBudget
+from common.origins import Names, OriginRule, origin_of
+from common.secret_files import Stamp, refuse_if_writable_by_others
+from common.settings import GatewaySettings
+from common.tls import ServerTls
+from gateway.access import Access, Admission, Arrival, Refusal
+from gateway.audit import AuditLog
+from gateway.metrics import GatewayMetrics
+from gateway.penalties import FailedAttempts
+from gateway.tokens import SECRET_BYTES, Tokens
+
+log = logging.getLogger(__name__)
+
+
+class Gatekeeper:
+    """Admits requests; slows, counts and logs failures; reads keys and certificates again.
+
+    Raises:
+        SettingsError: the server would not be safe, or a file cannot be used.
+
+    Attributes:
+        tls: None where clients connect in the clear.
+    """
+
+    def __init__(self, settings: GatewaySettings, metrics: GatewayMetrics, audit: AuditLog) -> None:
+        check_exposure(settings)
+        for text in settings.allow_origin:
+            if origin_of(text) is None:
+                raise SettingsError(f"--allow-origin {text} is none such as https://app.example")
+        self._metrics = metrics
+        self._audit = audit
+        self.tls = ServerTls(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        self._keys_path = Path(settings.api_keys) if settings.api_keys else None
+        self._keys_stamp = Stamp(*([self._keys_path] if self._keys_path else []))
+        keys = self._read_keys() if self._keys_path else None
+        names = Names(
+            [
+                settings.host,
+                settings.published_host,
+                *settings.server_names,
+                *(self.tls.names if self.tls else ()),
+            ]
+        )
+        origins = OriginRule(
+            names,
+            self._page_ports(settings),
+            settings.allow_origin,
+            allow_null=settings.allow_null_origin,
+        )
+        self._access = Access(names, origins, keys, Tokens(secrets.token_bytes(SECRET_BYTES)))
+        self._attempts = FailedAttempts()
+        self._budget = LogBudget(10, 0.5)
+
+    @staticmethod
+    def _page_ports(settings: GatewaySettings) -> tuple[int, ...]:
+        """Ports on which this server serves pages."""
+        return (settings.data_port,)
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether clients need a key."""
+        return self._access.keys is not None
+
+    # -- requests ------------------------------------------------------------------------------
+
+    async def admit(self, arrival: Arrival) -> Admission | Refusal:
+        """Whether a request may go on; a wrong key waits for its answer."""
+        result = self._access.admit(arrival, time.time())
+        if isinstance(result, Refusal):
+            await self._refused(arrival, result)
+        return result
+
+    async def admit_site(self, arrival: Arrival) -> Refusal | None:
+        """The same for what needs no key: the page that asks for one."""
+        refusal = self._access.admit_site(arrival)
+        if refusal is not None:
+            await self._refused(arrival, refusal)
+        return refusal
+
+    def token(self, key: ApiKey) -> str:
+        """A token in exchange for a key."""
+        return self._access.tokens.give(key, time.time())
+
+    def still_holds(self, key: ApiKey | None) -> bool:
+        """Whether who came in with this key may stay."""
+        keys = self._access.keys
+        return key is None or keys is None or keys.still_holds(key, time.time())
+
+    async def _refused(self, arrival: Arrival, refusal: Refusal) -> None:
+        self._metrics.turned_away.labels(refusal.kind).inc()
+        penalty = None
+        if refusal.is_authentication:
+            penalty = self._attempts.failed(arrival.address, time.monotonic())
+        self._audit.write(
+            "authentication_refused",
+            address=arrival.address,
+            why=refusal.kind,
+            key=refusal.name,
+            failures=penalty.failures if penalty else 0,
+        )
+        if self._budget.allow(time.monotonic()):
+            log.warning("client %s was refused: %s", arrival.address, refusal.reason)
+        if penalty is not None and penalty.delay_s and self._attempts.hold_back():
+            try:
+                await asyncio.sleep(penalty.delay_s)
+            finally:
+                self._attempts.answered()
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Once a second: take up keys and certificates that changed."""
+        if self.tls is not None and (taken := self.tls.take_up_changes()) is not None:
+            self._audit.write("configuration_reloaded", what="certificate", ok=taken)
+        if self._keys_path is None or not self._keys_stamp.changed():
+            return
+        try:
+            self._access.keys = self._read_keys()
+        except SettingsError as error:
+            log.error("the API keys stay what they were: %s", error)
+            self._audit.write("configuration_reloaded", what="api_keys", ok=False)
+        else:
+            self._audit.write("configuration_reloaded", what="api_keys", ok=True)
+
+    def _read_keys(self) -> KeyRing:
+        assert self._keys_path is not None
+        refuse_if_writable_by_others(self._keys_path)
+        try:
+            text = self._keys_path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"cannot read --api-keys {self._keys_path}: {error}") from None
+        keys = read_keys(text, str(self._keys_path))
+        for name in keys.keys:
+            self._audit.write("key_loaded", key=name)
+        log.info("%d API keys were read from %s", len(keys), self._keys_path)
+        return keys

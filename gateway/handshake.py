@@ -1,0 +1,162 @@
+"""The WebSocket ports' handshakes, and the plain HTTP requests that reach them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from common.api_keys import ApiKey
+from gateway import stock_page
+from gateway.access import Admission, Arrival, Refusal
+from gateway.credentials import SUBPROTOCOL, Credentials
+from gateway.gatekeeper import Gatekeeper
+from gateway.tokens import LIFETIME_S
+from gateway.web_files import FOR_ALL_PAGES, respond
+
+PAGE_MAY_ASK: Final = "/access"
+EXCHANGE: Final = "/token"
+NOBODY: Final = Admission(None, Credentials())
+
+Pages = Callable[[str, str], Response]
+"""The answer to a GET request, by its target and its ``Host``."""
+
+
+class Visitor(ServerConnection):
+    """A connection, and as whom it was admitted."""
+
+    admission: Admission = NOBODY
+
+    @property
+    def key(self) -> ApiKey | None:
+        """The API key that it came in with."""
+        return self.admission.key
+
+
+class Handshake:
+    """Answers a port's requests before any of them is a WebSocket.
+
+    Args:
+        pages: what plain HTTP requests get; None: nothing.
+    """
+
+    def __init__(self, gatekeeper: Gatekeeper, pages: Pages | None = None) -> None:
+        self._gatekeeper = gatekeeper
+        self._pages = pages
+
+    async def process_request(
+        self, connection: ServerConnection, request: Request
+    ) -> Response | None:
+        """None: go on with the WebSocket."""
+        arrival = arrival_of(connection, request)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            result = await self._gatekeeper.admit(arrival)
+            if isinstance(result, Refusal):
+                return refusal_response(result)
+            if isinstance(connection, Visitor):
+                connection.admission = result
+            return None
+        return await self._plain(arrival)
+
+    async def _plain(self, arrival: Arrival) -> Response:
+        refusal = await self._gatekeeper.admit_site(arrival)
+        if refusal is not None:
+            return refusal_response(refusal)
+        path = arrival.path.partition("?")[0]
+        if path == EXCHANGE:
+            return await self._token(arrival)
+        if path == PAGE_MAY_ASK:
+            return await self._access(arrival)
+        if self._pages is None:
+            return _text(HTTPStatus.UPGRADE_REQUIRED, "This is a WebSocket port.")
+        hosts = arrival.headers("Host")
+        return self._pages(arrival.path, hosts[0] if hosts else "")
+
+    async def _token(self, arrival: Arrival) -> Response:
+        """A token in exchange for a key (the API port takes the same as a POST request)."""
+        result = await self._gatekeeper.admit(arrival)
+        if isinstance(result, Refusal):
+            return refusal_response(result)
+        if result.key is None:
+            return _text(HTTPStatus.NOT_FOUND, "This server asks for no API keys.")
+        token = self._gatekeeper.token(result.key)
+        return _json({"token": token, "expires_in": LIFETIME_S})
+
+    async def _access(self, arrival: Arrival) -> Response:
+        """What the page asks before it connects: whether there is a key to ask the person for.
+
+        Always 200: a browser would complain of another status on its console.
+        """
+        if not self._gatekeeper.asks_for_keys:
+            return _json({"key": "none"})
+        if not arrival.headers("Authorization"):
+            return _json({"key": "wanted"})
+        result = await self._gatekeeper.admit(arrival)
+        if isinstance(result, Refusal):
+            return _json({"key": "wrong", "reason": result.reason})
+        return _json({"key": "right"})
+
+
+def pages_of(control_port: int, *, secure: bool) -> Pages:
+    """The pages that a data port serves: this project's and RealtimeSTT's."""
+
+    def answer(target: str, host: str) -> Response:
+        if target.partition("?")[0] == stock_page.PATH:
+            found = stock_page.page(target, host, secure=secure, control_port=control_port)
+            if found is not None:
+                text, policy = found
+                headers = (("Content-Security-Policy", policy), *FOR_ALL_PAGES)
+                return _response(HTTPStatus.OK, "text/html; charset=utf-8", text.encode(), headers)
+        status, all_headers, body = respond(target, host)
+        return Response(status, HTTPStatus(status).phrase, Headers(all_headers), body)
+
+    return answer
+
+
+def arrival_of(connection: ServerConnection, request: Request) -> Arrival:
+    """A handshake as the gatekeeper sees it."""
+    return Arrival(
+        request.headers.get_all,
+        request.path,
+        _host(connection.remote_address),
+        _host(connection.local_address),
+    )
+
+
+def _host(address: object) -> str:
+    return str(address[0]) if isinstance(address, tuple) else "local"
+
+
+def select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Ours if it is offered; what a client offers beside it may be a secret of its own."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+def refusal_response(refusal: Refusal) -> Response:
+    """An HTTP answer that says why."""
+    return _text(refusal.status, refusal.reason, refusal.headers)
+
+
+def _text(status: HTTPStatus, text: str, headers: Sequence[tuple[str, str]] = ()) -> Response:
+    shown = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"), *headers)
+    return _response(status, "text/plain; charset=utf-8", f"{text}\n".encode(), shown)
+
+
+def _json(value: object) -> Response:
+    return _response(HTTPStatus.OK, "application/json", json.dumps(value).encode())
+
+
+def _response(
+    status: HTTPStatus,
+    kind: str,
+    body: bytes,
+    headers: Sequence[tuple[str, str]] = (("Cache-Control", "no-store"),),
+) -> Response:
+    own = (("Content-Type", kind), ("Content-Length", str(len(body))), ("Connection", "close"))
+    return Response(status, status.phrase, Headers([*own, *headers]), body)
