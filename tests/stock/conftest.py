@@ -20,7 +20,7 @@ def system() -> Iterator[System]:
     with System(
         verifiers=2,
         engine="pocketsphinx",
-        gateway=("--verify-data-integrity", "--reject-corrupted-data"),
+        gateway=("--verify-data-integrity", "--reject-corrupted-data", "--allow-null-origin"),
         transcriber=("--enable_realtime_transcription",),
     ) as system:
         system.wait_ready()

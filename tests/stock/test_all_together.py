@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from common.client.stream import connect as connect_ours
 from common.events import FullSentence, Realtime, Report, TranscriptionStart
 from tests.browser.chromium import browsers, executable
 from tests.browser.recordings import record
-from tests.browser.test_stock_page import STOCK_CONTROL, STOCK_DATA, stock_page
 from tests.faults.system import System
 from tests.speech import load, silence
 from tests.stock.conftest import Connect
@@ -27,6 +27,8 @@ from tests.stock.stt_command import SttCommand, check_no_complaint, running, tex
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stock")]
 
+STOCK_CONTROL: Final = "ws://127.0.0.1:8011"
+STOCK_DATA: Final = "ws://127.0.0.1:8012"
 STOCK: Final = ("bread", "train")
 COMMAND: Final = "garden"
 PAGE: Final = "ship"
@@ -74,12 +76,20 @@ async def stream_all(url: str) -> dict[str, Heard]:
 
 @contextmanager
 def page_of(system: System, folder: Path) -> Iterator[Page | None]:
-    """The stock page of the installed package, with a microphone; None without a browser."""
+    """The stock page as its users open it, from a file, with a microphone; None without a browser.
+
+    Only the ports differ.
+    """
     if executable() is None:
         yield None
         return
     copy = folder / "index.html"
-    text = stock_page().replace(STOCK_CONTROL, f"ws://127.0.0.1:{system.control_port}")
+    spec = importlib.util.find_spec("RealtimeSTT_server")  # found without importing it
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    original = (Path(spec.submodule_search_locations[0]) / "index.html").read_text("utf-8")
+    assert STOCK_DATA in original
+    text = original.replace(STOCK_CONTROL, f"ws://127.0.0.1:{system.control_port}")
     copy.write_text(text.replace(STOCK_DATA, system.url), encoding="utf-8")
     with browsers() as opened:
         yield opened.open(copy.as_uri(), microphone=record(folder, PAGE).path)
