@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 import time
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class Gatekeeper:
             [
                 settings.host,
                 settings.published_host,
+                socket.gethostname(),
+                socket.getfqdn(),
                 *settings.server_names,
                 *(self.tls.names if self.tls else ()),
             ]
