@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from common.build import describe
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle, State
 from common.log_queue import QueuedHandler
@@ -117,6 +118,7 @@ class Telemetry(Collector):
         )
         self._origins = OriginRule(self._names, ())
         self._refused = {"host": 0, "origin": 0}
+        describe(registry, lifecycle.stage)
         self._metrics = make_wsgi_app(registry)
         self._server: _Server | None = None
         registry.register(self)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.stamps import INTERNAL_CORRUPTION, Hop
+from transcriber.resequencer import Arrival
+from transcriber.schedule import Kind
 from transcriber.scheduler import BatchReport
 
-_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+SPEECH_S: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+"""Bounds of what a speaker waits for."""
+_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class TranscriberMetrics:
@@ -47,6 +54,37 @@ class TranscriberMetrics:
         self.inference = histogram("inference_seconds", "One call of the engine", _SECONDS)
         self.batch_size = histogram("batch_size", "Requests of one call", (1, 2, 4, 8, 16, 32))
         self.audio = counter("audio_seconds", "Seconds of audio transcribed", "kind")
+        self.final_latency = self._speech("final", "From the end of speech to its text")
+        self.first_partial_latency = self._speech(
+            "first_partial", "From the start of a recording to its first partial text"
+        )
+        self.capacity = Gauge(
+            "stt_transcriber_capacity_sessions",
+            "Sessions that it takes at most",
+            registry=self.registry,
+        )
+        self._waiting = Gauge(
+            "stt_transcriber_waiting_requests",
+            "Requests in the queue before the engine",
+            ["kind"],
+            registry=self.registry,
+        )
+        for kind in Kind:  # series that are there from the start can be alerted on
+            for family in (self.queue_delay, self.inference, self.batch_size, self.audio):
+                family.labels(kind.name.lower())
+        for link in ("audio", "commands"):
+            self.bad_envelopes.labels(link)
+        for arrival in Arrival:
+            self.frames.labels(arrival.value)
+
+    def watch_queue(self, waiting: Callable[[], tuple[int, int]]) -> None:
+        """Have the lengths of the queue, for finals and for partials, read at each scrape."""
+        self._waiting.labels("final").set_function(lambda: waiting()[0])
+        self._waiting.labels("realtime").set_function(lambda: waiting()[1])
+
+    def _speech(self, name: str, text: str) -> Histogram:
+        name = f"stt_transcriber_{name}_latency_seconds"
+        return Histogram(name, text, registry=self.registry, buckets=SPEECH_S)
 
     def batch(self, report: BatchReport) -> None:
         """Count one call of an engine."""

@@ -19,6 +19,7 @@ from common.errors import CommandError
 from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
 from transcriber.intake import Intake
+from transcriber.latency import SpeechLatency
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder import outputs
 from transcriber.recorder.recorder import Recorder
@@ -58,6 +59,7 @@ class OpenSession:
         self.tap = tap
         self.sentences = 0
         self.drained = False
+        self.latency = SpeechLatency()
         self.intake = Intake(opened, recorder, tap.write if tap else None)
 
 
@@ -276,10 +278,14 @@ class Sessions:
         instance = self._instance
         match event:
             case outputs.StateNotice():
+                session.latency.notice(event.type, time.monotonic())
                 results.send(
                     envelope.RecorderEvent(instance, key, event.type, event.at_sample, epoch=epoch)
                 )
             case outputs.PartialText():
+                waited_s = session.latency.partial(time.monotonic())
+                if waited_s is not None:
+                    self._metrics.first_partial_latency.observe(waited_s)
                 results.send(
                     envelope.RecorderEvent(
                         instance, key, "realtime", event.at_sample, event.text, epoch
@@ -312,6 +318,9 @@ class Sessions:
         session: OpenSession,
         event: outputs.RecordingText,
     ) -> None:
+        waited_s = session.latency.text(time.monotonic())
+        if waited_s is not None and event.text:
+            self._metrics.final_latency.observe(waited_s)
         (self._metrics.failed if event.error else self._metrics.sentences).inc()
         # Those that wait must not carry this sentence's commit ahead of it.
         self._results.settle_acks()

@@ -109,6 +109,8 @@ class TranscriberStage:
         self._commands_in = Receiver(
             "commands", envelope.unpack_commands, bad.labels("commands").inc, addressed=True
         )
+        metrics.capacity.set(settings.transcriber_sessions)
+        metrics.watch_queue(scheduler.waiting)
         self._stopping = asyncio.Event()
         lifecycle.on_drain(self._stopping.set)
 
