@@ -8,6 +8,7 @@ connection finds it; ``observe=ID`` (or a name) receives a session's events with
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from websockets.asyncio.server import ServerConnection
@@ -127,8 +128,10 @@ class DataPort:
 
     async def _wait_for_room(self, connection: Connection, stream: Stream) -> None:
         self._metrics.window_stalls.inc()
+        began_s = time.monotonic()
         while stream.must_wait and not connection.is_closed:
             await connection.next_progress()
+        self._metrics.window_stall_seconds.inc(time.monotonic() - began_s)
 
     def _too_large(self, connection: Connection, stream: Stream, size: int) -> None:
         self._metrics.refused.labels(MalformedReason.TOO_LARGE).inc()

@@ -60,6 +60,7 @@ class Hub:
         self._tally = metrics.tally
         self._clients = clients
         self._ledger = ledger
+        metrics.retained_limit.set(settings.retain_total_bytes)
         self._frames_out = FramesOut(self.id, settings, links, metrics, clients, self.policy.bits)
         verdicts = links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
         verdicts.setsockopt(zmq.SUBSCRIBE, self.id.encode())
@@ -186,6 +187,8 @@ class Hub:
         in_turn = session.judge(verdict, now_s)
         for judged in in_turn:
             self._tally.judged(judged.verdict.code, judged.bucket, judged.latency_s)
+            if judged.verdict.code == envelope.Code.CORRUPT:
+                self._metrics.offenders.count(attachment.address)
             attachment.log.judged(judged, now_s)
             self._clients.deliver(attachment, judged.events)
         if session.rejected is not None:
@@ -314,6 +317,8 @@ class Hub:
             if attachment.session.finishing and not attachment.session.drained:
                 self.placement.send_finish(attachment.session)
         self._metrics.retained.set(self._ledger.bytes)
+        self._metrics.waiting_sessions.set(self.placement.waiting)
+        self._metrics.free_places.set(self.placement.registry.free_places)
 
     def expire(self) -> None:
         """Several times a second: queue frames that made no progress for sending again."""

@@ -5,9 +5,41 @@ from __future__ import annotations
 import bisect
 from typing import Final
 
+_STEPS: Final = (
+    10,
+    11.2,
+    12.5,
+    14,
+    16,
+    18,
+    20,
+    22.4,
+    25,
+    28,
+    31.5,
+    35.5,
+    40,
+    45,
+    50,
+    56,
+    63,
+    71,
+    80,
+    90,
+)
+"""Preferred numbers, so that the bounds of objectives (0.1 s, 0.5 s) are among them."""
 _LEAST_MS: Final = 0.05
-_GROWTH: Final = 2**0.25
-_BOUNDS_MS: Final = [_LEAST_MS * _GROWTH**step for step in range(80)]
+_MOST_MS: Final = 50_000.0
+_BOUNDS_MS: Final = [
+    bound_ms
+    for power in range(-3, 5)
+    for step in _STEPS
+    if _LEAST_MS <= (bound_ms := round(step * 10.0**power, 6)) <= _MOST_MS
+]
+_SHOWN: Final = frozenset(
+    round(step * 10.0**power, 6) for power in range(-3, 5) for step in (10, 20, 50)
+)
+"""Bounds that Prometheus gets, in ms."""
 
 
 def bucket_of(latency_s: float) -> int:
@@ -16,7 +48,7 @@ def bucket_of(latency_s: float) -> int:
 
 
 class LatencyHistogram:
-    """Counts latencies in buckets that grow by 19 %, from 50 µs to 44 s."""
+    """Counts latencies in buckets that grow by an eighth, from 50 µs to 50 s."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(_BOUNDS_MS) + 1)
@@ -53,6 +85,6 @@ class LatencyHistogram:
         found: list[tuple[str, float]] = []
         for index, bound_ms in enumerate(_BOUNDS_MS):
             cumulative += self._counts[index]
-            if index % 4 == 3:
+            if bound_ms in _SHOWN:
                 found.append((f"{bound_ms / 1000:.6g}", float(cumulative)))
         return [*found, ("+Inf", float(self._total))], self._sum_s

@@ -9,8 +9,10 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from common.envelope import Code
+from common.errors import MalformedReason
 from common.stamps import INTERNAL_CORRUPTION
 from gateway.latency import LatencyHistogram
+from gateway.offenders import Offenders
 
 
 class Tally(Collector):
@@ -63,6 +65,8 @@ class GatewayMetrics:
         self.registry = CollectorRegistry()
         self.tally = Tally()
         self.registry.register(self.tally)
+        self.offenders = Offenders()
+        self.registry.register(self.offenders)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"stt_gateway_{name}", text, labels, registry=self.registry)
@@ -73,6 +77,9 @@ class GatewayMetrics:
         self.refused = counter("frames_refused", "Messages that were not accepted", "reason")
         self.retransmissions = counter("retransmissions", "Frames sent again to the verifiers")
         self.window_stalls = counter("window_stalls", "Times a client's socket was paused")
+        self.window_stall_seconds = counter(
+            "window_stall_seconds", "Seconds that clients' sockets were paused, of all together"
+        )
         self.gaps = counter("gaps", "Gaps that transcribers reported in a session's frames")
         self.replays = counter("replays", "Sessions re-opened on a transcriber")
         self.replayed_frames = counter("replayed_frames", "Frames sent again after a re-open")
@@ -94,6 +101,15 @@ class GatewayMetrics:
         name, text, label = INTERNAL_CORRUPTION
         self.damaged = Counter(name, text, [label], registry=self.registry)
         self.sessions = gauge("sessions", "Sessions that are open")
+        self.waiting_sessions = gauge("waiting_sessions", "Sessions without a transcriber")
+        self.free_places = gauge(
+            "free_places", "Sessions that live transcribers still have room for"
+        )
         self.retained = gauge("retained_bytes", "Uncommitted audio kept for replay")
+        self.retained_limit = gauge("retained_limit_bytes", "Bound on stt_gateway_retained_bytes")
         self.transcribers = gauge("transcribers", "Transcribers that are alive")
         self.verifiers = gauge("verifiers", "Verifiers that are alive")
+        for link in ("commands", "results", "verdicts"):  # there from the start, for alerts
+            self.bad_envelopes.labels(link)
+        for reason in ("after_end", "observer", "text", MalformedReason.TOO_LARGE):
+            self.refused.labels(reason)

@@ -245,6 +245,13 @@ class Placement:
             channel.send(envelope.Close(session.id))
         self.registry.release(session.id, instance)
 
+    @property
+    def waiting(self) -> int:
+        """Sessions without a transcriber."""
+        return sum(
+            attachment.session.seat.state is SeatState.WAITING for attachment in self._clients
+        )
+
     def _retry_waiting(self) -> None:
         if not self.registry.has_room:
             return

@@ -114,6 +114,15 @@ class TranscriberRegistry:
             transcriber.assigned.discard(session)
 
     @property
+    def free_places(self) -> int:
+        """Sessions that instances still take, all together."""
+        return sum(
+            max(0, t.hello.max_sessions - len(t.assigned))
+            for t in self._live.values()
+            if not t.hello.draining
+        )
+
+    @property
     def has_room(self) -> bool:
         """Whether any instance takes one more session."""
         return any(

@@ -7,6 +7,7 @@ import http.server
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+import psutil
 
 from tests.containers.engine import Engine
 from tests.processes import ROOT
@@ -74,9 +77,8 @@ def _secrets(engine: Engine) -> Iterator[list[str]]:
     """
     configured = _pip_settings()
     with ExitStack() as stack:
-        bridge = engine.docker(
-            "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
-        ).strip()
+        addresses = psutil.net_if_addrs()["docker0"]
+        bridge = next(each.address for each in addresses if each.family is socket.AF_INET)
         lines = ["[global]"]
         trusted = configured.pop("trusted-host", "").split()
         for name, values in configured.items():
