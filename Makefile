@@ -1,5 +1,6 @@
 # make demo          set everything up, stream a spoken sentence through the pipeline, show it
 # make run ARGS=…    start the server (deploy/stt-server ARGS…)
+# make observe       the same with Prometheus beside it (deploy/observability)
 # make test          check, then every test (WORKERS=4 at a time: most of them wait)
 # make check         ruff, mypy --strict, and known vulnerabilities where the service answers
 # make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
@@ -14,7 +15,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-containers image check bench bench-quick soak setup setup-dev lock \
+.PHONY: help demo run observe test test-containers image check bench bench-quick soak setup setup-dev lock \
     audit sbom clean
 
 comma := ,
@@ -40,6 +41,10 @@ demo: setup
 
 run: setup
 	@deploy/stt-server $(ARGS)
+
+observe: setup
+	@deploy/set-up services
+	@$(RUN) -m deploy.observe $(ARGS)
 
 check: setup-dev
 	@echo "check: ruff check"; $(RUN) -m ruff check $(CODE)

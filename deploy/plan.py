@@ -18,6 +18,8 @@ from common.errors import SettingsError
 
 PLAN_FILE: Final = "system.json"
 CONFIG_FILE: Final = "supervisord.conf"
+TARGETS_FILE: Final = "targets.json"
+"""What Prometheus scrapes, as its file_sd reads it."""
 CONTROL_SOCKET: Final = "control.sock"
 STAGES_LOCK: Final = "stages.lock"
 """Held, shared, by each stage as long as it lives."""
@@ -139,14 +141,29 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def save(plan: Plan) -> None:
-    """Write a plan and its supervisord configuration into the run dir."""
+    """Write a plan, its supervisord configuration and what to scrape into the run dir."""
     for name, text in (
         (PLAN_FILE, msgspec.json.encode(plan)),
         (CONFIG_FILE, supervisord_config(plan).encode()),
+        (TARGETS_FILE, targets(plan)),
     ):
         partial = plan.folder / f".{name}.new"
         partial.write_bytes(text)
         partial.replace(plan.folder / name)
+
+
+def targets(plan: Plan) -> bytes:
+    """What there is to scrape, in the JSON of Prometheus' ``file_sd_configs``."""
+    host = reachable(plan.metrics_host)
+    host = f"[{host}]" if ":" in host else host
+    groups = [
+        {
+            "targets": [f"{host}:{stage.metrics_port}"],
+            "labels": {"stage": stage.kind, "name": stage.name},
+        }
+        for stage in plan.stages
+    ]
+    return msgspec.json.encode(groups)
 
 
 def load(run_dir: Path) -> Plan:

@@ -12,7 +12,7 @@ from typing import IO, Final, Self
 from common.errors import SettingsError
 from common.run_folder import own_folder
 from common.settings import default_run_dir
-from deploy.plan import CONFIG_FILE, CONTROL_SOCKET, PLAN_FILE, STAGES_LOCK
+from deploy.plan import CONFIG_FILE, CONTROL_SOCKET, PLAN_FILE, STAGES_LOCK, TARGETS_FILE
 
 LOCK_FILE: Final = "lock"
 LOCK_TRIES: Final = 10
@@ -24,7 +24,7 @@ ORPHANS_TIMEOUT_S: Final = 30.0
 """How long to wait for the stages of a system whose supervisor was killed: they are draining."""
 _OWN_FILES: Final = (
     *("*.sock", "*.sock.*", "supervisord.pid", ".*.new"),
-    *(PLAN_FILE, CONFIG_FILE, STAGES_LOCK),
+    *(PLAN_FILE, CONFIG_FILE, STAGES_LOCK, TARGETS_FILE),
 )
 
 

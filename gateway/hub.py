@@ -188,7 +188,7 @@ class Hub:
         for judged in in_turn:
             self._tally.judged(judged.verdict.code, judged.bucket, judged.latency_s)
             if judged.verdict.code == envelope.Code.CORRUPT:
-                self._metrics.offenders.count(attachment.address)
+                self._metrics.offenders.count(attachment.origin.address)
             attachment.log.judged(judged, now_s)
             self._clients.deliver(attachment, judged.events)
         if session.rejected is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import socket
 from pathlib import Path
 
@@ -95,7 +96,19 @@ def test_a_saved_plan_is_loaded_again(tmp_path: Path) -> None:
     plan = make(str(tmp_path))
     plans.save(plan)
     assert plans.load(tmp_path) == plan
-    assert {path.name for path in tmp_path.iterdir()} == {plans.PLAN_FILE, plans.CONFIG_FILE}
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {plans.PLAN_FILE, plans.CONFIG_FILE, plans.TARGETS_FILE}
+
+
+def test_what_to_scrape_is_written_down_for_prometheus(tmp_path: Path) -> None:
+    plan = make(str(tmp_path))
+    plans.save(plan)
+    groups = json.loads((tmp_path / "targets.json").read_text())
+    assert [group["labels"]["name"] for group in groups] == names(plan)
+    assert groups[0] == {
+        "targets": [f"127.0.0.1:{plan.gateway.metrics_port}"],
+        "labels": {"stage": "gateway", "name": "gateway"},
+    }
 
 
 def test_loading_where_nothing_runs_says_so(tmp_path: Path) -> None:
