@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from common.access_settings import AccessSettings
+from common.api_settings import ApiSettings
 from common.envelope import OnCorruption
 from common.options import option
 from common.recognition_settings import EngineSettings, LogSettings, RecorderSettings
@@ -93,7 +94,7 @@ class StageSettings(LogSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GatewaySettings(AccessSettings, StageSettings):
+class GatewaySettings(ApiSettings, AccessSettings, StageSettings):
     """Options of ``python -m gateway``."""
 
     host: str = option("127.0.0.1", "--host", help="address to listen on")

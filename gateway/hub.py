@@ -93,6 +93,11 @@ class Hub:
         self.placement.remove(session)
 
     @property
+    def engine(self) -> str:
+        """The name of what transcribes; "" while there is no transcriber."""
+        return next((t.hello.engine for t in self.placement.registry.all()), "")
+
+    @property
     def not_ready(self) -> str:
         """What the pipeline lacks; "" when it can transcribe."""
         missing = [

@@ -20,7 +20,9 @@ import time
 from typing import Final
 
 from common.errors import BusyError, CloseCode
+from common.parameters import checked_value
 from common.settings import GatewaySettings
+from common.wire import Parameter
 from gateway.clients import Attachment, Client, Clients
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
@@ -56,6 +58,20 @@ class Stream:
     def must_wait(self) -> bool:
         """Whether the client's next frame has to wait for room in the window."""
         return self._window.full and self.is_open
+
+    @property
+    def takes_audio(self) -> bool:
+        """Whether a frame would be taken in: not after the end of the stream."""
+        return self.is_open and not self.session.finishing
+
+    def set_parameter(self, name: str, value: Parameter) -> None:
+        """Set a parameter of the session's recorder, as one sets it on the control port.
+
+        Raises:
+            CommandError: unknown or read-only name, wrong type or range.
+        """
+        self.session.parameters[name] = checked_value(name, value)
+        self._hub.placement.apply_parameters(self.session)
 
     def accept(self, message: bytes) -> None:
         """Take in one frame."""

@@ -91,6 +91,15 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         scheme = "wss" if gatekeeper.tls else "ws"
         log.info("data    %s://%s:%d", scheme, settings.host, settings.data_port)
         log.info("control %s://%s:%d", scheme, settings.host, settings.control_port)
+        if settings.api_port or settings.wyoming_port:
+            # Imported here: a web framework takes a while, and not everybody wants it.
+            from gateway import api_listen
+
+            ports = (settings, metrics, reception, lambda: hub.engine, gatekeeper)
+            if settings.api_port:
+                await stack.enter_async_context(api_listen.serve_api(*ports))
+            if settings.wyoming_port:
+                await stack.enter_async_context(api_listen.serve_wyoming(*ports))
         audit.write("start", host=settings.host, tls=bool(gatekeeper.tls))
         lifecycle.ready()
         await stopping.wait()

@@ -29,9 +29,11 @@ OUTSIDE_WORLD: Final = {
     "rich",
     "signal",
     "socket",
+    "starlette",
     "subprocess",
     "threading",
     "torch",
+    "uvicorn",
     "websockets",
     "zmq",
 }

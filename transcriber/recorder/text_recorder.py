@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Any
+from typing import Any, Final
 
 from RealtimeSTT import AudioToTextRecorder
 from RealtimeSTT.core.recording_buffers import set_audio_from_frames
@@ -23,6 +23,14 @@ from transcriber.recorder.utterance import Utterance
 from transcriber.scheduler import FinalExecutor
 
 log = logging.getLogger(__name__)
+
+
+SILENT_PEAK: Final = 0.001
+"""Of full scale: an utterance that a client bounded, and that nowhere is louder, has no words."""
+
+
+def _is_silent(audio: FloatAudio) -> bool:
+    return not audio.size or float(abs(audio).max()) < SILENT_PEAK
 
 
 class TranscriptionFailedError(Exception):
@@ -77,6 +85,8 @@ class TextRecorder(AudioToTextRecorder):  # type: ignore[misc]
         if self.utterance is None or self.utterance.aborted:
             return ""
         if self.audio is None:
+            return ""
+        if self.utterance.mark and _is_silent(self.audio):  # no detector has heard speech in it
             return ""
         self.on_transcription_start(self.audio)
         return self.perform_final_transcription(self.audio, word_timestamps=word_timestamps)

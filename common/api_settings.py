@@ -1,0 +1,43 @@
+"""Options of the ports for other protocols than our own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from common.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """What a gateway takes for OpenAI's, Deepgram's and Wyoming's clients."""
+
+    api_port: int = option(
+        0,
+        "--api-port",
+        "--api_port",
+        help="port for OpenAI's and Deepgram's clients; 0: none",
+        low=0,
+        high=65535,
+    )
+    wyoming_port: int = option(
+        0,
+        "--wyoming-port",
+        "--wyoming_port",
+        help="port for Wyoming (Home Assistant); 0: none",
+        low=0,
+        high=65535,
+    )
+    max_upload_bytes: int = option(
+        256 << 20,
+        "--max-upload-bytes",
+        help="longer files are refused",
+        low=1_024,
+        high=1 << 40,
+    )
+    max_uploads: int = option(
+        8,
+        "--max-uploads",
+        help="files that are sent or transcribed at once; more are told to try later",
+        low=0,
+        high=10_000,
+    )

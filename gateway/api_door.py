@@ -1,0 +1,57 @@
+"""The API port's door: every request is admitted by the gatekeeper or answered with a refusal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from gateway.access import Arrival, Refusal
+from gateway.gatekeeper import Gatekeeper
+from gateway.protocols.openai_transcriptions import error_body
+
+ADMISSION: Final = "stt.admission"
+"""Key of the scope: as whom a request came in."""
+
+
+class Door:
+    """ASGI middleware before everything else."""
+
+    def __init__(self, app: ASGIApp, gatekeeper: Gatekeeper) -> None:
+        self._app = app
+        self._gatekeeper = gatekeeper
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        result = await self._gatekeeper.admit(arrival_of(scope))
+        if not isinstance(result, Refusal):
+            scope[ADMISSION] = result
+            await self._app(scope, receive, send)
+            return
+        body = error_body(result.reason, code=result.kind)
+        answer = JSONResponse(body, result.status, dict(result.headers))
+        if scope["type"] == "websocket":
+            websocket = WebSocket(scope, receive, send)
+            await websocket.receive()  # the handshake, which is answered with the refusal
+            await websocket.send_denial_response(answer)
+        else:
+            await answer(scope, receive, send)
+
+
+def arrival_of(scope: Scope) -> Arrival:
+    """A request as the gatekeeper sees it."""
+    headers: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in scope["headers"]:
+        headers[name.decode("latin-1").lower()].append(value.decode("latin-1"))
+    query = scope["query_string"].decode("latin-1")
+    path = scope["path"] + (f"?{query}" if query else "")
+    client, server = scope.get("client"), scope.get("server")
+    return Arrival(
+        lambda name: headers.get(name.lower(), []),
+        path,
+        str(client[0]) if client else "local",
+        str(server[0]) if server else "local",
+    )

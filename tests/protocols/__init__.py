@@ -1,0 +1,1 @@
+"""Unmodified official client packages on the real stages, with real speech."""
