@@ -61,9 +61,9 @@ class Realtime(Event, frozen=True, tag="realtime"):
 class FullSentence(Event, frozen=True, tag="fullSentence"):
     """A final result, and to who asked for events more about it.
 
-    ``committed`` as in :class:`Acknowledged`; begin and end of the utterance in ms of audio since
-    the session began; ``utterance`` is the client's number of the mark that ended it, if one did
-    (then ``text`` may be empty).
+    ``committed``, and what follows ``utterance``, as in :class:`Acknowledged`; begin and end of the
+    utterance in ms of audio since the session began; ``utterance`` is the client's number of the
+    mark that ended it, if one did (then ``text`` may be empty).
     """
 
     text: str
@@ -71,6 +71,9 @@ class FullSentence(Event, frozen=True, tag="fullSentence"):
     start_ms: int | None = None
     end_ms: int | None = None
     utterance: int = 0
+    skip_samples: int = 0
+    run_samples: int = 0
+    sample: int = 0
 
 
 class TranscriptionStart(Event, frozen=True, tag="transcription_start"):
@@ -99,7 +102,8 @@ class SessionStarted(Event, frozen=True, tag="session"):
     """First event of a connection: its session id (a capability) and where to send from.
 
     ``next_sequence`` is the server's number of the frame that it wants next. ``resumed`` is
-    false when the client asked to resume a session that this server does not know.
+    false when the client asked to resume a session that this server does not know. A new session
+    says again where in the first frame the client asked it to begin.
     """
 
     session: str
@@ -108,6 +112,9 @@ class SessionStarted(Event, frozen=True, tag="session"):
     resumed: bool
     window_frames: int
     verify: bool
+    skip_samples: int = 0
+    run_samples: int = 0
+    sample: int = 0
 
 
 class FrameVerdict(Event, frozen=True, tag="verdict", omit_defaults=False):
@@ -139,10 +146,18 @@ class FramesLost(Event, frozen=True, tag="sequence"):
 
 
 class Acknowledged(Event, frozen=True, tag="ack"):
-    """Frames below ``received`` are with a recorder; those below ``committed`` need no replay."""
+    """Frames below ``received`` are with a recorder; those below ``committed`` need no replay.
+
+    Nor do ``skip_samples`` 16 kHz samples from there on. A client whose server is gone sends its
+    frames from ``committed`` on to another, and puts the other three numbers, as they are, into
+    the query of the URL: the new session then begins exactly there.
+    """
 
     received: int
     committed: int
+    skip_samples: int = 0
+    run_samples: int = 0
+    sample: int = 0
 
 
 class RetentionLimited(Event, frozen=True, tag="retention"):

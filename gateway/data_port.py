@@ -1,7 +1,9 @@
 """The data port: audio in, results out, one session per client; and observers.
 
 Query string of the URL: ``events=integrity`` asks for verdicts and more; ``session=ID&resume=1``
-takes up a session again (``sentences=N``: N final results were received, send the others);
+takes up a session again (``sentences=N``: N final results were received, send the others), or, if
+it is not known here, begins one where that was (``skip_samples``, ``run_samples`` and ``sample`` of
+the last acknowledgement);
 ``session=NAME`` alone gives a new session a name of the client's own, by which its control
 connection finds it; ``observe=ID`` (or a name) receives a session's events without sending audio.
 """
@@ -23,6 +25,7 @@ from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.query import Query
 from gateway.reception import Reception, Stream
+from gateway.window import START
 
 NOT_A_FRAME: Final = Error(
     "not_a_frame",
@@ -96,7 +99,11 @@ class DataPort:
             stream = self._reception.resume(connection, query.session, query.sentences)
         if stream is None:
             stream = self._reception.begin(
-                connection, wants_events=query.events, name=query.session, origin=origin
+                connection,
+                wants_events=query.events,
+                name=query.session,
+                origin=origin,
+                start=query.start if query.events else START,
             )
         try:
             await self._read(connection, stream)

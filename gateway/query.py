@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from common.envelope import Commit
+from gateway.window import START
+
 MAX_FIELDS: Final = 20
+MAX_DIGITS: Final = 14
 
 
 def query_fields(path: str) -> dict[str, str]:
@@ -25,16 +29,25 @@ class Query(NamedTuple):
     resume: bool
     observe: str
     sentences: int
+    start: Commit = START
+    """Where in its first frame a session begins that goes on with the stream of another."""
 
     @classmethod
     def of(cls, path: str) -> Query:
         """Parse a request path; unknown and malformed fields are ignored."""
         fields = query_fields(path)
-        sentences = fields.get("sentences", "")
+        skip = _number(fields, "skip_samples")
+        sample = max(skip, _number(fields, "sample"))
         return cls(
             events=fields.get("events") == "integrity",
             session=fields.get("session", ""),
             resume=fields.get("resume") == "1",
             observe=fields.get("observe", ""),
-            sentences=int(sentences) if sentences.isdecimal() and len(sentences) < 10 else -1,
+            sentences=_number(fields, "sentences", -1),
+            start=Commit(0, skip, sample, _number(fields, "run_samples")),
         )
+
+
+def _number(fields: dict[str, str], name: str, otherwise: int = 0) -> int:
+    text = fields.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < MAX_DIGITS else otherwise

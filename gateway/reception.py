@@ -19,6 +19,7 @@ import logging
 import time
 from typing import Final
 
+from common.envelope import Commit
 from common.errors import BusyError, CloseCode
 from common.parameters import checked_value
 from common.settings import GatewaySettings
@@ -30,6 +31,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.pairing import NamedSessions, Origin
 from gateway.retention import RetentionLedger
 from gateway.session import Session, SessionLimits
+from gateway.window import START
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +137,7 @@ class Reception:
         wants_utterances: bool = False,
         name: str = "",
         origin: Origin | None = None,
+        start: Commit = START,
     ) -> Stream:
         """A new session for a client.
 
@@ -143,6 +146,7 @@ class Reception:
             wants_utterances: the client is told of every utterance, also of those without text.
             name: the client's own for the session; no name if it is guessed too easily.
             origin: where the client comes from, if more is known than its address.
+            start: where in its first frame the session begins.
 
         Raises:
             BusyError: there is no room; the client was told.
@@ -160,6 +164,7 @@ class Reception:
             policy=policy,
             limits=self._limits,
             ledger=self._ledger,
+            start=start,
         )
         integrity_log = IntegrityLog(
             client.peer,
@@ -194,8 +199,9 @@ class Reception:
         self._clients.take_over(attachment, client)
         session = attachment.session
         log.info("client %s resumed its session as %s", session.peer, client.peer)
-        client.deliver(session.started(resumed=True))
-        for sentence in session.missed_sentences(sentences) if sentences >= 0 else ():
+        missed = session.missed_sentences(sentences) if sentences >= 0 else []
+        client.deliver(session.started(resumed=True, misses_sentences=bool(missed)))
+        for sentence in missed:
             client.deliver(sentence)
         if session.drained:
             self._hub.end_if_done(attachment)

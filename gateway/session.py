@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from common import envelope
-from common.envelope import SESSION_ID_BYTES, Ack, Code, Parameter, Verdict
+from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, Parameter, Verdict
 from common.events import (
     Acknowledged,
     Error,
@@ -32,7 +32,7 @@ from gateway.retention import RetentionLedger
 from gateway.retransmission import RetransmissionTimer
 from gateway.seat import NOWHERE, Seat
 from gateway.sequence import Anomaly, SequenceTracker
-from gateway.window import HeldFrame, Window
+from gateway.window import START, HeldFrame, Window
 
 MAX_REPORTED_FAILURES: Final = 50
 REMEMBERED_SENTENCES: Final = 64
@@ -92,6 +92,7 @@ class Session:
         wants_events: the client asked for integrity events.
         wants_utterances: the client is told of every utterance, also of those without text.
         ledger: where the bytes are booked that are kept for it.
+        start: where in its first frame it begins, if it goes on with the stream of another.
 
     Attributes:
         seat: its place at a transcriber; the placement's to replace.
@@ -109,6 +110,7 @@ class Session:
         limits: SessionLimits,
         wants_utterances: bool = False,
         ledger: RetentionLedger[bytes] | None = None,
+        start: Commit = START,
     ) -> None:
         self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
@@ -120,6 +122,7 @@ class Session:
             limits.window_bytes,
             RetransmissionTimer(limits.retransmit_min_s, limits.retransmit_max_s),
             ledger.open(self.id) if ledger is not None else None,
+            start,
         )
         self.seat: Seat = NOWHERE
         self.parameters: dict[str, Parameter] = {}
@@ -168,15 +171,24 @@ class Session:
         start = self.window.replay_start.seq
         return sum(seq < start for seq in self._corrupt_seqs)
 
-    def started(self, *, resumed: bool) -> SessionStarted:
-        """The first event of a connection."""
+    def started(self, *, resumed: bool, misses_sentences: bool = False) -> SessionStarted:
+        """The first event of a connection.
+
+        Args:
+            misses_sentences: the client has not seen all results yet: it is told what they commit
+                with each of them, and not before.
+        """
+        commit = START if misses_sentences else self.window.commit
         return SessionStarted(
             session=self.key,
             next_sequence=self.window.next_seq,
-            committed_sequence=self.window.commit.seq,
+            committed_sequence=commit.seq,
             resumed=resumed,
             window_frames=self.window.limit,
             verify=self.policy.verify,
+            skip_samples=commit.skip_samples,
+            run_samples=commit.run_samples,
+            sample=commit.sample,
         )
 
     # -- verdicts ------------------------------------------------------------------------------
@@ -269,7 +281,16 @@ class Session:
         """The event, for who asked for it, that says how far the window has moved."""
         if not self.wants_events:
             return []
-        return [Acknowledged(self.window.fed, self.window.commit.seq)]
+        commit = self.window.commit
+        return [
+            Acknowledged(
+                self.window.fed,
+                commit.seq,
+                commit.skip_samples,
+                commit.run_samples,
+                commit.sample,
+            )
+        ]
 
     def take_sentence(self, sentence: envelope.Sentence) -> SentenceTaken:
         """Take in a final result and what it commits.
@@ -306,12 +327,16 @@ class Session:
     def _shown(self, sentence: envelope.Sentence) -> FullSentence:
         if not self.wants_times:
             return FullSentence(sentence.text)
+        commit = sentence.commit if self.wants_events else START
         return FullSentence(
             sentence.text,
-            sentence.commit.seq if self.wants_events else 0,
+            commit.seq,
             sentence.start_sample // SAMPLES_PER_MS,
             sentence.end_sample // SAMPLES_PER_MS,
             sentence.mark,
+            commit.skip_samples,
+            commit.run_samples,
+            commit.sample,
         )
 
     def note_event(self, event_type: str, at_sample: int) -> bool:

@@ -81,6 +81,7 @@ class Window:
         limit_bytes: int,
         timer: RetransmissionTimer,
         account: Account | None = None,
+        start: Commit = START,
     ) -> None:
         self.limit = limit
         self.limit_bytes = limit_bytes
@@ -93,7 +94,7 @@ class Window:
         self.account = account or Account()
         self.in_flight_bytes = 0
         self.retransmissions = 0
-        self.commit = START
+        self.commit = start
         self._base_sample = 0.0
         self._frames: deque[HeldFrame] = deque()
         self._settled = 0  # frames below it were fed and judged

@@ -8,7 +8,7 @@ number of the session's frame 0.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .errors import UnexpectedServerError
 
@@ -20,6 +20,21 @@ class Resumption(NamedTuple):
     """Frames that go over the line a second time."""
     lost: int
     """Frames that the server still wants and that are no longer held: their audio is gone."""
+
+
+class Within(NamedTuple):
+    """Where in the frame ``committed`` a session begins that goes on with a stream elsewhere.
+
+    Numbers of the server's, which only it has to understand.
+    """
+
+    skip_samples: int = 0
+    run_samples: int = 0
+    sample: int = 0
+
+
+WHOLE: Final = Within()
+"""From its beginning."""
 
 
 class ResendBuffer:
@@ -44,6 +59,7 @@ class ResendBuffer:
         self._cursor = 0  # of the next one to send on this connection
         self._sent = 0  # frames below were sent at least once
         self._committed = 0  # frames below need no replay
+        self._within = WHOLE  # nor does a part of what follows
         self._received = 0  # frames below are with a recorder
         self._base = 0
 
@@ -66,6 +82,11 @@ class ResendBuffer:
     def committed(self) -> int:
         """Frames with a lower number need no replay."""
         return self._committed
+
+    @property
+    def begin_within(self) -> Within:
+        """What a new session that starts with the oldest frame held is to leave out of it."""
+        return self._within if self._first == self._committed else WHOLE
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -99,13 +120,19 @@ class ResendBuffer:
         return message
 
     def connected(
-        self, next_sequence: int, committed_sequence: int, *, resumed: bool
+        self,
+        next_sequence: int,
+        committed_sequence: int,
+        within: Within = WHOLE,
+        *,
+        resumed: bool,
     ) -> Resumption:
         """Turn to a new connection; the next :meth:`take` is the frame that the server wants.
 
         Args:
             next_sequence: the server's number of the frame that it wants next.
             committed_sequence: frames below, by the server's numbers, need no replay.
+            within: what of that frame needs none either.
             resumed: the server knows the session; otherwise it began a new one, which starts
                 with everything still held.
 
@@ -117,6 +144,7 @@ class ResendBuffer:
             self._base = self._first - next_sequence
             self._cursor = self._received = self._first
             self._committed = self._first
+            self._within = within
             return Resumption(max(0, self._sent - self._first), lost)
         wanted = self._base + next_sequence
         if wanted > self.next_number:
@@ -128,13 +156,17 @@ class ResendBuffer:
         self._base += lost
         self._cursor = wanted + lost
         self._committed = max(self._committed, self._first if lost else 0)
-        self.acknowledge(next_sequence, committed_sequence)
+        self.acknowledge(next_sequence, committed_sequence, within)
         return Resumption(max(0, self._sent - self._cursor), lost)
 
-    def acknowledge(self, received: int, committed: int) -> None:
+    def acknowledge(self, received: int, committed: int, within: Within = WHOLE) -> None:
         """Note the server's progress, by its own numbers."""
         self._received = max(self._received, min(self._base + received, self._cursor))
-        self._committed = max(self._committed, min(self._base + committed, self._cursor))
+        number = self._base + committed
+        further = number == self._committed and within.sample > self._within.sample
+        if number > self._committed or further:
+            self._committed = min(number, self._cursor)
+            self._within = within if number == self._committed else WHOLE
         self._forget_below(self._committed)
 
     def evict_received(self, size: int) -> int:

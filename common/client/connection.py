@@ -21,6 +21,7 @@ from websockets.exceptions import (
 
 from ..errors import CloseCode
 from ..events import Error, SessionStarted, from_json
+from .buffer import WHOLE, Within
 from .errors import (
     ConnectionLostError,
     DisconnectedError,
@@ -55,11 +56,19 @@ class Opening(NamedTuple):
     """What came before the session event, if anything."""
 
 
-def data_url(url: str, *, events: bool, session: str | None, sentences: int = 0) -> str:
+def data_url(
+    url: str,
+    *,
+    events: bool,
+    session: str | None,
+    sentences: int = 0,
+    within: Within = WHOLE,
+) -> str:
     """``url`` with the query that asks for integrity events and for a session to resume.
 
     Args:
         sentences: final results of the session that arrived here; the server sends the others.
+        within: where a session that begins is to begin in its first frame.
 
     Raises:
         ValueError: not a ws:// or wss:// URL.
@@ -72,6 +81,8 @@ def data_url(url: str, *, events: bool, session: str | None, sentences: int = 0)
         query["events"] = "integrity"
     if session:
         query |= {"session": session, "resume": "1", "sentences": str(sentences)}
+    if within != WHOLE:
+        query |= {name: str(number) for name, number in within._asdict().items()}
     path = parts.path or "/"
     return urllib.parse.urlunsplit(parts._replace(path=path, query=urllib.parse.urlencode(query)))
 
@@ -123,7 +134,13 @@ async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
 
 
 async def open_connection(
-    url: str, *, events: bool, session: str | None, sentences: int, timeout_s: float
+    url: str,
+    *,
+    events: bool,
+    session: str | None,
+    sentences: int,
+    timeout_s: float,
+    within: Within = WHOLE,
 ) -> Opening:
     """Connect and, with ``events``, wait for the server to say which frame it wants.
 
@@ -132,7 +149,8 @@ async def open_connection(
             :class:`UnexpectedServerError` when no session event comes.
     """
     connection = await open_websocket(
-        data_url(url, events=events, session=session, sentences=sentences), timeout_s
+        data_url(url, events=events, session=session, sentences=sentences, within=within),
+        timeout_s,
     )
     if not events:
         return Opening(connection, None, [])

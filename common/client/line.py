@@ -104,6 +104,7 @@ class Line:
             events=options.events,
             session=state.session if options.events else None,
             sentences=state.sentences,
+            within=state.buffer.begin_within,
             timeout_s=options.connect_timeout_s,
         )
         state.last_error = None

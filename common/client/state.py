@@ -21,7 +21,7 @@ from ..events import (
     Report,
     SessionStarted,
 )
-from .buffer import ResendBuffer
+from .buffer import ResendBuffer, Within
 from .events import ClientEvent
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,11 @@ class VerdictCounts:
                 self.unverified += 1
             case "corrupt":
                 self.corrupt += 1
+
+
+def within_of(event: SessionStarted | Acknowledged | FullSentence) -> Within:
+    """Where in its frame a commit lies."""
+    return Within(event.skip_samples, event.run_samples, event.sample)
 
 
 class StreamState:
@@ -91,7 +96,10 @@ class StreamState:
             if self.session is not None:
                 log.warning("the server does not know the session any more: a new one begins")
         resumption = self.buffer.connected(
-            started.next_sequence, started.committed_sequence, resumed=started.resumed
+            started.next_sequence,
+            started.committed_sequence,
+            within_of(started),
+            resumed=started.resumed,
         )
         if resumption.lost:
             log.warning("%d frames are lost: no longer held for resending", resumption.lost)
@@ -112,9 +120,11 @@ class StreamState:
                     self._judged = event.sequence + 1
                     self.verdicts.add(event.verdict)
             case Acknowledged(received=received, committed=committed):
-                self.buffer.acknowledge(received, committed)
-                event = Acknowledged(
-                    self.buffer.number_of(received), self.buffer.number_of(committed)
+                self.buffer.acknowledge(received, committed, within_of(event))
+                event = msgspec.structs.replace(
+                    event,
+                    received=self.buffer.number_of(received),
+                    committed=self.buffer.number_of(committed),
                 )
             case Report():
                 event = self.report = msgspec.structs.replace(
@@ -122,7 +132,7 @@ class StreamState:
                 )
             case FullSentence(committed=committed):
                 self.sentences += 1
-                self.buffer.acknowledge(committed, committed)
+                self.buffer.acknowledge(committed, committed, within_of(event))
             case Error():
                 self.last_error = event
             case End():

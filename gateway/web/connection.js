@@ -2,7 +2,7 @@
 // reconnects with back-off, resumes where the server wants. Knows nothing of the page.
 
 import { describe, encodeFrame, ADDITIVE } from './integrity.js';
-import { FrameBuffer } from './frame-buffer.js';
+import { FrameBuffer, withinOf } from './frame-buffer.js';
 
 const RETRY_FIRST_MS = 500;
 const RETRY_LIMIT_MS = 10_000;
@@ -90,6 +90,7 @@ export class Connection {
     else if (this.#session) {
       Object.assign(parameters, {
         session: this.#session, resume: '1', sentences: this.#sentences,
+        ...this.buffer.beginWithin,
       });
     }
     const socket = new this.WebSocketClass(dataUrl(this.pageUrl, parameters));
@@ -155,12 +156,12 @@ export class Connection {
     switch (event.type) {
       case 'session': this.#begin(event); break;
       case 'ack':
-        this.buffer.acknowledge(event.received, event.committed);
+        this.buffer.acknowledge(event.received, event.committed, withinOf(event));
         this.#pump();
         break;
       case 'fullSentence':
         this.#sentences += 1;
-        this.buffer.acknowledge(event.committed ?? 0, event.committed ?? 0);
+        this.buffer.acknowledge(event.committed ?? 0, event.committed ?? 0, withinOf(event));
         break;
       case 'end': this.#ended = true; break;
     }
@@ -179,7 +180,7 @@ export class Connection {
       missing = this.buffer.resume(event.next_sequence, event.committed_sequence);
     } else {
       this.#sentences = 0;
-      this.buffer.restart();
+      this.buffer.restart(withinOf(event));
       this.epoch += 1;
     }
     this.#sessionOpen = true;

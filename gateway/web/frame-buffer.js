@@ -2,6 +2,15 @@
 // Decides only; the socket is connection.js's.
 
 /**
+ * Where in its frame a commit lies, as `session`, `ack` and `fullSentence` events say it. Numbers
+ * that only the server has to understand: a client whose server is gone hands them to the next.
+ */
+export function withinOf(event) {
+  const { skip_samples = 0, run_samples = 0, sample = 0 } = event;
+  return sample ? { skip_samples, run_samples, sample } : {};
+}
+
+/**
  * A frame: `{samples: Int16Array, sampleRate, timestamp, index}`; `index` counts what the input
  * delivered, from 0, dropped frames included.
  *
@@ -19,6 +28,8 @@ export class FrameBuffer {
     this.firstSequence = 0; // the server's number of frames[0]
     this.sent = 0; // how many of `frames` went out on this connection
     this.received = 0; // frames below this number are with a recorder
+    this.committed = 0; // frames below this number need no replay
+    this.within = {}; // nor does a part of what follows: see `withinOf`
     this.nextIndex = 0;
     this.firstIndexOfSession = 0;
     this.highestSentIndex = -1;
@@ -49,9 +60,22 @@ export class FrameBuffer {
     return { frame, sequence, audioSequence: frame.index - this.firstIndexOfSession, again };
   }
 
-  /** The server has frames below `received` with a recorder and needs none below `committed`. */
-  acknowledge(received, committed) {
+  /** What a new session that starts with the oldest frame held is to leave out of it. */
+  get beginWithin() {
+    return this.firstSequence === this.committed ? this.within : {};
+  }
+
+  /**
+   * The server has frames below `received` with a recorder and needs none below `committed`, nor
+   * what of that frame is `within`.
+   */
+  acknowledge(received, committed, within = {}) {
     this.received = Math.max(this.received, received);
+    const further = committed === this.committed && (within.sample ?? 0) > (this.within.sample ?? 0);
+    if (committed > this.committed || further) {
+      this.committed = committed;
+      this.within = within;
+    }
     while (this.firstSequence < committed && this.sent > 0) this.#shift();
   }
 
@@ -60,6 +84,7 @@ export class FrameBuffer {
    * Returns how many frames the server wanted that are no longer held.
    */
   resume(nextSequence, committedSequence) {
+    this.committed = Math.max(this.committed, committedSequence);
     this.received = Math.min(this.received, nextSequence);
     while (this.frames.length && this.firstSequence < committedSequence) this.#shift();
     if (!this.frames.length) this.firstSequence = nextSequence;
@@ -69,8 +94,13 @@ export class FrameBuffer {
     return missing;
   }
 
-  /** A connection begins a session that the server does not know: all that is held, from 0. */
-  restart() {
+  /**
+   * A connection begins a session that the server does not know: all that is held, from 0; of the
+   * first frame without what is `within`.
+   */
+  restart(within = {}) {
+    this.committed = 0;
+    this.within = within;
     this.firstSequence = 0;
     this.received = 0;
     this.sent = 0;

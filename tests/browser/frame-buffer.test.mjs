@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { FrameBuffer } from '../../gateway/web/frame-buffer.js';
+import { FrameBuffer, withinOf } from '../../gateway/web/frame-buffer.js';
 
 const FRAME = new Int16Array(4); // 8 bytes
 
@@ -138,4 +138,27 @@ test('under any mix of acknowledgements and reconnections, nothing is skipped or
       Array.from({ length: buffer.nextIndex }, (_, i) => i));
     delivered.forEach((index, i) => assert.ok(i === 0 || index === delivered[i - 1] + 1));
   }
+});
+
+test('another server is told where in the first frame to begin', () => {
+  const within = (sample) => withinOf({ skip_samples: 1, run_samples: 0, sample });
+  const buffer = filled(5);
+  assert.deepEqual(buffer.beginWithin, {});
+  buffer.acknowledge(5, 2, within(900));
+  buffer.acknowledge(5, 2, within(1100));
+  buffer.acknowledge(5, 2, within(1000)); // an old one, late
+  assert.equal(buffer.beginWithin.sample, 1100);
+  buffer.restart(within(1100));
+  assert.equal(buffer.beginWithin.sample, 1100);
+  take(buffer);
+  buffer.acknowledge(3, 3);
+  assert.deepEqual(buffer.beginWithin, {});
+});
+
+test('where the first frame was forgotten, the next one begins whole', () => {
+  const buffer = filled(4, { maxBytes: 32 });
+  buffer.acknowledge(4, 1, withinOf({ skip_samples: 1, sample: 9 }));
+  buffer.push(FRAME, 16000, 4);
+  buffer.push(FRAME, 16000, 5);
+  assert.deepEqual(buffer.beginWithin, {});
 });

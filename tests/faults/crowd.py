@@ -54,7 +54,13 @@ class Talker:
     moves: int = 0
     report: Report | None = None
     done: bool = False
+    chunk_samples: int = CHUNK_SAMPLES
     _stream: Stream | None = None
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of samples in a frame."""
+        return 2 * self.chunk_samples
 
     @property
     def stream(self) -> Stream:
@@ -69,7 +75,9 @@ class Talker:
 
     def connect(self, url: str, **options: Any) -> Stream:
         """A stream to use with ``async with``; :meth:`say` and :meth:`finish` use it."""
-        self._stream = connect(url, on_event=self._hear, chunk_samples=CHUNK_SAMPLES, **options)
+        self._stream = connect(
+            url, on_event=self._hear, chunk_samples=self.chunk_samples, **options
+        )
         return self._stream
 
     async def say(self, until_byte: int | None = None, pace: float | None = None) -> None:
@@ -85,7 +93,7 @@ class Talker:
         end = len(self.pcm) if until_byte is None else min(until_byte, len(self.pcm))
         started_s, first = time.monotonic(), self.said
         while self.said < end:
-            frame = self.pcm[self.said : self.said + CHUNK_BYTES]
+            frame = self.pcm[self.said : self.said + self.chunk_bytes]
             if pace is not None:
                 due_s = started_s + (self.said + len(frame) - first) / 2 / RATE_HZ / pace
                 await asyncio.sleep(max(0.0, due_s - time.monotonic()))
@@ -95,8 +103,8 @@ class Talker:
 
     async def say_corrupt(self) -> None:
         """Send the next frame with a flipped bit."""
-        await self.stream.send(self.pcm[self.said : self.said + CHUNK_BYTES], corrupt=flip_bit)
-        self.said += CHUNK_BYTES
+        await self.stream.send(self.pcm[self.said : self.said + self.chunk_bytes], corrupt=flip_bit)
+        self.said += self.chunk_bytes
         self.sent = self.stream.frames
 
     async def finish(self) -> None:
@@ -126,7 +134,7 @@ class Talker:
     @property
     def frames(self) -> int:
         """Frames that all it has to say makes."""
-        return -(-len(self.pcm) // CHUNK_BYTES)
+        return -(-len(self.pcm) // self.chunk_bytes)
 
     @property
     def all_received(self) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from common.client.buffer import ResendBuffer, Resumption, backoff_s
+from common.client.buffer import WHOLE, ResendBuffer, Resumption, Within, backoff_s
 from common.client.errors import UnexpectedServerError
 
 LIMIT = 64
@@ -208,3 +208,39 @@ class LosingLine(RuleBasedStateMachine):
 
 
 TestLosingLine = LosingLine.TestCase
+
+
+def sent(frames: int, **options: int) -> ResendBuffer:
+    buffer = ResendBuffer(options.get("max_bytes", 1000))
+    for number in range(frames):
+        buffer.append(bytes([number]) * 10)
+        buffer.take()
+    return buffer
+
+
+def test_another_server_is_told_where_in_the_first_frame_to_begin() -> None:
+    buffer = sent(5)
+    buffer.acknowledge(5, 2, Within(100, 0, 900))
+    buffer.acknowledge(5, 2, Within(300, 0, 1100))  # further in the same frame
+    buffer.acknowledge(5, 2, Within(200, 0, 1000))  # an old one, late
+    assert buffer.begin_within == Within(300, 0, 1100)
+    buffer.connected(0, 0, Within(300, 0, 1100), resumed=False)
+    assert buffer.begin_within == Within(300, 0, 1100)  # and the next, if that one dies too
+    assert buffer.take() == bytes([2]) * 10
+    buffer.acknowledge(1, 1, Within(7, 0, 1500))
+    assert buffer.begin_within == Within(7, 0, 1500)
+
+
+def test_a_commit_of_whole_frames_leaves_nothing_out() -> None:
+    buffer = sent(5)
+    buffer.acknowledge(5, 2, Within(100, 0, 900))
+    buffer.acknowledge(5, 5)
+    assert buffer.begin_within == WHOLE
+
+
+def test_where_the_first_frame_was_let_go_of_the_next_one_begins_whole() -> None:
+    buffer = sent(10, max_bytes=100)
+    buffer.acknowledge(8, 2, Within(100, 0, 900))
+    assert buffer.evict_received(30) == 1
+    assert buffer.begin_within == WHOLE
+    assert buffer.connected(0, 0, resumed=False).lost == 1

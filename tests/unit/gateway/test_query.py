@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.envelope import Commit
 from gateway.query import Query, query_fields
+from gateway.window import START
 
 NOTHING = Query(events=False, session="", resume=False, observe="", sentences=-1)
 
@@ -28,3 +30,16 @@ def test_a_malformed_query_asks_for_nothing(path: str) -> None:
 @given(st.text())
 def test_no_path_is_an_error(path: str) -> None:
     Query.of(path)
+
+
+@pytest.mark.parametrize(
+    "fields, start",
+    [
+        ("skip_samples=100&run_samples=44&sample=5000", Commit(0, 100, 5000, 44)),
+        ("skip_samples=100", Commit(0, 100, 100)),  # it cannot lie before the first frame
+        ("skip_samples=-1&sample=1e9", START),
+        (f"skip_samples={10**15}", START),
+    ],
+)
+def test_where_a_session_begins_that_goes_on_with_another(fields: str, start: Commit) -> None:
+    assert Query.of(f"/?events=integrity&{fields}").start == start
