@@ -174,6 +174,8 @@ class Verdict(Record, frozen=True):
     """That of the :class:`Frame`."""
     pcm_sha256: Digest = b""
     """Of the int16 samples, if the policy asked for it and the message could be read."""
+    algorithm: str = ""
+    """Of the checksum that was compared."""
 
 
 class VerdictBatch(Envelope, frozen=True, tag=tag_of(3)):
@@ -293,6 +295,9 @@ class Sentence(Envelope, frozen=True, tag=tag_of(8)):
     mark: Count = 0
     """Number of the :class:`Mark` that ended it; 0: silence did. Where nothing was being recorded
     at a mark, it is answered by a sentence without text or length, which commits nothing."""
+    engine: str = ""
+    model: str = ""
+    """What transcribed it, as the transcriber's options name them."""
 
 
 class Drained(Envelope, frozen=True, tag=tag_of(9)):

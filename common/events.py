@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from .receipts.statement import Envelope, Provenance
+
 STOCK_EVENT_TYPES: Final = frozenset(
     {
         "realtime",
@@ -64,6 +66,8 @@ class FullSentence(Event, frozen=True, tag="fullSentence"):
     ``committed``, and what follows ``utterance``, as in :class:`Acknowledged`; begin and end of the
     utterance in ms of audio since the session began; ``utterance`` is the client's number of the
     mark that ended it, if one did (then ``text`` may be empty).
+    ``provenance`` is to who asked for events, ``record`` to who asked for a receipt: the JSON text
+    that proves the sentence (:class:`common.receipts.statement.SentenceRecord`).
     """
 
     text: str
@@ -74,6 +78,8 @@ class FullSentence(Event, frozen=True, tag="fullSentence"):
     skip_samples: int = 0
     run_samples: int = 0
     sample: int = 0
+    provenance: Provenance | None = None
+    record: str = ""
 
 
 class TranscriptionStart(Event, frozen=True, tag="transcription_start"):
@@ -115,6 +121,8 @@ class SessionStarted(Event, frozen=True, tag="session"):
     skip_samples: int = 0
     run_samples: int = 0
     sample: int = 0
+    receipt: bool = False
+    """A receipt was asked for, and this server signs them."""
 
 
 class FrameVerdict(Event, frozen=True, tag="verdict", omit_defaults=False):
@@ -203,6 +211,25 @@ class Report(Event, frozen=True, tag="report", omit_defaults=False):
     replays: int
     sentences: int
     verdict_latency_ms: dict[str, float]
+    provenance: list[Provenance] = []
+    """Of the latest sentences, oldest first."""
+
+
+class Records(Event, frozen=True, tag="records"):
+    """Records of frames from number ``first`` on, for who asked for a receipt.
+
+    ``frames`` is base64 of :class:`common.receipts.statement.FrameRecord`, one after the other.
+    """
+
+    first: int
+    frames: str
+
+
+class Receipt(Event, frozen=True, tag="receipt", omit_defaults=False):
+    """The server's signed statement: at the end of a session (``final``), or when asked for."""
+
+    final: bool
+    receipt: Envelope
 
 
 class End(Event, frozen=True, tag="end"):
@@ -221,6 +248,8 @@ ServerEvent = (
     | RetentionLimited
     | TranscriberChanged
     | Report
+    | Records
+    | Receipt
     | End
 )
 
@@ -258,14 +287,22 @@ _TAGS: Final[frozenset[str]] = frozenset(
     str(member.__struct_config__.tag) for member in Event.__subclasses__()
 )
 
+RECEIPT_PLEASE: Final = '{"type":"receipt"}'
+"""Text message with which a client asks for a receipt of what was judged so far."""
 END_OF_STREAM: Final = '{"type":"end"}'
 """Text message with which a client says that no more audio follows."""
 
 
 def is_end_of_stream(text: str) -> bool:
     """Whether a client's text message on the data port ends its stream."""
+    return request_type(text) == "end"
+
+
+def request_type(text: str) -> str:
+    """What a client's text message on the data port asks for: its ``type``; "" if it has none."""
     try:
         message: Any = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return False
-    return isinstance(message, dict) and message.get("type") == "end"
+        return ""
+    kind = message.get("type") if isinstance(message, dict) else ""
+    return kind if isinstance(kind, str) else ""

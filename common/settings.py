@@ -221,6 +221,12 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings):
         low=8,
         high=1_000_000,
     )
+    receipts: str = option(
+        "",
+        "--receipts",
+        help="file with the private key that signs receipts for clients that ask "
+        "(`stt-server keys --receipts DIR` makes one)",
+    )
     ok_summary_s: float = option(
         10.0,
         "--ok-summary",

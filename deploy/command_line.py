@@ -39,6 +39,7 @@ A running system is steered by (all take --run-dir):
   deploy/stt-server stop                 drain and stop
 Secrets are made by:
   deploy/stt-server keys DIR             the CURVE keys that tcp:// links need
+  deploy/stt-server keys --receipts DIR  a key pair that signs receipts
   deploy/stt-server certificate DIR      a TLS certificate for trying
   deploy/stt-server key NAME             an API key
 """

@@ -12,6 +12,7 @@ import psutil
 from common import curve
 from common.api_keys import derived_hmac_key, line_of, new_key, read_keys
 from common.errors import SettingsError
+from common.receipts import signing
 from common.secret_files import refuse_if_writable_by_others, write_secret
 from common.tls import make_certificate
 
@@ -111,10 +112,17 @@ def keys(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="stt-server keys",
         description="Makes the CURVE key pairs of a system whose links are tcp://, one for each "
-        "role; adds or revokes a pair of one host's own.",
+        "role; adds or revokes a pair of one host's own; or makes a pair that signs receipts.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     one = parser.add_mutually_exclusive_group()
+    one.add_argument(
+        "--receipts",
+        action="store_true",
+        help="make a key pair that signs receipts; those that are there stay, so that old "
+        "receipts can be checked",
+    )
+    parser.add_argument("--kind", default="ed25519", help="with --receipts: ed25519 or p256")
     roles = ", ".join(curve.Role)
     for flag, what in (("--add", "make a pair for one host"), ("--revoke", "admit it no more")):
         one.add_argument(
@@ -123,7 +131,9 @@ def keys(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     folder: Path = arguments.folder
     try:
-        if arguments.add:
+        if arguments.receipts:
+            _make_receipt_keys(folder, arguments.kind)
+        elif arguments.add:
             new = curve.add_host(folder, _role(arguments.add[0]), arguments.add[1])
             print(
                 f"keys written; copy {new} to that host, and admitted/ of the other folders in "
@@ -138,6 +148,19 @@ def keys(argv: Sequence[str]) -> int:
     except OSError as error:
         raise SettingsError(f"cannot write keys to {folder}: {error}") from None
     return 0
+
+
+def _make_receipt_keys(folder: Path, kind: str) -> None:
+    try:
+        chosen = signing.KeyKind(kind)
+    except ValueError:
+        kinds = ", ".join(signing.KeyKind)
+        raise SettingsError(f"no keys of kind {kind!r}; there are {kinds}") from None
+    private, public = signing.make_keys(folder, chosen)
+    print(
+        f"start the server with --receipts {private}; give {public} to whoever is to check its "
+        f"receipts: stt-verify --key {public} RECEIPT"
+    )
 
 
 def _role(text: str) -> curve.Role:

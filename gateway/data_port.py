@@ -5,7 +5,8 @@ takes up a session again (``sentences=N``: N final results were received, send t
 it is not known here, begins one where that was (``skip_samples``, ``run_samples`` and ``sample`` of
 the last acknowledgement);
 ``session=NAME`` alone gives a new session a name of the client's own, by which its control
-connection finds it; ``observe=ID`` (or a name) receives a session's events without sending audio.
+connection finds it; ``receipt=1`` asks for a signed statement at its end; ``observe=ID`` (or a
+name) receives a session's events without sending audio.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common.errors import BusyError, CloseCode, MalformedReason
-from common.events import END_OF_STREAM, Error, is_end_of_stream
+from common.events import END_OF_STREAM, RECEIPT_PLEASE, Error, request_type
 from common.settings import GatewaySettings
 from gateway.clients import Clients
 from gateway.connection import Connection
@@ -29,7 +30,7 @@ from gateway.window import START
 
 NOT_A_FRAME: Final = Error(
     "not_a_frame",
-    f"a frame is a binary message; the only text message here is {END_OF_STREAM}",
+    f"a frame is a binary message; the text messages here are {END_OF_STREAM} and {RECEIPT_PLEASE}",
     "continue",
 )
 UNKNOWN_SESSION: Final = Error("unknown_session", "there is no such session", "disconnect")
@@ -101,6 +102,7 @@ class DataPort:
             stream = self._reception.begin(
                 connection,
                 wants_events=query.events,
+                wants_receipt=query.receipt,
                 name=query.session,
                 origin=origin,
                 start=query.start if query.events else START,
@@ -117,8 +119,11 @@ class DataPort:
             if not stream.is_open:
                 return
             if isinstance(message, str):
-                if is_end_of_stream(message):
+                kind = request_type(message)
+                if kind == "end":
                     stream.finish()
+                elif kind == "receipt":
+                    stream.give_receipt()
                 else:
                     self._metrics.refused.labels("text").inc()
                     connection.deliver(NOT_A_FRAME)

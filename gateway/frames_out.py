@@ -80,7 +80,7 @@ class FramesOut:
             return None
         frame = window.frame(seq)
         assert frame is not None
-        policy = self._policy_bits
+        policy = self._policy_bits | session.policy_bits
         stamp = frame_stamp(frame.stamp, key, seq, policy, 0)
         header = envelope.Frame(
             self._gateway_id, key, seq, frame.received_ns, audio_endpoint, policy, stamp

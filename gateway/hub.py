@@ -25,11 +25,13 @@ from common.stamps import Hop, is_sealed, stamp_of
 from gateway.clients import Attachment, Clients
 from gateway.frames_out import FramesOut
 from gateway.metrics import GatewayMetrics
+from gateway.notary import Notary
 from gateway.placement import Placement
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
 from gateway.retransmission import RetransmissionTimer
-from gateway.session import SAMPLES_PER_MS, Session
+from gateway.sentences import SAMPLES_PER_MS
+from gateway.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Hub:
     Args:
         clients: all sessions of the gateway and who hears them.
         ledger: what is kept for them.
+        notary: signs receipts; None: there are none.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Hub:
         metrics: GatewayMetrics,
         clients: Clients,
         ledger: RetentionLedger[bytes],
+        notary: Notary | None = None,
     ) -> None:
         self.id = secrets.token_hex(8)
         self.policy = RejectionPolicy.of(settings)
@@ -61,6 +65,7 @@ class Hub:
         self._clients = clients
         self._ledger = ledger
         metrics.retained_limit.set(settings.retain_total_bytes)
+        self._notary = notary
         self._frames_out = FramesOut(self.id, settings, links, metrics, clients, self.policy.bits)
         verdicts = links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
         verdicts.setsockopt(zmq.SUBSCRIBE, self.id.encode())
@@ -109,6 +114,18 @@ class Hub:
             if not there
         ]
         return f"no {' and no '.join(missing)} yet" if missing else ""
+
+    # -- receipts ------------------------------------------------------------------------------
+
+    @property
+    def signs_receipts(self) -> bool:
+        """Whether clients that ask for a receipt get one."""
+        return self._notary is not None
+
+    def give_receipt(self, attachment: Attachment, *, final: bool = False) -> None:
+        """Sign what a session has to say, if its client asked for receipts, and send it."""
+        if self._notary is not None:
+            self._clients.deliver(attachment, self._notary.receipt(attachment.session, final=final))
 
     # -- frames out ----------------------------------------------------------------------------
 
@@ -199,6 +216,7 @@ class Hub:
         if session.rejected is not None:
             self._metrics.rejections.inc()
             self._frames_out.remove(session)
+            self.give_receipt(attachment, final=True)
             if attachment.client is not None:
                 attachment.client.end(CloseCode.POLICY_VIOLATION, session.rejected[:120])
                 attachment.client.progress()
@@ -302,6 +320,7 @@ class Hub:
             return
         if session.wants_events:
             self._clients.deliver(attachment, [session.report()])
+            self.give_receipt(attachment, final=True)
             if session.said_end:
                 self._clients.deliver(attachment, [End()])
         if attachment.client is None:

@@ -238,7 +238,7 @@ class Placement:
     def _leave(self, session: Session, refused_by: str | None = None) -> None:
         # From here on nothing may be given up that the next recorder has to be sent.
         instance = session.seat.instance
-        session.seat = session.seat.left(session.window.reopen(), refused_by)
+        session.leave_seat(refused_by)
         self._asked_s.pop(session.id, None)
         channel = self._channels.get(instance or "")
         if channel is not None:

@@ -31,6 +31,7 @@ class Query(NamedTuple):
     sentences: int
     start: Commit = START
     """Where in its first frame a session begins that goes on with the stream of another."""
+    receipt: bool = False
 
     @classmethod
     def of(cls, path: str) -> Query:
@@ -45,6 +46,7 @@ class Query(NamedTuple):
             observe=fields.get("observe", ""),
             sentences=_number(fields, "sentences", -1),
             start=Commit(0, skip, sample, _number(fields, "run_samples")),
+            receipt=fields.get("receipt") == "1",
         )
 
 

@@ -28,6 +28,7 @@ from gateway.clients import Attachment, Client, Clients
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.metrics import GatewayMetrics
+from gateway.notary import NO_RECEIPT, RECEIPT_INTERVAL_S, TOO_SOON
 from gateway.pairing import NamedSessions, Origin
 from gateway.retention import RetentionLedger
 from gateway.session import Session, SessionLimits
@@ -39,7 +40,15 @@ log = logging.getLogger(__name__)
 class Stream:
     """One client's hold on a session, until its connection ends or another takes the session."""
 
-    __slots__ = ("_attachment", "_client", "_hub", "_reception", "_window", "session")
+    __slots__ = (
+        "_attachment",
+        "_client",
+        "_hub",
+        "_receipt_due_s",
+        "_reception",
+        "_window",
+        "session",
+    )
 
     def __init__(
         self, reception: Reception, hub: Hub, attachment: Attachment, client: Client
@@ -50,6 +59,7 @@ class Stream:
         self._client = client
         self._hub = hub
         self._reception = reception
+        self._receipt_due_s = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -87,6 +97,17 @@ class Stream:
         """The client says that no more audio follows."""
         self.session.said_end = True
         self._hub.finish(self.session)
+
+    def give_receipt(self) -> None:
+        """The client asks for a signed statement on what was judged so far."""
+        now_s = time.monotonic()
+        if not self.session.wants_receipt:
+            self._client.deliver(NO_RECEIPT)
+        elif now_s < self._receipt_due_s:
+            self._client.deliver(TOO_SOON)
+        else:
+            self._receipt_due_s = now_s + RECEIPT_INTERVAL_S
+            self._hub.give_receipt(self._attachment)
 
     def leave(self, *, may_return: bool) -> None:
         """The connection is gone.
@@ -135,6 +156,7 @@ class Reception:
         *,
         wants_events: bool = False,
         wants_utterances: bool = False,
+        wants_receipt: bool = False,
         name: str = "",
         origin: Origin | None = None,
         start: Commit = START,
@@ -144,6 +166,7 @@ class Reception:
         Args:
             wants_events: the client asked for integrity events.
             wants_utterances: the client is told of every utterance, also of those without text.
+            wants_receipt: also for a receipt, which it gets if this server signs them.
             name: the client's own for the session; no name if it is guessed too easily.
             origin: where the client comes from, if more is known than its address.
             start: where in its first frame the session begins.
@@ -165,6 +188,9 @@ class Reception:
             limits=self._limits,
             ledger=self._ledger,
             start=start,
+            receipt_from_ns=time.time_ns()
+            if wants_events and wants_receipt and self._hub.signs_receipts
+            else None,
         )
         integrity_log = IntegrityLog(
             client.peer,

@@ -7,37 +7,37 @@ events for those who hear the session. Sending, logging and counting are the hub
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from typing import Final, NamedTuple
 
 import msgspec
 
 from common import envelope
-from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, Parameter, Verdict
+from common.envelope import SESSION_ID_BYTES, Ack, Code, Commit, Parameter, Policy, Verdict
 from common.events import (
     Acknowledged,
     Error,
-    Failure,
     FramesLost,
     FrameVerdict,
     FullSentence,
+    Records,
     Report,
     RetentionLimited,
     ServerEvent,
     SessionStarted,
 )
-from gateway.latency import LatencyHistogram, bucket_of
+from common.receipts.statement import Statement
+from gateway.frame_counts import FrameCounts
+from gateway.receipts import ReceiptBook
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
 from gateway.retention import RetentionLedger
 from gateway.retransmission import RetransmissionTimer
 from gateway.seat import NOWHERE, Seat
+from gateway.sentences import Sentences
 from gateway.sequence import Anomaly, SequenceTracker
 from gateway.window import START, HeldFrame, Window
+from gateway.witness import Witness
 
-MAX_REPORTED_FAILURES: Final = 50
-REMEMBERED_SENTENCES: Final = 64
-SAMPLES_PER_MS: Final = 16
-"""Of the recorders' audio."""
+_DIGEST: Final = int(Policy.DIGEST)
 
 
 class SessionLimits(NamedTuple):
@@ -84,6 +84,13 @@ class SentenceTaken(NamedTuple):
     events: list[ServerEvent]
 
 
+class ToSign(NamedTuple):
+    """A receipt but for its signature, and the entries that the client was not sent yet."""
+
+    records: Records | None
+    statement: Statement
+
+
 class Session:
     """What one client's session knows and decides.
 
@@ -93,6 +100,7 @@ class Session:
         wants_utterances: the client is told of every utterance, also of those without text.
         ledger: where the bytes are booked that are kept for it.
         start: where in its first frame it begins, if it goes on with the stream of another.
+        receipt_from_ns: now, since 1970, if the client is to have a receipt.
 
     Attributes:
         seat: its place at a transcriber; the placement's to replace.
@@ -111,6 +119,7 @@ class Session:
         wants_utterances: bool = False,
         ledger: RetentionLedger[bytes] | None = None,
         start: Commit = START,
+        receipt_from_ns: int | None = None,
     ) -> None:
         self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
@@ -132,18 +141,19 @@ class Session:
         self.rejected: str | None = None
         self.replays = 0
         self._retention_exceeded = False
-        self.counts = [0] * len(Code)
-        self.sentences: deque[FullSentence] = deque(maxlen=REMEMBERED_SENTENCES)
-        self.sentence_count = 0
+        self._counts = FrameCounts()
         self._failures = FailureCount(policy)
         self._corrupt_seqs: list[int] = []
-        self._reported: list[Failure] = []
         self._stale = StaleFrames()
         self._sequence = SequenceTracker()
-        self._latency = LatencyHistogram()
-        self._samples_s = 0.0
-        self._last_sentence_end = -1
-        self._last_mark = 0
+        self.wants_receipt = receipt_from_ns is not None
+        book = ReceiptBook(self.id, receipt_from_ns, start) if receipt_from_ns is not None else None
+        self._witness = Witness(policy, book, start) if wants_events else None
+        self._sentences = Sentences(
+            wants_events=wants_events,
+            wants_utterances=wants_utterances,
+            witness=self._witness,
+        )
         self._last_event_at: dict[str, int] = {}
 
     @property
@@ -156,9 +166,19 @@ class Session:
         """Whether events say where in the audio they belong; stock clients do not expect it."""
         return self.wants_events or self.wants_utterances
 
+    @property
+    def policy_bits(self) -> int:
+        """What verifiers are to do for this session beside what the server's policy says."""
+        return _DIGEST if self.wants_receipt else 0
+
     def is_rejected(self) -> bool:
         """Whether the client had too many corrupt frames; from then on nothing of it counts."""
         return self.rejected is not None
+
+    @property
+    def sentence_count(self) -> int:
+        """Final results that were shown to the client."""
+        return self._sentences.count
 
     @property
     def failures(self) -> int:
@@ -189,6 +209,7 @@ class Session:
             skip_samples=commit.skip_samples,
             run_samples=commit.run_samples,
             sample=commit.sample,
+            receipt=self.wants_receipt,
         )
 
     # -- verdicts ------------------------------------------------------------------------------
@@ -205,24 +226,23 @@ class Session:
         return judged
 
     def _act_on(self, frame: HeldFrame, verdict: Verdict, now_s: float) -> Judged:
-        code = verdict.code
-        corrupt = code == Code.CORRUPT
-        self.counts[code] += 1
+        corrupt = verdict.code == Code.CORRUPT
         latency_s = now_s - frame.received_s
-        bucket = bucket_of(latency_s)
-        self._latency.count(bucket, latency_s)
-        if verdict.sample_rate_hz:
-            self._samples_s += verdict.actual_length / verdict.sample_rate_hz
+        bucket = self._counts.count(verdict, latency_s)
         stale = self._stale.diagnose(verdict, frame.message, corrupt)
         if stale:
             verdict = msgspec.structs.replace(verdict, diagnosis=stale, likely="")
         rejects = corrupt and self._failures.add()
         if corrupt:
-            self._remember(verdict)
+            self._counts.remember(verdict)
             if self.policy.reject:  # at most one more than is tolerated
                 self._corrupt_seqs.append(verdict.seq)
         anomaly = self._sequence.follow(verdict.audio_sequence)
         events: list[ServerEvent] = []
+        if self._witness is not None:
+            records = self._witness.judged(frame.message, verdict, rejects=rejects)
+            if records is not None:
+                events.append(records)
         if self.wants_events:
             if anomaly is not None:
                 events.append(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
@@ -250,20 +270,6 @@ class Session:
             likely=verdict.likely,
         )
 
-    def _remember(self, verdict: Verdict) -> None:
-        if len(self._reported) < MAX_REPORTED_FAILURES:
-            self._reported.append(
-                Failure(
-                    sequence=verdict.seq,
-                    expected_length=verdict.expected_length,
-                    actual_length=verdict.actual_length,
-                    expected_checksum=verdict.expected_checksum,
-                    actual_checksum=verdict.actual_checksum,
-                    diagnosis=verdict.diagnosis,
-                    likely=verdict.likely,
-                )
-            )
-
     def _reject(self, verdict: Verdict) -> list[ServerEvent]:
         self.rejected = f"Connection rejected: {mismatch_message(verdict)}"
         error = Error("data_corruption", self.rejected, "disconnect")
@@ -275,7 +281,10 @@ class Session:
         self, ack: Ack, now_s: float = 0.0, fed_timer: RetransmissionTimer | None = None
     ) -> bool:
         """Take in the transcriber's acknowledgement; whether the window moved."""
-        return self.window.acknowledge(ack, now_s, fed_timer)
+        moved = self.window.acknowledge(ack, now_s, fed_timer)
+        if moved and self._witness is not None:
+            self._witness.committed(self.window.commit.sample)
+        return moved
 
     def acknowledged(self) -> list[ServerEvent]:
         """The event, for who asked for it, that says how far the window has moved."""
@@ -300,44 +309,23 @@ class Session:
         got the sentence.
         """
         self.seat = self.seat.heard_sentence()
-        is_new = self._note_sentence(sentence)
+        is_new = self._sentences.is_new(sentence)
         events: list[ServerEvent] = []
         if is_new:
             if sentence.error:
                 events.append(Error("transcription_failed", sentence.error, "continue"))
-            if sentence.text or self.wants_utterances or (sentence.mark and self.wants_events):
-                shown = self._shown(sentence)
-                self.sentences.append(shown)
-                self.sentence_count += 1
+            shown = self._sentences.show(sentence)
+            if shown is not None:
                 events.append(shown)
         if self.window.commit_to(sentence.commit):
             events += self.acknowledged()
         return SentenceTaken(is_new, events)
 
-    def _note_sentence(self, sentence: envelope.Sentence) -> bool:
-        """Note a final result; whether it is new. What a mark ended is known by the mark."""
-        if sentence.mark:
-            is_new = sentence.mark > self._last_mark
-            self._last_mark = max(self._last_mark, sentence.mark)
-        else:
-            is_new = sentence.end_sample > self._last_sentence_end
-        self._last_sentence_end = max(self._last_sentence_end, sentence.end_sample)
-        return is_new
-
-    def _shown(self, sentence: envelope.Sentence) -> FullSentence:
-        if not self.wants_times:
-            return FullSentence(sentence.text)
-        commit = sentence.commit if self.wants_events else START
-        return FullSentence(
-            sentence.text,
-            commit.seq,
-            sentence.start_sample // SAMPLES_PER_MS,
-            sentence.end_sample // SAMPLES_PER_MS,
-            sentence.mark,
-            commit.skip_samples,
-            commit.run_samples,
-            commit.sample,
-        )
+    def leave_seat(self, refused_by: str | None = None) -> None:
+        """Its recorder is gone, or to be replaced: the next one begins at the last commit."""
+        if self._witness is not None:
+            self._witness.replayed(self.window.fed)
+        self.seat = self.seat.left(self.window.reopen(), refused_by)
 
     def note_event(self, event_type: str, at_sample: int) -> bool:
         """Note an event; whether it is new, not one that a replay went through again."""
@@ -364,23 +352,36 @@ class Session:
 
     def missed_sentences(self, received: int) -> list[FullSentence]:
         """Final results that a client which counted ``received`` of them has not seen."""
-        missing = min(max(0, self.sentence_count - received), len(self.sentences))
-        return list(self.sentences)[-missing:] if missing else []
+        return self._sentences.missed(received)
 
     def report(self) -> Report:
         """What became of the session's frames so far."""
         return Report(
             frames=self.window.next_seq,
-            audio_seconds=round(self._samples_s, 3),
-            ok=self.counts[Code.OK],
-            unverified=self.counts[Code.UNVERIFIED],
-            corrupt=self.counts[Code.CORRUPT],
-            failures=self._reported,
+            audio_seconds=round(self._counts.seconds, 3),
+            ok=self._counts[Code.OK],
+            unverified=self._counts[Code.UNVERIFIED],
+            corrupt=self._counts[Code.CORRUPT],
+            failures=self._counts.failures,
             lost=self._sequence.lost,
             repeated=self._sequence.repeated,
             reordered=self._sequence.reordered,
             retransmissions=self.window.retransmissions,
             replays=self.replays,
-            sentences=self.sentence_count,
-            verdict_latency_ms=self._latency.summary(),
+            sentences=self._sentences.count,
+            verdict_latency_ms=self._counts.latency_ms(),
+            provenance=self._sentences.provenance(),
         )
+
+    def to_sign(self, now_ns: int, *, version: str, final: bool) -> ToSign | None:
+        """What a receipt says at this moment; None for a client that is not to have one."""
+        if self._witness is None:
+            return None
+        stated = self._witness.statement(
+            now_ns,
+            version=version,
+            final=final,
+            rejected=self.rejected or "",
+            replays=self.replays,
+        )
+        return ToSign(self._witness.records(), stated) if stated is not None else None

@@ -29,6 +29,7 @@ from gateway.handshake import Handshake, Visitor, pages_of, select_subprotocol
 from gateway.hub import Hub
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
+from gateway.notary import Notary
 from gateway.reception import Reception
 from gateway.retention import RetentionLedger
 
@@ -69,7 +70,8 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         ledger: RetentionLedger[bytes] = RetentionLedger(
             settings.retain_session_bytes, settings.retain_total_bytes
         )
-        hub = Hub(settings, links, metrics, clients, ledger)
+        notary = Notary.of_file(settings.receipts) if settings.receipts else None
+        hub = Hub(settings, links, metrics, clients, ledger, notary)
         stack.callback(hub.close)
         reception = Reception(settings, metrics, hub, clients, ledger)
         peers = LocalPeers()

@@ -338,6 +338,8 @@ class Sessions:
                 error=event.error,
                 epoch=session.epoch,
                 mark=event.mark,
+                engine=self._settings.engine_name,
+                model=self._settings.model,
             )
         )
         session.sentences += 1

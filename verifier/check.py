@@ -115,6 +115,7 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         "",
         header.attempt,
         hashlib.sha256(pcm).digest() if policy & _DIGEST else b"",
+        "" if actual is None else metadata.checksum_algorithm or Algorithm.ADDITIVE,
     )
     return Outcome(verdict, _audio(header, metadata, rate_hz, False, 0, pcm), pcm)
 
@@ -239,6 +240,7 @@ def _corrupt(
         likely=diagnosis.likely,
         attempt=header.attempt,
         pcm_sha256=hashlib.sha256(pcm).digest() if policy & _DIGEST else b"",
+        algorithm="" if actual is None else metadata.checksum_algorithm or Algorithm.ADDITIVE,
     )
     if policy & _REPORT_CORRUPT:
         return Outcome(verdict, None, _NO_PCM)

@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from ..errors import CommandError
 from ..integrity import Algorithm
+from ..receipts.statement import Bundle, parse_sentence
 from ..wire import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Parameter
 from .audio import AudioFile, AudioFileError
 from .control import DEFAULT_CONTROL_URL, ControlClient
@@ -99,6 +102,12 @@ def parser() -> argparse.ArgumentParser:
         "--plain", action="store_true", help="print lines, one a frame, even on a terminal"
     )
     add("--quiet", action="store_true", help="with --plain: no lines for good frames")
+    add(
+        "--receipt",
+        type=Path,
+        metavar="FILE",
+        help="ask for a receipt, write it to FILE and the transcript beside it as FILE.txt",
+    )
     add("--audio", action="store_true", help="with --json: the audio of each sentence too")
     return result
 
@@ -131,6 +140,7 @@ async def _run(options: argparse.Namespace) -> int:
         algorithm=options.algorithm,
         key=key,
         chunk_samples=options.chunk,
+        receipt=options.receipt is not None,
         on_event=view.show,
     )
     try:
@@ -148,7 +158,21 @@ async def _run(options: argparse.Namespace) -> int:
     except (StreamError, TimeoutError) as error:
         status = _complain(error, EXIT_NO_SERVER)
     view.report(stream.report)
+    if options.receipt is not None and not _write_receipts(options.receipt, stream.receipts):
+        return status or _complain(StreamError("the server gave no receipt"), EXIT_NO_SERVER)
     return status
+
+
+def _write_receipts(path: Path, bundles: list[Bundle]) -> bool:
+    """Write each session's receipt and transcript; whether there was one."""
+    for number, bundle in enumerate(bundles):
+        # More than one only where a lost session was followed by another.
+        file = path if not number else path.with_name(f"{path.name}.{number + 1}")
+        file.write_bytes(msgspec.json.encode(bundle))
+        texts = [parse_sentence(leaf).text for leaf in bundle.sentence_leaves()]
+        transcript = "".join(f"{text}\n" for text in texts)
+        file.with_name(f"{file.name}.txt").write_text(transcript, encoding="utf-8")
+    return bool(bundles)
 
 
 def _seconds(options: argparse.Namespace) -> float | None:

@@ -63,12 +63,14 @@ def data_url(
     session: str | None,
     sentences: int = 0,
     within: Within = WHOLE,
+    receipt: bool = False,
 ) -> str:
     """``url`` with the query that asks for integrity events and for a session to resume.
 
     Args:
         sentences: final results of the session that arrived here; the server sends the others.
         within: where a session that begins is to begin in its first frame.
+        receipt: ask for a signed statement at the end.
 
     Raises:
         ValueError: not a ws:// or wss:// URL.
@@ -79,6 +81,8 @@ def data_url(
     query = dict(urllib.parse.parse_qsl(parts.query))
     if events:
         query["events"] = "integrity"
+    if receipt:
+        query["receipt"] = "1"
     if session:
         query |= {"session": session, "resume": "1", "sentences": str(sentences)}
     if within != WHOLE:
@@ -141,6 +145,7 @@ async def open_connection(
     sentences: int,
     timeout_s: float,
     within: Within = WHOLE,
+    receipt: bool = False,
 ) -> Opening:
     """Connect and, with ``events``, wait for the server to say which frame it wants.
 
@@ -149,7 +154,14 @@ async def open_connection(
             :class:`UnexpectedServerError` when no session event comes.
     """
     connection = await open_websocket(
-        data_url(url, events=events, session=session, sentences=sentences, within=within),
+        data_url(
+            url,
+            events=events,
+            session=session,
+            sentences=sentences,
+            within=within,
+            receipt=receipt,
+        ),
         timeout_s,
     )
     if not events:

@@ -40,6 +40,7 @@ class LineOptions:
 
     url: str
     events: bool
+    receipt: bool = False
     connect_timeout_s: float
     reconnect_s: float
 
@@ -106,6 +107,7 @@ class Line:
             sentences=state.sentences,
             within=state.buffer.begin_within,
             timeout_s=options.connect_timeout_s,
+            receipt=options.receipt,
         )
         state.last_error = None
         try:

@@ -23,6 +23,7 @@ from ..events import (
 )
 from .buffer import ResendBuffer, Within
 from .events import ClientEvent
+from .receipts import ReceiptKeeper
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class StreamState:
         self.ended = False
         self.resent_frames = 0
         self.lost_frames = 0
+        self.receipts = ReceiptKeeper()
         self._judged = 0  # frames below have a verdict
 
     def begin(self, started: SessionStarted) -> None:
@@ -91,6 +93,7 @@ class StreamState:
         Raises:
             UnexpectedServerError: it wants a frame that this stream never had.
         """
+        self.receipts.begin(resumed=started.resumed)
         if not started.resumed:
             self.sentences = 0
             if self.session is not None:
@@ -110,6 +113,7 @@ class StreamState:
 
     def receive(self, event: ClientEvent) -> ClientEvent:
         """Take in an event; returns it with the client's frame numbers."""
+        self.receipts.receive(event)
         match event:
             case FrameVerdict():
                 event = msgspec.structs.replace(

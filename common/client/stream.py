@@ -26,6 +26,7 @@ from typing import Final, Self
 
 from ..events import Report
 from ..integrity import Algorithm
+from ..receipts.statement import Bundle
 from ..wire import BYTES_PER_SAMPLE
 from .audio import AudioFile
 from .buffer import ResendBuffer
@@ -60,6 +61,7 @@ def connect(
     key: bytes = b"",
     session: str | None = None,
     events: bool = True,
+    receipt: bool = False,
     on_event: OnEvent | None = None,
     chunk_samples: int = 2048,
     max_buffer_bytes: int = 32 << 20,
@@ -75,6 +77,8 @@ def connect(
         session: id of a session to resume, from another :class:`Stream`'s ``session``.
         events: ask for session, verdict, acknowledgement and report events. Without them a
             lost connection is opened again, but what was on the line may be lost.
+        receipt: ask for signed statements, which ``Stream.receipts`` then holds, and keep what
+            proves their parts: 50 bytes a frame.
         on_event: called with each event as it arrives; must not block. What it raises ends the
             stream and is raised from its methods.
         chunk_samples: longer PCM is cut into frames of this size.
@@ -91,9 +95,15 @@ def connect(
     """
     if not 1 <= chunk_samples <= MAX_CHUNK_SAMPLES:
         raise ValueError(f"chunk_samples is {chunk_samples}, allowed are 1 to {MAX_CHUNK_SAMPLES}")
+    if receipt and not events:
+        raise ValueError("receipts are for streams with integrity events")
     return Stream(
         LineOptions(
-            url=url, events=events, connect_timeout_s=connect_timeout_s, reconnect_s=reconnect_s
+            url=url,
+            events=events,
+            receipt=receipt,
+            connect_timeout_s=connect_timeout_s,
+            reconnect_s=reconnect_s,
         ),
         StreamState(ResendBuffer(max_buffer_bytes, acknowledged=events), session),
         FrameBuilder(algorithm, key),
@@ -190,6 +200,11 @@ class Stream:
     def report(self) -> Report | None:
         """The server's report on the (last) session: at its end, or with a rejection."""
         return self._state.report
+
+    @property
+    def receipts(self) -> list[Bundle]:
+        """The latest receipt of each session of this stream that gave one, oldest first."""
+        return self._state.receipts.bundles
 
     @property
     def connected(self) -> bool:

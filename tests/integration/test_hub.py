@@ -88,4 +88,9 @@ async def test_commits_are_taken_when_all_their_sentences_came(world: World) -> 
     world.hears(world.ack(sentences=1))
     assert world.session.seat.epoch == epoch
     assert world.session.window.commit == COMMIT
-    assert FullSentence("one", 0, 0, 31) in world.client.events
+    (sentence,) = [event for event in world.client.events if isinstance(event, FullSentence)]
+    assert (sentence.text, sentence.committed, sentence.start_ms, sentence.end_ms) == (
+        *("one", 0),
+        *(0, 31),
+    )
+    assert sentence.provenance is not None

@@ -117,8 +117,10 @@ def test_only_the_client_that_installs_alone_imports_by_relative_names(path: Pat
 
 @pytest.mark.parametrize("path", sorted(WHEEL_MODULES), ids=name_of)
 def test_the_client_that_installs_alone_needs_only_what_its_wheel_brings(path: Path) -> None:
-    wanted = {re.split(r"[>\[ ]", each)[0] for each in PROJECT["project"]["dependencies"]}
-    brought = {name.replace("-", "_") for name in wanted} | {"av"}  # optional, and asked for
+    project = PROJECT["project"]  # what is optional is imported where it is asked for
+    optional = [each for extra in project["optional-dependencies"].values() for each in extra]
+    wanted = {re.split(r"[>\[ ]", each)[0] for each in (*project["dependencies"], *optional)}
+    brought = {name.replace("-", "_") for name in wanted}
     for dots, name in imports(path):
         if dots:
             file = path.parents[dots - 1] / name.replace(".", "/")

@@ -42,6 +42,36 @@ SESSION: Final = bytes(range(16))
 ENVELOPES: Final[list[tuple[str, Any]]] = [
     (
         (
+            "93cd0203a17691dc0010c410000102030405060708090a0b0c0d0e0f070004040101cd3e80c0a0a0c2a0"
+            "01c400a6637263333263"
+        ),
+        VerdictBatch(
+            "v",
+            [
+                Verdict(
+                    session=SESSION,
+                    seq=7,
+                    code=0,
+                    expected_length=4,
+                    actual_length=4,
+                    expected_checksum=1,
+                    actual_checksum=1,
+                    sample_rate_hz=16000,
+                    attempt=1,
+                    algorithm="crc32c",
+                )
+            ],
+        ),
+    ),
+    (
+        (
+            "9ccd0208a174c410000102030405060708090a0b0c0d0e0fa348692e000493010004a00000a46e756c6c"
+            "a474696e79"
+        ),
+        Sentence("t", SESSION, "Hi.", 0, 4, Commit(1, 0, 4), engine="null", model="tiny"),
+    ),
+    (
+        (
             "99cd0201a26777c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffffff"
             "ffff02"
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from common.api_keys import derived_hmac_key, read_keys
 from common.curve import Role, RoleKeys
 from common.errors import SettingsError
+from common.receipts.signing import load_public
 from common.tls import ServerTls
 from deploy.secrets import certificate, key, keys
 
@@ -79,6 +81,19 @@ def test_keys_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     for role in Role:
         assert RoleKeys(folder, role).own.secret
         assert (folder / role / "own.key_secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_for_receipts_are_made_beside_those_that_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keys(["--receipts", str(tmp_path)]) == 0
+    assert keys(["--receipts", "--kind", "p256", str(tmp_path)]) == 0
+    assert len(load_public(tmp_path)) == 2
+    private = [path for path in tmp_path.iterdir() if path.suffix == ".key"]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in private)
+    assert "start the server with --receipts" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match="no keys of kind 'rsa'; there are ed25519, p256"):
+        keys(["--receipts", "--kind", "rsa", str(tmp_path)])
 
 
 def test_keys_in_use_are_never_overwritten(tmp_path: Path) -> None:

@@ -190,7 +190,11 @@ def test_empty_sentence_is_not_shown() -> None:
 def test_who_asked_for_events_is_told_where_in_the_audio_a_sentence_is() -> None:
     client = Client(wants_events=True)
     client.sentence("One.", 48_000, start_sample=16_160)
-    assert client.of(FullSentence) == [FullSentence("One.", 0, 1010, 3000)]
+    (shown,) = client.of(FullSentence)
+    assert isinstance(shown, FullSentence)
+    assert (shown.text, shown.committed, shown.start_ms, shown.end_ms) == ("One.", 0, 1010, 3000)
+    assert shown.provenance is not None
+    assert (shown.provenance.start_sample, shown.provenance.end_sample) == (16_160, 48_000)
 
 
 def test_a_stock_client_gets_nothing_but_the_text() -> None:

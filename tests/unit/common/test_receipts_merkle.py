@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.merkle import (
+from common.receipts.merkle import (
     EMPTY_ROOT,
     GrowingTree,
     ProofError,

@@ -1,0 +1,1 @@
+"""Receipts: signed statements on what a server heard; installed with the client, to check them."""
