@@ -55,5 +55,8 @@ def test_every_declared_package_is_locked_once_and_torch_never() -> None:
 def test_the_client_is_light_and_bounds_no_python() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["requires-python"] == ">=3.11"
-    assert project["scripts"] == {"stt-stream": "verified_stt.stt_stream:main"}
+    assert project["scripts"] == {
+        "stt-stream": "verified_stt.stt_stream:main",
+        "stt-verify": "verified_stt.receipts.cli:main",
+    }
     assert len(project["dependencies"]) <= 8

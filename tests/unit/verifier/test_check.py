@@ -92,6 +92,7 @@ def test_length_and_checksum_that_agree_are_ok() -> None:
         sample_rate_hz=16_000,
         audio_sequence=5,
         asks_verification=True,
+        algorithm="additive",
     )
     assert passed_on(outcome) == Audio(SESSION, 7, 16_000, False, 0, 123)
     assert outcome.pcm == PCM
