@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 from common.api_keys import ApiKey
 from gateway import stock_page
 from gateway.access import Admission, Arrival, Refusal
+from gateway.any_method import GET, HEAD, AnyMethodConnection, answer, not_allowed
 from gateway.credentials import SUBPROTOCOL, Credentials
 from gateway.gatekeeper import Gatekeeper
 from gateway.tokens import LIFETIME_S
@@ -28,7 +29,7 @@ Pages = Callable[[str, str], Response]
 """The answer to a GET request, by its target and its ``Host``."""
 
 
-class Visitor(ServerConnection):
+class Visitor(AnyMethodConnection):
     """A connection, and as whom it was admitted."""
 
     admission: Admission = NOBODY
@@ -55,14 +56,17 @@ class Handshake:
     ) -> Response | None:
         """None: go on with the WebSocket."""
         arrival = arrival_of(connection, request)
-        if request.headers.get("Upgrade", "").lower() == "websocket":
+        method = connection.method if isinstance(connection, Visitor) else GET
+        if method not in (GET, HEAD):
+            return not_allowed()
+        if method == GET and request.headers.get("Upgrade", "").lower() == "websocket":
             result = await self._gatekeeper.admit(arrival)
             if isinstance(result, Refusal):
                 return refusal_response(result)
             if isinstance(connection, Visitor):
                 connection.admission = result
             return None
-        return await self._plain(arrival)
+        return answer(method, await self._plain(arrival))
 
     async def _plain(self, arrival: Arrival) -> Response:
         refusal = await self._gatekeeper.admit_site(arrival)
