@@ -1,17 +1,19 @@
 // The page: input → connection → text and verdicts.
 
+import { Announcer } from './announcer.js';
 import { FileInput, InputError, listMicrophones, MicrophoneInput } from './audio-input.js';
 import { closedPanel, waitingPanel } from './close-reasons.js';
 import { CloseCode, Connection } from './connection.js';
 import { Corruption } from './corruption.js';
 import { LevelMeter } from './level-meter.js';
 import { Numbers } from './numbers.js';
-import { Panel } from './panel.js';
+import { Panel, saveFile } from './panel.js';
 import { Report } from './report.js';
 import { Statistics } from './statistics.js';
+import { toSrt, toVtt } from './subtitle-file.js';
 import { observe } from './subtitles.js';
 import { Transcript } from './transcript.js';
-import { VerdictStrip } from './verdict-strip.js';
+import { explain, VerdictStrip } from './verdict-strip.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -25,6 +27,7 @@ const transcript = new Transcript({
 const strip = new VerdictStrip({
   strip: $('strip'), detail: $('frame-detail'), failures: $('failures'),
 });
+const announcer = new Announcer($('announcement'));
 const meter = new LevelMeter({ meter: $('meter'), bar: $('meter-bar'), peak: $('meter-peak') });
 const report = new Report({
   card: $('report'), title: $('report-title'), numbers: $('report-numbers'),
@@ -53,9 +56,12 @@ async function start(file = null) {
   lastFile = file;
   panel.hide();
   report.hide();
-  transcript.clear();
+  transcript.begin();
+  transcript.invite(file ? `Reading ${file.name}…` : 'Allow the microphone, then speak.');
+  $('file-name').textContent = file?.name ?? NO_FILE;
   strip.clear();
-  toast('');
+  toast(transcript.isEmpty ? '' : 'A new session; the text of before is kept.');
+  offerText();
   statistics = new Statistics();
   lastError = null;
   connection = new Connection({ pageUrl: location.href, handlers });
@@ -114,6 +120,8 @@ async function finish() {
 }
 
 function leave() {
+  $('share').hidden = true; // nobody could follow any more
+  transcript.invite('Press Start and speak.');
   input?.stop();
   input = null;
   connection = null;
@@ -139,7 +147,11 @@ const handlers = {
     clearInterval(countdown);
     switch (state.name) {
       case 'connecting': lastError = null; setState('connecting', 'Connecting…'); break;
-      case 'open': panel.hide(); setState('open', 'Listening'); break;
+      case 'open':
+        panel.hide();
+        setState('open', 'Listening');
+        transcript.invite(lastFile ? `Listening to ${lastFile.name}…` : 'Listening: speak now.');
+        break;
       case 'ending': setState('ending', 'Finishing…'); break;
       case 'waiting': showWaiting(state); break;
       case 'closed': showClosed(state); break;
@@ -150,6 +162,7 @@ const handlers = {
     $('share').href = `/#observe=${encodeURIComponent(session)}`;
     $('share').hidden = false;
     if (resumed) toast(missing ? `Reconnected; ${missing} frames were lost.` : 'Reconnected.');
+    if (renewed) transcript.renew();
     if (renewed) toast('The server had restarted: what it did not finish was sent again.');
     if (!verify) {
       panel.show({
@@ -174,10 +187,11 @@ const handlers = {
   onEvent(event) {
     switch (event.type) {
       case 'realtime': transcript.showPartial(event.text); break;
-      case 'fullSentence': transcript.addSentence(event.text); $('copy').disabled = false; break;
+      case 'fullSentence': transcript.addSentence(event); offerText(); break;
       case 'verdict':
         statistics.verdict(event, connection.epoch, performance.now());
         strip.verdict(event, connection.epoch);
+        if (event.verdict === 'corrupt') announcer.corrupt(explain(event));
         break;
       case 'error':
         if (event.action === 'disconnect') lastError = event;
@@ -187,7 +201,7 @@ const handlers = {
       case 'sequence': toast(`The server missed audio: expected frame ${event.expected}, got ${
         event.got} (${event.kind}).`); break;
       case 'transcriber': showTranscriber(event); break;
-      case 'report': report.show(event); break;
+      case 'report': report.show(event); announcer.say(report.summary); break;
     }
     numbers.update();
   },
@@ -240,6 +254,7 @@ function showClosed(state) {
 
 // ---- showing ---------------------------------------------------------------------------------
 
+const NO_FILE = 'Choose an audio file…';
 const LABELS = { idle: 'Start', failed: 'Start', ending: 'Stop now' };
 
 function setState(state, text) {
@@ -256,6 +271,12 @@ function setState(state, text) {
 
 function toast(text) {
   $('toast').textContent = text;
+}
+
+/** Offers to copy, clear and save what there is. */
+function offerText() {
+  for (const id of ['copy', 'clear']) $(id).disabled = transcript.isEmpty;
+  for (const id of ['save-vtt', 'save-srt']) $(id).hidden = transcript.cues.length === 0;
 }
 
 async function refreshMicrophones() {
@@ -288,6 +309,11 @@ function connectControls() {
     $('file').value = '';
   });
   $('copy').addEventListener('click', copyText);
+  $('clear').addEventListener('click', () => { transcript.clear(); offerText(); });
+  $('save-vtt').addEventListener('click', () =>
+    saveFile('transcript.vtt', 'text/vtt', toVtt(transcript.cues)));
+  $('save-srt').addEventListener('click', () =>
+    saveFile('transcript.srt', 'application/x-subrip', toSrt(transcript.cues)));
   $('corrupt-next').addEventListener('click', () => corruption.next());
   const every = () => corruption.every(
     $('corrupt-every').checked ? $('corrupt-interval').valueAsNumber : 0);

@@ -1,7 +1,7 @@
 // The server's account of a session, shown when it ends.
 
 import { duration } from './statistics.js';
-import { element } from './panel.js';
+import { element, saveFile } from './panel.js';
 
 export class Report {
   #event = null;
@@ -27,11 +27,14 @@ export class Report {
   }
 
   #save() {
-    const blob = new Blob([JSON.stringify(this.#event, null, 2)], { type: 'application/json' });
-    const url = URL.createObjectURL(blob);
-    const link = element('a', '', { href: url, download: 'session-report.json' });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    saveFile('session-report.json', 'application/json', JSON.stringify(this.#event, null, 2));
+  }
+
+  /** In a sentence, for who does not see it. */
+  get summary() {
+    const { frames, ok, unverified, corrupt, sentences } = this.#event;
+    return `The session is over. Its report: ${frames} frames, of them ${ok} verified, ${
+      unverified} unverified, ${corrupt} corrupt; ${sentences} sentences.`;
   }
 }
 

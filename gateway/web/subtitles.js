@@ -5,7 +5,7 @@ import { Connection } from './connection.js';
 
 export function observe(session, { panel, transcript, setState, toast }) {
   document.body.dataset.mode = 'observer';
-  document.getElementById('empty').textContent = 'Waiting for somebody to speak…';
+  transcript.invite('Waiting for somebody to speak…');
   let lastError = null;
   const connection = new Connection({
     pageUrl: location.href,
@@ -31,7 +31,7 @@ export function observe(session, { panel, transcript, setState, toast }) {
       },
       onEvent(event) {
         if (event.type === 'realtime') transcript.showPartial(event.text);
-        else if (event.type === 'fullSentence') transcript.addSentence(event.text);
+        else if (event.type === 'fullSentence') transcript.addSentence(event);
         else if (event.type === 'error' && event.action === 'disconnect') lastError = event;
         else if (event.type === 'error') toast(event.message);
       },

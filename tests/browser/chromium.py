@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Page, Playwright, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Request, sync_playwright
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 QUIET: Final = (
@@ -34,15 +34,35 @@ def executable() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-class Browsers:
-    """Opens pages, each in a browser of its own, and notes what they should not do.
+class Chromium:
+    """Starts a browser once for each set of flags, such as for each recording."""
+
+    def __init__(self, playwright: Playwright, stack: ExitStack) -> None:
+        self._playwright = playwright
+        self._stack = stack
+        self._running: dict[tuple[str, ...], Browser] = {}
+
+    def browser(self, *flags: str) -> Browser:
+        """One with these flags."""
+        found = self._running.get(flags)
+        if found is None or not found.is_connected():
+            found = self._playwright.chromium.launch(
+                executable_path=executable(), args=[*QUIET, *flags]
+            )
+            self._stack.callback(found.close)
+            self._running[flags] = found
+        return found
+
+
+class Pages:
+    """Opens pages, each in a context of its own, and notes what they should not do.
 
     Attributes:
         complaints: errors on a console, uncaught exceptions, requests to other servers.
     """
 
-    def __init__(self, playwright: Playwright, stack: ExitStack) -> None:
-        self._playwright = playwright
+    def __init__(self, chromium: Chromium, stack: ExitStack) -> None:
+        self._chromium = chromium
         self._stack = stack
         self.complaints: list[str] = []
 
@@ -60,12 +80,10 @@ class Browsers:
         Without ``microphone`` there is none. ``context`` goes to Playwright's ``new_context``.
         """
         sound = _microphone_flags(microphone, again_and_again) if microphone else ()
-        browser = self._playwright.chromium.launch(
-            executable_path=executable(), args=[*QUIET, *sound, *flags]
-        )
-        self._stack.callback(browser.close)
-        page = browser.new_context(**context).new_page()
-        self._stack.callback(page.close)  # says goodbye to the server, a dying browser does not
+        fresh = self._chromium.browser(*sound, *flags).new_context(**context)
+        self._stack.callback(fresh.close)
+        page = fresh.new_page()
+        self._stack.callback(page.close)  # says goodbye to the server, a closed context does not
         self._watch(page)
         page.goto(url)
         return page
@@ -90,10 +108,17 @@ class Browsers:
 
 
 @contextmanager
-def browsers() -> Iterator[Browsers]:
+def chromium() -> Iterator[Chromium]:
     """Browsers that are closed at the end of the block."""
     with ExitStack() as stack:
-        yield Browsers(stack.enter_context(sync_playwright()), stack)
+        yield Chromium(stack.enter_context(sync_playwright()), stack)
+
+
+@contextmanager
+def pages(browsers: Chromium) -> Iterator[Pages]:
+    """Pages that are closed at the end of the block."""
+    with ExitStack() as stack:
+        yield Pages(browsers, stack)
 
 
 def _microphone_flags(recording: Path, again_and_again: bool) -> tuple[str, ...]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.chromium import browsers, executable
+from tests.browser.chromium import Chromium, chromium, executable, pages
 from tests.browser.recordings import Recording, record
 from tests.browser.system import System
 from tests.processes import Stages
 
 OpenPage = Callable[..., Page]
-"""``Browsers.open``: ``open_page(url, microphone=PATH, flags=(…), **context)``."""
+"""``Pages.open``: ``open_page(url, microphone=PATH, flags=(…), **context)``."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,11 +54,18 @@ def two_sentences(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return record(tmp_path_factory.mktemp("speech"), "prices", "garden")
 
 
-@pytest.fixture
-def open_page() -> Iterator[OpenPage]:
-    """Opens pages; at the end none may have left errors or have asked another server."""
+@pytest.fixture(scope="package")
+def browsers() -> Iterator[Chromium]:
+    """As few as the tests can share; gone with the last of them, for Playwright keeps the loop."""
     if executable() is None:
         pytest.skip("no Chromium is installed (deploy/set-up browser)")
-    with browsers() as opened:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(browsers: Chromium) -> Iterator[OpenPage]:
+    """Opens pages; at the end none may have left errors or have asked another server."""
+    with pages(browsers) as opened:
         yield opened.open
     assert opened.complaints == []

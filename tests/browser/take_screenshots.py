@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.chromium import Browsers, browsers
+from tests.browser.chromium import Pages, chromium, pages
 from tests.browser.recordings import Recording, record
 from tests.browser.system import STRICT, VERIFY, System
 from tests.processes import Stages
@@ -25,7 +25,12 @@ PARTIAL_MS: Final = 3_000
 def main() -> None:
     """Take them all."""
     FOLDER.mkdir(exist_ok=True)
-    with Stages() as stages, tempfile.TemporaryDirectory() as folder, browsers() as opened:
+    with (
+        Stages() as stages,
+        tempfile.TemporaryDirectory() as folder,
+        chromium() as running,
+        pages(running) as opened,
+    ):
         system = System(stages)
         speech = record(Path(folder), "train", "garden", "prices")
         system.serve(*VERIFY)
@@ -54,9 +59,7 @@ def main() -> None:
         _rejected(opened, system, speech)
 
 
-def _speaking(
-    opened: Browsers, system: System, speech: Recording, name: str, **context: Any
-) -> None:
+def _speaking(opened: Pages, system: System, speech: Recording, name: str, **context: Any) -> None:
     """In the middle of a later sentence, after a damaged frame."""
     page = opened.open(system.url, microphone=speech.path, again_and_again=True, **context)
     page.click("#record")
@@ -68,7 +71,7 @@ def _speaking(
     _take(page, name)
 
 
-def _report(opened: Browsers, system: System, speech: Recording) -> None:
+def _report(opened: Pages, system: System, speech: Recording) -> None:
     page = opened.open(system.url, viewport={"width": 1000, "height": 830})
     page.click(".demo summary")
     page.check("#corrupt-every")
@@ -79,7 +82,7 @@ def _report(opened: Browsers, system: System, speech: Recording) -> None:
     _take(page, "report")
 
 
-def _reconnecting(opened: Browsers, system: System, speech: Recording) -> None:
+def _reconnecting(opened: Pages, system: System, speech: Recording) -> None:
     page = opened.open(system.url, microphone=speech.path, viewport={"width": 1000, "height": 830})
     page.click("#record")
     expect(page.locator("#sentences li")).to_have_count(1, timeout=SPEECH_MS)
@@ -88,7 +91,7 @@ def _reconnecting(opened: Browsers, system: System, speech: Recording) -> None:
     _take(page, "reconnecting")
 
 
-def _rejected(opened: Browsers, system: System, speech: Recording) -> None:
+def _rejected(opened: Pages, system: System, speech: Recording) -> None:
     page = opened.open(system.url, microphone=speech.path, viewport={"width": 1000, "height": 830})
     page.click("#record")
     expect(page.locator("#sentences li")).to_have_count(1, timeout=SPEECH_MS)
