@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from common.client.stream import connect as connect_ours
 from common.events import FullSentence, Realtime, Report, TranscriptionStart
-from tests.browser.chromium import browsers, executable
+from tests.browser.chromium import chromium, executable, pages
 from tests.browser.recordings import record
 from tests.faults.system import System
 from tests.speech import load, silence
@@ -91,7 +91,7 @@ def page_of(system: System, folder: Path) -> Iterator[Page | None]:
     assert STOCK_DATA in original
     text = original.replace(STOCK_CONTROL, f"ws://127.0.0.1:{system.control_port}")
     copy.write_text(text.replace(STOCK_DATA, system.url), encoding="utf-8")
-    with browsers() as opened:
+    with chromium() as running, pages(running) as opened:
         yield opened.open(copy.as_uri(), microphone=record(folder, PAGE).path)
         assert opened.complaints == []
 
