@@ -224,10 +224,10 @@ class RecorderSettings(PartialSettings, LogSettings):
         True, "--ensure_sentence_ends_with_period", help="end each text with a full stop"
     )
     max_recording_s: float = option(
-        120.0,
+        24.0,
         "--max-recording",
-        help="seconds after which a recording is cut, so that endless noise neither fills the "
-        "memory nor waits forever for its commit",
+        help="seconds after which a recording is cut at its next pause, at the latest a quarter "
+        "later: nobody waits long behind it, and one window of Whisper (30 s) holds it",
         low=2,
         high=3_600,
     )

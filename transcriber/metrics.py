@@ -45,6 +45,12 @@ class TranscriberMetrics:
         name, text, label = INTERNAL_CORRUPTION
         damaged = Counter(name, text, [label], registry=self.registry)
         self.damaged = damaged.labels(Hop.AUDIO)
+        self.failed_recorders = counter("failed_recorders", "Recorders that could not be made")
+        self.closing = Gauge(
+            "stt_transcriber_closing_recorders",
+            "Recorders that are being closed",
+            registry=self.registry,
+        )
         self.sessions = Gauge(
             "stt_transcriber_sessions", "Sessions that are open", registry=self.registry
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 from collections import OrderedDict, deque
 from typing import Generic, NamedTuple, TypeVar
 
@@ -40,6 +41,8 @@ class Limits:
     realtime_share: float = 1.0
     realtime_deadline_s: float = 1.0
     finals_per_session: int = 8
+    long_s: float = 10.0
+    """Audio of a long recording: of several workers, one is always left to the others."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -50,6 +53,7 @@ class Job(Generic[P]):
     kind: Kind
     payload: P
     submitted_s: float
+    audio_s: float = 0.0
 
 
 class Submission(NamedTuple, Generic[P]):
@@ -66,6 +70,7 @@ class Batch(Generic[P]):
     kind: Kind
     jobs: list[Job[P]]
     started_s: float
+    is_long: bool = False
 
 
 class Schedule(Generic[P]):
@@ -78,6 +83,7 @@ class Schedule(Generic[P]):
         self._early: OrderedDict[str, Job[P]] = OrderedDict()
         self._partials: OrderedDict[str, Job[P]] = OrderedDict()
         self._running = dict.fromkeys(Kind, 0)
+        self._long_running = 0
         self._partials_from_s = float("-inf")
         # Where there is one worker all may use it; of more, one is always left to finals.
         self._slots = max(1, limits.concurrency - 1)
@@ -92,13 +98,15 @@ class Schedule(Generic[P]):
         """Partials in the queue."""
         return len(self._partials)
 
-    def submit(self, session: str, kind: Kind, payload: P, now: float) -> Submission[P]:
-        """Queue a request.
+    def submit(
+        self, session: str, kind: Kind, payload: P, now: float, audio_s: float = 0.0
+    ) -> Submission[P]:
+        """Queue a request for ``audio_s`` seconds of audio.
 
         Raises:
             QueueFullError: the session has too many finals waiting.
         """
-        job = Job(session, kind, payload, now)
+        job = Job(session, kind, payload, now, audio_s)
         if kind is Kind.FINAL:
             waiting = self._finals.setdefault(session, deque())
             if len(waiting) >= self._limits.finals_per_session:
@@ -157,11 +165,13 @@ class Schedule(Generic[P]):
         """
         if sum(self._running.values()) >= self._limits.concurrency:
             return None
-        if self._finals:
-            kind, jobs = Kind.FINAL, self._take_finals()
+        if jobs := self._take_finals():
+            kind = Kind.FINAL
             jobs += self._take_from(self._early, self._limits.max_batch - len(jobs))
-        elif self._early and self._running[Kind.EARLY] < self._slots:
-            kind, jobs = Kind.EARLY, self._take_from(self._early, self._limits.max_batch)
+        elif self._running[Kind.EARLY] < self._slots and (
+            jobs := self._take_from(self._early, self._limits.max_batch)
+        ):
+            kind = Kind.EARLY
         elif (
             partials
             and self._partials
@@ -171,12 +181,15 @@ class Schedule(Generic[P]):
             kind, jobs = Kind.REALTIME, self._take_from(self._partials, self._limits.max_batch)
         else:
             return None
+        is_long = any(map(self._is_long, jobs))
         self._running[kind] += 1
-        return Batch(kind, jobs, now)
+        self._long_running += is_long
+        return Batch(kind, jobs, now, is_long)
 
     def finish(self, batch: Batch[P], now: float) -> None:
         """A batch has run, well or not."""
         self._running[batch.kind] -= 1
+        self._long_running -= batch.is_long
         if batch.kind is Kind.REALTIME:
             pause = (now - batch.started_s) * (1 / self._limits.realtime_share - 1)
             self._partials_from_s = max(self._partials_from_s, now + pause)
@@ -202,16 +215,26 @@ class Schedule(Generic[P]):
     def _one_each(self, kind: Kind) -> OrderedDict[str, Job[P]]:
         return self._early if kind is Kind.EARLY else self._partials
 
-    @staticmethod
-    def _take_from(waiting_one: OrderedDict[str, Job[P]], limit: int) -> list[Job[P]]:
-        count = min(limit, len(waiting_one))
-        return [waiting_one.popitem(last=False)[1] for _ in range(count)]
+    def _is_long(self, job: Job[P]) -> bool:
+        return job.audio_s >= self._limits.long_s
+
+    def _may_run(self, job: Job[P]) -> bool:
+        return self._long_running < self._slots or not self._is_long(job)
+
+    def _take_from(self, waiting_one: OrderedDict[str, Job[P]], limit: int) -> list[Job[P]]:
+        runnable = (session for session, job in waiting_one.items() if self._may_run(job))
+        sessions = list(itertools.islice(runnable, limit))
+        return [waiting_one.pop(session) for session in sessions]
 
     def _take_finals(self) -> list[Job[P]]:
         jobs: list[Job[P]] = []
-        while self._finals and len(jobs) < self._limits.max_batch:
+        while len(jobs) < self._limits.max_batch:
+            heads = ((session, waiting[0]) for session, waiting in self._finals.items())
+            session = next((session for session, job in heads if self._may_run(job)), None)
+            if session is None:
+                break
             # One per session and round, so that a batch is shared as a single slot would be.
-            session, waiting = self._finals.popitem(last=False)
+            waiting = self._finals.pop(session)
             jobs.append(waiting.popleft())
             if waiting:
                 self._finals[session] = waiting

@@ -97,7 +97,9 @@ class _Lane:
             if self._closed:
                 raise CancelledError("the engine is closed")
             payload = _Payload(request, future)
-            job, superseded = self._schedule.submit(session, kind, payload, time.monotonic())
+            job, superseded = self._schedule.submit(
+                session, kind, payload, time.monotonic(), request.audio.size / 16_000
+            )
             future.job = job
             self._changed.notify()
         if superseded is not None and kind is Kind.REALTIME:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,6 +22,7 @@ from transcriber.latency import SpeechLatency
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder import outputs
 from transcriber.recorder.recorder import Recorder
+from transcriber.recorder_maker import NoRecorderError, RecorderMaker
 from transcriber.resequencer import Arrival
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
@@ -61,6 +61,12 @@ class OpenSession:
         self.drained = False
         self.latency = SpeechLatency()
         self.intake = Intake(opened, recorder, tap.write if tap else None)
+
+    def close(self) -> None:
+        """Drop its recorder; takes a while."""
+        self.recorder.close()
+        if self.tap is not None:
+            self.tap.close()
 
 
 class OpenSessions(dict[bytes, OpenSession]):
@@ -101,13 +107,20 @@ class Sessions:
         self._results = results
         self._opening: dict[bytes, envelope.Open] = {}
         self._heard_s: dict[str, float] = {}
-        self._maker = ThreadPoolExecutor(1, thread_name_prefix="recorder-maker")
+        self._maker: RecorderMaker[OpenSession] = RecorderMaker(
+            settings.transcriber_sessions, metrics.failed_recorders.inc, metrics.closing.set
+        )
         self._generation = 0
         self.empty = asyncio.Event()
         self.empty.set()
 
     def __len__(self) -> int:
         return len(self._open) + len(self._opening)
+
+    @property
+    def capacity(self) -> int:
+        """Sessions that there is room for, those that are here included."""
+        return len(self) if self._maker.obstacle() else self._settings.transcriber_sessions
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -124,8 +137,11 @@ class Sessions:
             self.close(key)
         if len(self) >= self._settings.transcriber_sessions:
             self.drop_orphans(min(SILENT_S, self._settings.session_grace_s))
+        obstacle = self._maker.obstacle()
         if len(self) >= self._settings.transcriber_sessions:
-            reply(envelope.Opened(self._instance, key, f"full: {len(self)} sessions", epoch))
+            obstacle = f"full: {len(self)} sessions"
+        if obstacle:
+            reply(envelope.Opened(self._instance, key, obstacle, epoch))
             return
         self._opening[key] = opened
         self.empty.clear()
@@ -137,16 +153,19 @@ class Sessions:
         # A name of its own for each recorder: a session may be closed and opened here again.
         name = f"{key.hex()[:8]}-{self._generation}"
         try:
-            session = await self._loop.run_in_executor(self._maker, self._build, opened, name)
-        except Exception as error:
-            log.exception("a recorder could not be made")
+            session = await self._maker.make(
+                lambda: self._build(opened, name), lambda: self._opening.get(key) is opened
+            )
+        except NoRecorderError as error:
             if self._opening.get(key) is opened:
                 del self._opening[key]
             self._count()
-            reply(envelope.Opened(self._instance, key, f"no recorder: {error}", opened.epoch))
+            reply(envelope.Opened(self._instance, key, str(error), opened.epoch))
+            return
+        if session is None:
             return
         if self._opening.get(key) is not opened:  # closed while it was made
-            self._discard(session)
+            self._maker.close(session)
             return
         del self._opening[key]
         self._open[key] = session
@@ -167,17 +186,23 @@ class Sessions:
                 recorder.set_parameter(parameter, value)
             except CommandError as error:
                 log.warning("a parameter cannot be applied: %s", error)
-        tap = None
-        if self._settings.tap_dir:
-            tap = Tap(Path(self._settings.tap_dir), key, opened.start.sample)
-        return OpenSession(opened, recorder, tap)
+        return OpenSession(opened, recorder, self._tap(key, opened.start.sample))
+
+    def _tap(self, key: bytes, start_sample: int) -> Tap | None:
+        if not self._settings.tap_dir:
+            return None
+        try:
+            return Tap(Path(self._settings.tap_dir), key, start_sample)
+        except OSError as error:  # a debugging aid keeps nobody from being heard
+            log.error("--tap-dir: a session is not written: %s", error)
+            return None
 
     def close(self, key: bytes) -> None:
         """Drop a session; unknown ones are fine."""
         self._opening.pop(key, None)
         session = self._open.pop(key, None)
         if session is not None:
-            self._discard(session)
+            self._maker.close(session)
         self._count()
 
     def finish(self, message: envelope.Finish) -> None:
@@ -349,18 +374,9 @@ class Sessions:
         if not len(self):
             self.empty.set()
 
-    def _discard(self, session: OpenSession) -> None:
-        self._loop.run_in_executor(self._maker, _drop, session)
-
     def close_all(self) -> None:
         """Drop every session and wait for it."""
         for key in list(self._open):
             self.close(key)
         self._opening.clear()
-        self._maker.shutdown(wait=True)
-
-
-def _drop(session: OpenSession) -> None:
-    session.recorder.close()
-    if session.tap is not None:
-        session.tap.close()
+        self._maker.shut_down()

@@ -198,7 +198,7 @@ class TranscriberStage:
                 commands_endpoint=self._advertised(self._commands),
                 engine=self._engine_name,
                 sessions=len(self.sessions),
-                max_sessions=self._settings.transcriber_sessions,
+                max_sessions=self.sessions.capacity,
                 draining=self._lifecycle.draining,
             ),
             may_shed=True,

@@ -82,6 +82,23 @@ def test_a_killed_worker_is_replaced_and_its_request_repeated(sphinx: PocketSphi
     assert len(sphinx.worker_pids) == 2
 
 
+def test_a_stopped_worker_is_given_up_by_how_fast_it_was() -> None:
+    """Costs what a short recording is waited for: some seconds."""
+    engine = PocketSphinxEngine(workers=1)
+    engine.wait_until_warm()
+    try:
+        text_of(engine, AudioRequest(recording(NUMBERS)))
+        (pid,) = engine.worker_pids
+        os.kill(pid, signal.SIGSTOP)
+        short = recording(NUMBERS)[:16_000]
+        (outcome,) = engine.transcribe([AudioRequest(short)])
+        assert isinstance(outcome, Transcript)
+        assert engine.worker_pids != [pid]
+        assert not psutil.pid_exists(pid)
+    finally:
+        engine.close()
+
+
 def test_closing_ends_the_workers_and_whoever_waits_for_them() -> None:
     engine = PocketSphinxEngine(workers=1)
     engine.wait_until_warm()

@@ -214,12 +214,24 @@ def test_half_a_sample_is_refused(scheduler: Scheduler) -> None:
     client.session.close()
 
 
+def test_speech_that_goes_on_is_cut_at_its_next_pause(scheduler: Scheduler) -> None:
+    """The pause within it is too short to end the sentence otherwise."""
+    speech = load(BRIDGE)[: 2 * int(3.5 * 16_000)]
+    pcm = silence(1) + speech + silence(0.45) + speech
+    assert len(stream(scheduler, pcm).sentences) == 1
+    first, *others = stream(scheduler, pcm, RecorderSettings(max_recording_s=3.2)).sentences
+    samples = np.abs(np.frombuffer(pcm, "<i2").astype(float))
+    assert 3.2 * 16_000 <= first.end_sample - first.start_sample < 1.25 * 3.2 * 16_000
+    assert samples[first.end_sample - 1_600 : first.end_sample].mean() < 0.3 * samples.mean()
+    assert others
+
+
 def test_endless_speech_is_cut(scheduler: Scheduler) -> None:
     pcm = silence(1) + 3 * load(BRIDGE)
     client = stream(scheduler, pcm, RecorderSettings(max_recording_s=4))
     assert len(client.sentences) >= 2
     first = client.sentences[0]
-    assert (first.end_sample - first.start_sample) / 16_000 == pytest.approx(4, abs=0.05)
+    assert (first.end_sample - first.start_sample) / 16_000 == pytest.approx(5, abs=0.05)
     commit = first.end_sample
     replayed = stream(scheduler, pcm, RecorderSettings(max_recording_s=4), start_sample=commit)
     assert replayed.story(commit) == client.story(commit)

@@ -29,6 +29,7 @@ from transcriber.engines.base import (
     Transcript,
     TranscriptInfo,
 )
+from transcriber.engines.patience import Patience
 from transcriber.pcm import int16_samples
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class _Worker:
             self._reply(_START_TIMEOUT_S)
             self._warm = True
 
-    def transcribe(self, audio: FloatAudio) -> str:
+    def transcribe(self, audio: FloatAudio, timeout_s: float) -> str:
         self.wait_until_warm()
         samples = int16_samples(audio)
         assert self._process.stdin is not None
@@ -73,7 +74,7 @@ class _Worker:
             self._process.stdin.flush()
         except OSError as error:
             raise WorkerDiedError(f"PocketSphinx worker {self.pid} died: {error}") from error
-        return self._reply(timeout_s=30 + 10 * samples.size / 16_000)
+        return self._reply(timeout_s)
 
     def _reply(self, timeout_s: float) -> str:
         assert self._process.stdout is not None
@@ -84,7 +85,9 @@ class _Worker:
         line = b""
         while not line.endswith(b"\n"):
             if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise WorkerDiedError(f"PocketSphinx worker {self.pid}: no reply in {timeout_s} s")
+                raise WorkerDiedError(
+                    f"PocketSphinx worker {self.pid}: no reply in {timeout_s:.1f} s"
+                )
             part = os.read(descriptor, 65536)
             if not part:
                 raise WorkerDiedError(f"PocketSphinx worker {self.pid} died")
@@ -129,6 +132,7 @@ class PocketSphinxEngine:
         self.concurrency = workers
         self._fast = fast
         self._closed = threading.Event()
+        self._patience = Patience()
         # Workers die with the *thread* that started them, so it must live as long as they do.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pocketsphinx-starter")
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
@@ -175,12 +179,16 @@ class PocketSphinxEngine:
     def _transcribe(self, request: AudioRequest) -> Outcome:
         failure: Exception = EngineError("the engine is closed")
         # All workers may have died at once, and each is noticed when it is used.
-        for _ in range(self.concurrency + 2):
+        audio_s = request.audio.size / 16_000
+        for attempt in range(self.concurrency + 2):
             worker = self._take_worker()
             if worker is None:
                 break
             try:
-                text = worker.transcribe(request.audio)
+                worker.wait_until_warm()
+                started_s = time.monotonic()
+                text = worker.transcribe(request.audio, self._patience.deadline_s(audio_s, attempt))
+                self._patience.ran(audio_s, time.monotonic() - started_s)
             except WorkerDiedError as error:
                 if not self._closed.is_set():
                     log.warning("%s; it is replaced and the request repeated", error)

@@ -118,9 +118,7 @@ class SegmentingRecorder(TextRecorder):
 
     def _before_chunk(self, samples: int) -> None:
         position = self.clock.position
-        if self.is_recording and position - self._recording_from >= (
-            self._options.max_recording_s * SAMPLE_RATE_HZ
-        ):
+        if self.is_recording and self._is_too_long(position - self._recording_from):
             held = self._held
             self.stop_now()
             if held:
@@ -133,6 +131,16 @@ class SegmentingRecorder(TextRecorder):
             self._keep_listening(position)
         self.clock.advance(samples)
         self._listener.consumed()
+
+    def _is_too_long(self, samples: int) -> bool:
+        """Whether a recording is cut here: at the first pause past its limit, or a quarter later.
+
+        One that its client bounds knows no pauses.
+        """
+        limit = self._options.max_recording_s * SAMPLE_RATE_HZ
+        if samples < limit:
+            return False
+        return self._held or bool(self.speech_end_silence_start) or samples >= 1.25 * limit
 
     def _arm(self) -> None:
         """Listen, in the state of a fresh recorder."""

@@ -223,3 +223,37 @@ def test_every_request_ends_exactly_once(
         elif running:
             finish()
     assert open_jobs == set()
+
+
+def test_long_recordings_leave_one_of_several_workers_to_the_others() -> None:
+    schedule = make(concurrency=2)
+    for session in "abc":
+        schedule.submit(session, Kind.FINAL, f"long {session}", 0, audio_s=24)
+    first = schedule.take(0)
+    assert texts(first) == ["long a"]
+    assert schedule.take(0) is None
+    schedule.submit("d", Kind.FINAL, "short", 1, audio_s=3)
+    second = schedule.take(1)
+    assert texts(second) == ["short"]
+    assert first is not None
+    assert second is not None
+    schedule.finish(second, 2)
+    assert schedule.take(2) is None
+    schedule.finish(first, 9)
+    assert texts(schedule.take(9)) == ["long b"]
+
+
+def test_a_long_early_transcription_is_a_long_recording_too() -> None:
+    schedule = make(concurrency=3)
+    for session in "ab":
+        schedule.submit(session, Kind.FINAL, f"long {session}", 0, audio_s=24)
+    schedule.submit("c", Kind.EARLY, "long c", 0, audio_s=24)
+    assert [texts(schedule.take(0)) for _ in range(3)] == [["long a"], ["long b"], []]
+    schedule.submit("d", Kind.EARLY, "short", 0, audio_s=2)
+    assert texts(schedule.take(0)) == ["short"]
+
+
+def test_a_single_worker_takes_long_recordings_in_turn() -> None:
+    schedule = make()
+    schedule.submit("a", Kind.FINAL, "long", 0, audio_s=24)
+    assert texts(schedule.take(0)) == ["long"]

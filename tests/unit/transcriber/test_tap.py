@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,24 @@ def test_a_replay_that_differs_in_one_bit_is_noticed_and_its_place_kept(
 def test_a_session_that_starts_late_leaves_its_beginning_empty(path: Path) -> None:
     write(path, PCM, start_sample=100)
     assert path.read_bytes() == bytes(200) + PCM
+
+
+def test_a_full_disk_ends_the_tap_with_a_line_and_nothing_else(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap = Tap(path.parent, SESSION, 0)
+    tap.write(PCM)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(PCM) + 50, before[1]))
+    try:
+        with caplog.at_level(logging.ERROR):
+            for _ in range(5):
+                tap.write(PCM)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    tap.write(PCM)
+    tap.close()
+    assert len(caplog.records) == 1
+    assert "nothing more is written" in caplog.text
+    assert path.read_bytes()[: len(PCM)] == PCM
+    assert path.stat().st_size <= len(PCM) + 50
