@@ -14,6 +14,7 @@ TABLES = (
     "pipeline",
     "latency",
     "stopped",
+    "live",
     "sessions",
     "growth",
     "bandwidth",

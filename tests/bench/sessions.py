@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import NamedTuple
 
 import numpy as np
 import psutil
 
-from common.client.stream import connect
-from common.events import FullSentence, Notice
-from tests import speech
 from tests.bench import frames
 from tests.bench.production_client import production, turns
 from tests.bench.report import Result
+from tests.bench.speakers import (
+    CHUNK_SAMPLES,
+    PAUSE_S,
+    RATE_HZ,
+    chunks_of,
+    speak,
+    speech_of,
+    stagger_s,
+)
 from tests.bench.system import pipeline
 
 LIMIT_S = 1.0
-RATE_HZ = 16_000
-PAUSE_S = 1.2
-CHUNK_SAMPLES = 2_048
 CONNECT_TIMEOUT_S = 120
 PRODUCTION = "RealtimeSTT stt-server-production"
 
@@ -108,7 +111,7 @@ def _carry(contender: Contender, count: int, sentences: int) -> Carried:
         transcriber="transcriber", transcriber_options=("--engine", contender.engine)
     ) as running:
         pid = running.pids()["transcriber"][0]
-        return asyncio.run(_measure(_speak, running.url, pid, count, sentences))
+        return asyncio.run(_measure(speak, running.url, pid, count, sentences))
 
 
 async def _measure(
@@ -142,14 +145,14 @@ async def _take_turns(
     delays: list[float] = []
     async with turns(url) as client:
         await connected.wait()
-        await asyncio.sleep(_stagger_s(number))
+        await asyncio.sleep(stagger_s(number))
         for turn in range(sentences):
             if turn:
                 await client.hear("completion")
                 await asyncio.sleep(PAUSE_S)
             await client.start()
-            start, pcm = time.perf_counter(), _speech(number + turn)
-            for index, chunk in enumerate(_chunks(pcm)):
+            start, pcm = time.perf_counter(), speech_of(number + turn)
+            for index, chunk in enumerate(chunks_of(pcm)):
                 await client.send(frames.streamed_pcm(index, chunk))
                 sent_s = (index + 1) * CHUNK_SAMPLES / RATE_HZ
                 await asyncio.sleep(max(0.0, start + sent_s - time.perf_counter()))
@@ -157,44 +160,6 @@ async def _take_turns(
             await client.finish()
             delays.append(time.perf_counter() - ended)
     return delays
-
-
-async def _speak(url: str, number: int, sentences: int, connected: asyncio.Barrier) -> list[float]:
-    """A stream to our gateway; delays from each recording's end to its final."""
-    stopped: list[float] = []
-    delays: list[float] = []
-
-    def heard(event: object) -> None:
-        if isinstance(event, Notice) and event.type == "recording_stop":
-            stopped.append(time.perf_counter())
-        elif isinstance(event, FullSentence) and len(delays) < len(stopped):
-            delays.append(time.perf_counter() - stopped[len(delays)])
-
-    async with connect(url, on_event=heard) as stream:
-        await connected.wait()
-        await asyncio.sleep(_stagger_s(number))
-        start, sent = time.perf_counter(), 0
-        for turn in range(sentences):
-            for chunk in _chunks(_speech(number + turn) + bytes(2 * int(PAUSE_S * RATE_HZ))):
-                sent += len(chunk) // 2
-                await stream.send(chunk)
-                await asyncio.sleep(max(0.0, start + sent / RATE_HZ - time.perf_counter()))
-        await stream.finish()
-    return delays
-
-
-def _stagger_s(number: int) -> float:
-    return (number * 0.37) % 3
-
-
-def _speech(number: int) -> bytes:
-    names = sorted(speech.SENTENCES)
-    return speech.load(names[number % len(names)])
-
-
-def _chunks(pcm: bytes) -> Iterator[bytes]:
-    size = 2 * CHUNK_SAMPLES
-    return (pcm[offset : offset + size] for offset in range(0, len(pcm), size))
 
 
 def _family(pid: int) -> list[psutil.Process]:
