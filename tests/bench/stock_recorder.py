@@ -2,7 +2,8 @@
 
 ``python -m tests.bench.stock_recorder SENTENCES`` says that it is ready, waits for a line on
 standard input, feeds speech at real-time pace and prints the delays from each recording's end to
-its text. Engines answer at once, as the null engine of this project does.
+its text. It gets the options that this system's recorders get by default, which are those of
+RealtimeSTT's ``stt-server``, and engines that answer at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import threading
 import time
 from typing import Any
 
+from common.recognition_settings import RecorderSettings
 from tests.bench.speakers import PAUSE_S, RATE_HZ, chunks_of, speech_of
+from transcriber.recorder.options import recorder_arguments
 
 
 class NullExecutor:
@@ -34,15 +37,10 @@ def main() -> int:
     executor = NullExecutor()
     stopped: list[float] = []
     delays: list[float] = []
+    options = recorder_arguments(RecorderSettings())
+    del options["silero_onnx_threads"]  # RealtimeSTT's own default
     recorder = AudioToTextRecorder(
-        use_microphone=False,
-        spinner=False,
-        no_log_file=True,
-        device="cpu",
-        language="en",
-        enable_realtime_transcription=True,
-        realtime_processing_pause=0.02,
-        silero_backend="auto",
+        **options | {"enable_realtime_transcription": True},
         transcription_executor=executor,
         realtime_transcription_executor=executor,
         on_recording_stop=lambda: stopped.append(time.perf_counter()),
