@@ -71,6 +71,11 @@ class ApiKey(NamedTuple):
         return self.expires_s is not None and now_s >= self.expires_s
 
 
+def name_of(key: ApiKey | None) -> str:
+    """A key's name; "" for nobody's."""
+    return key.name if key is not None else ""
+
+
 def new_key() -> str:
     """A new key: 256 random bits as text that fits into a header, a subprotocol and a URL."""
     return PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).rstrip(b"=").decode()

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
+from common.api_keys import ApiKey, name_of
 from common.errors import CloseCode
 from common.events import STOCK_EVENT_TYPES, Error
 from gateway.integrity_log import IntegrityLog
@@ -47,6 +48,7 @@ class Commander(Protocol):
     """What commands a session: one control connection."""
 
     session: Session | None
+    key_name: str
 
     def attach(self, session: Session) -> None:
         """There is a session to command."""
@@ -65,6 +67,7 @@ class Attachment:
         log: writes the session's lines on integrity.
         origin: where the client that began the session comes from.
         name: the client's own for the session; "" without one.
+        key: the API key that it belongs to; None where none are asked for.
         client: who sends its audio; None while it is away.
         observers: with whether they asked for integrity events.
         expires_s: until when a client that is away may return, on the monotonic clock.
@@ -74,6 +77,7 @@ class Attachment:
         "client",
         "controls",
         "expires_s",
+        "key",
         "log",
         "name",
         "observers",
@@ -89,12 +93,14 @@ class Attachment:
         *,
         origin: Origin | None = None,
         name: str = "",
+        key: ApiKey | None = None,
     ) -> None:
         self.session = session
         self.log = log
         self.client: Client | None = client
         self.origin = origin or Origin(client.address)
         self.name = name
+        self.key = key
         self.observers: dict[Client, bool] = {}
         self.controls: set[Commander] = set()
         self.expires_s: float | None = None
@@ -265,8 +271,8 @@ class Clients:
 
     def _give(self, session_id: bytes | None, line: Commander) -> Session | None:
         attachment = self._attachments.get(session_id) if session_id is not None else None
-        if attachment is None:
-            return None
+        if attachment is None or name_of(attachment.key) != line.key_name:
+            return None  # a session is commanded by its own key only
         attachment.controls.add(line)
         line.attach(attachment.session)
         return attachment.session

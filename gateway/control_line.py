@@ -20,16 +20,20 @@ class ControlLine:
     """Which session a control connection commands, if any yet.
 
     Attributes:
+        key_name: of the API key that the connection came in with.
         session: None before there is one, and after it ended.
         early: parameters that were set before there was a session.
         used: it carried a command.
+        last: the last command by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key_name: str = "") -> None:
+        self.key_name = key_name
         self.session: Session | None = None
         self.early: dict[str, Parameter] = {}
         self.over = False
         self.used = False
+        self.last = ""
         self._changed = asyncio.Event()
 
     def attach(self, session: Session) -> None:

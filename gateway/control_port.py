@@ -16,14 +16,17 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common import envelope
+from common.api_keys import name_of
 from common.errors import CloseCode, CommandError
 from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
 from common.wire import printable
+from gateway.audit import AuditLog
 from gateway.clients import Clients
 from gateway.commands import CommandChannel
 from gateway.connection import peer_of
 from gateway.control_line import ControlLine
+from gateway.handshake import asked_of, of_key
 from gateway.local_peer import LocalPeers
 from gateway.pairing import FRESH_S, Origin
 from gateway.placement import Placement
@@ -61,11 +64,13 @@ class ControlPort:
         reception: Reception,
         clients: Clients,
         peers: LocalPeers,
+        audit: AuditLog | None = None,
     ) -> None:
         self._placement = placement
         self._reception = reception
         self._clients = clients
         self._peers = peers
+        self._audit = audit or AuditLog("", 0, 0)
 
     # -- connections ---------------------------------------------------------------------------
 
@@ -79,8 +84,11 @@ class ControlPort:
         if "events" in fields:
             await websocket.close(CloseCode.POLICY_VIOLATION, WRONG_PORT)
             return
-        key = fields.get("session", "")
+        query, api_key = asked_of(websocket)
+        key = query.session
+        line.key_name = name_of(api_key)
         origin = Origin(address) if key else await self._peers.origin_of(websocket)
+        origin = of_key(origin, api_key)
         known = self._connect(line, key, origin)
         try:
             if not known:
@@ -88,6 +96,9 @@ class ControlPort:
             async for message in websocket:
                 line.used = True
                 reply, fault = await self._answer(line, message)
+                self._audit.write(
+                    "command", key=line.key_name, client=peer, command=line.last, refused=fault
+                )
                 if fault and budget.allow(time.monotonic()):
                     log.info("client %s: %s", peer, printable(fault))
                 await websocket.send(reply)
@@ -136,6 +147,7 @@ class ControlPort:
         if not isinstance(command, dict):
             fault = "Invalid JSON command"
             return _error(fault), fault
+        line.last = _named(command)
         request_id = _echoed(command.get("request_id"))
         try:
             reply = await self._carry_out(line, command)
@@ -276,6 +288,12 @@ class ControlPort:
         except TimeoutError:
             pass
         return line.require()
+
+
+def _named(command: dict[str, Any]) -> str:
+    """A command by its name and what it names, without values."""
+    names = (command.get(field) for field in ("command", "parameter", "method"))
+    return " ".join(printable(name)[:80] for name in names if isinstance(name, str))
 
 
 def _echoed(request_id: object) -> object:

@@ -7,21 +7,25 @@ the last acknowledgement);
 ``session=NAME`` alone gives a new session a name of the client's own, by which its control
 connection finds it; ``receipt=1`` asks for a signed statement at its end; ``observe=ID`` (or a
 name) receives a session's events without sending audio.
+A session's id comes in a subprotocol (``gateway/credentials.py``), from older clients as it is here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from common.api_keys import ApiKey, name_of
 from common.errors import BusyError, CloseCode, MalformedReason
 from common.events import END_OF_STREAM, RECEIPT_PLEASE, Error, request_type
 from common.settings import GatewaySettings
 from gateway.clients import Clients
 from gateway.connection import Connection
+from gateway.handshake import asked_of, of_key
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.query import Query
@@ -33,6 +37,8 @@ NOT_A_FRAME: Final = Error(
     f"a frame is a binary message; the text messages here are {END_OF_STREAM} and {RECEIPT_PLEASE}",
     "continue",
 )
+QUOTA_LOOK_S: Final = 0.25
+"""How soon a client that is paused for its speed is seen to be gone."""
 UNKNOWN_SESSION: Final = Error("unknown_session", "there is no such session", "disconnect")
 
 
@@ -61,15 +67,15 @@ class DataPort:
 
     async def serve(self, websocket: ServerConnection) -> None:
         """Handle one connection from its handshake to its end."""
-        query = Query.of(websocket.request.path if websocket.request else "/")
+        query, key = asked_of(websocket)
         connection = Connection(
             websocket, queue_limit=self._settings.results_queue, metrics=self._metrics
         )
         try:
             if query.observe:
-                await self._observe(connection, query)
+                await self._observe(connection, query, key)
             else:
-                await self._stream(connection, query)
+                await self._stream(connection, query, key)
         except BusyError as error:
             connection.deliver(Error("busy", str(error), "disconnect"))
             connection.end(CloseCode.TRY_AGAIN_LATER, str(error))
@@ -78,9 +84,9 @@ class DataPort:
         finally:
             await connection.finished()
 
-    async def _observe(self, connection: Connection, query: Query) -> None:
+    async def _observe(self, connection: Connection, query: Query, key: ApiKey | None) -> None:
         attachment = self._clients.find(query.observe)
-        if attachment is None:
+        if attachment is None or name_of(attachment.key) != name_of(key):
             connection.deliver(UNKNOWN_SESSION)
             connection.end(CloseCode.POLICY_VIOLATION, UNKNOWN_SESSION.message)
             return
@@ -92,20 +98,21 @@ class DataPort:
         finally:
             attachment.observers.pop(connection, None)
 
-    async def _stream(self, connection: Connection, query: Query) -> None:
+    async def _stream(self, connection: Connection, query: Query, key: ApiKey | None) -> None:
         told = query.events or query.session  # so that nothing has to be guessed
         origin = None if told else await self._peers.origin_of(connection.websocket)
         stream = None
         if query.resume and query.session:
-            stream = self._reception.resume(connection, query.session, query.sentences)
+            stream = self._reception.resume(connection, query.session, query.sentences, key=key)
         if stream is None:
             stream = self._reception.begin(
                 connection,
                 wants_events=query.events,
                 wants_receipt=query.receipt,
                 name=query.session,
-                origin=origin,
+                origin=of_key(origin, key),
                 start=query.start if query.events else START,
+                key=key,
             )
         try:
             await self._read(connection, stream)
@@ -137,6 +144,8 @@ class DataPort:
             stream.accept(message)
             if stream.must_wait:
                 await self._wait_for_room(connection, stream)
+            if stream.has_quota and not await self._keep_to_quota(connection, stream):
+                return
 
     async def _wait_for_room(self, connection: Connection, stream: Stream) -> None:
         self._metrics.window_stalls.inc()
@@ -144,6 +153,20 @@ class DataPort:
         while stream.must_wait and not connection.is_closed:
             await connection.next_progress()
         self._metrics.window_stall_seconds.inc(time.monotonic() - began_s)
+
+    async def _keep_to_quota(self, connection: Connection, stream: Stream) -> bool:
+        """Wait as long as the key's speed wants; False: it may send no more today."""
+        spent = stream.spent()
+        if spent.refused:
+            connection.deliver(Error("quota", spent.refused, "disconnect"))
+            connection.end(CloseCode.POLICY_VIOLATION, spent.refused)
+            return False
+        wait_until_s = time.monotonic() + spent.pause_s
+        while (left_s := wait_until_s - time.monotonic()) > 0:
+            if connection.is_closed or not stream.is_open:
+                break
+            await asyncio.sleep(min(left_s, QUOTA_LOOK_S))
+        return True
 
     def _too_large(self, connection: Connection, stream: Stream, size: int) -> None:
         self._metrics.refused.labels(MalformedReason.TOO_LARGE).inc()

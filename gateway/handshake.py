@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, overload
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -13,11 +14,15 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from common.api_keys import ApiKey
+from common.errors import CloseCode
 from gateway import stock_page
 from gateway.access import Admission, Arrival, Refusal
 from gateway.any_method import GET, HEAD, AnyMethodConnection, answer, not_allowed
 from gateway.credentials import SUBPROTOCOL, Credentials
 from gateway.gatekeeper import Gatekeeper
+from gateway.pairing import Origin
+from gateway.query import Query
+from gateway.tenants import REVOKED
 from gateway.tokens import LIFETIME_S
 from gateway.web_files import FOR_ALL_PAGES, respond
 
@@ -135,6 +140,54 @@ def arrival_of(connection: ServerConnection, request: Request) -> Arrival:
 
 def _host(address: object) -> str:
     return str(address[0]) if isinstance(address, tuple) else "local"
+
+
+def asked_of(connection: ServerConnection) -> tuple[Query, ApiKey | None]:
+    """What a connection to the data port asks for, and the key that it came in with."""
+    query = Query.of(connection.request.path if connection.request else "/")
+    if not isinstance(connection, Visitor):
+        return query, None
+    said = connection.admission.said
+    return query._replace(session=said.session, observe=said.observe), connection.key
+
+
+@overload
+def of_key(origin: Origin, key: ApiKey | None) -> Origin: ...
+@overload
+def of_key(origin: Origin | None, key: ApiKey | None) -> Origin | None: ...
+def of_key(origin: Origin | None, key: ApiKey | None) -> Origin | None:
+    """Where a connection comes from, apart from what comes from there with other keys."""
+    if origin is None or key is None:
+        return origin
+    return origin._replace(address=f"{origin.address} with the key {key.name}")
+
+
+class Visitors:
+    """The connections of a port, to close those whose key ends."""
+
+    def __init__(self) -> None:
+        self._here: set[Visitor] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def serve(
+        self, connection: ServerConnection, handle: Callable[[ServerConnection], Awaitable[None]]
+    ) -> None:
+        """Handle a connection, knowing that it is here."""
+        if not isinstance(connection, Visitor):
+            await handle(connection)
+            return
+        self._here.add(connection)
+        try:
+            await handle(connection)
+        finally:
+            self._here.discard(connection)
+
+    def end_revoked(self, still_holds: Callable[[ApiKey | None], bool]) -> None:
+        """Close those whose key is revoked or expired."""
+        for visitor in [one for one in self._here if not still_holds(one.key)]:
+            closing = asyncio.create_task(visitor.close(CloseCode.POLICY_VIOLATION, REVOKED))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

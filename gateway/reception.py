@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
+from common.api_keys import ApiKey, name_of
 from common.envelope import Commit
 from common.errors import BusyError, CloseCode
+from common.events import Error
 from common.parameters import checked_value
 from common.settings import GatewaySettings
 from common.wire import Parameter
@@ -30,8 +33,10 @@ from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.metrics import GatewayMetrics
 from gateway.notary import NO_RECEIPT, RECEIPT_INTERVAL_S, TOO_SOON
 from gateway.pairing import NamedSessions, Origin
+from gateway.quotas import Spent
 from gateway.retention import RetentionLedger
 from gateway.session import Session, SessionLimits
+from gateway.tenants import REVOKED, Tenants
 from gateway.window import START
 
 log = logging.getLogger(__name__)
@@ -89,6 +94,15 @@ class Stream:
         """Take in one frame."""
         self._hub.accept(self._attachment, message)
 
+    @property
+    def has_quota(self) -> bool:
+        """Whether :meth:`spent` is to be asked after each frame."""
+        return self._attachment.key is not None
+
+    def spent(self) -> Spent:
+        """What follows from the audio so far for the next frame, by the quota of the key."""
+        return self._reception.spent(self._attachment)
+
     def refuse(self, text: str) -> None:
         """A message is not even looked at: one line in the log says so."""
         self._attachment.log.refused(text, time.monotonic())
@@ -126,6 +140,7 @@ class Reception:
         hub: carries the sessions' frames.
         clients: the sessions and who is attached to them.
         ledger: what is kept for the sessions.
+        tenants: the quotas of API keys; None: there are no keys.
     """
 
     def __init__(
@@ -135,6 +150,7 @@ class Reception:
         hub: Hub,
         clients: Clients,
         ledger: RetentionLedger[bytes],
+        tenants: Tenants | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -147,6 +163,7 @@ class Reception:
             settings.retransmit_min_s,
             settings.retransmit_max_s,
         )
+        self._tenants = tenants or Tenants()
         self._log_budget = budget_of_all()
         self._draining = False
 
@@ -160,6 +177,7 @@ class Reception:
         name: str = "",
         origin: Origin | None = None,
         start: Commit = START,
+        key: ApiKey | None = None,
     ) -> Stream:
         """A new session for a client.
 
@@ -170,6 +188,7 @@ class Reception:
             name: the client's own for the session; no name if it is guessed too easily.
             origin: where the client comes from, if more is known than its address.
             start: where in its first frame the session begins.
+            key: as :meth:`gateway.gatekeeper.Gatekeeper.admit` found it.
 
         Raises:
             BusyError: there is no room; the client was told.
@@ -179,6 +198,7 @@ class Reception:
         if len(self._clients) >= self._settings.max_sessions:
             most = self._settings.max_sessions
             raise self._busy(client, f"the server is at its limit of {most} sessions; try later")
+        self._tenants.admit(key, client.peer)
         policy = self._hub.policy
         session = Session(
             peer=client.peer,
@@ -205,7 +225,9 @@ class Reception:
             client,
             origin=origin,
             name=name if NamedSessions.is_name(name) else "",
+            key=key,
         )
+        self._tenants.began(attachment)
         log.info("client %s connected (%d sessions)", session.peer, len(self._clients) + 1)
         if wants_events:
             client.deliver(session.started(resumed=False))
@@ -213,14 +235,19 @@ class Reception:
         self._hub.add(session)
         return Stream(self, self._hub, attachment, client)
 
-    def resume(self, client: Client, key: str, sentences: int) -> Stream | None:
+    def resume(
+        self, client: Client, session_key: str, sentences: int, *, key: ApiKey | None = None
+    ) -> Stream | None:
         """Take up a session again; None if there is none (any more) with this id.
 
         Args:
+            key: the API key; that of the session, or there is none.
             sentences: final results that the client has; -1: none of the others are sent.
         """
-        attachment = self._clients.find_own(key)
+        attachment = self._clients.find_own(session_key)
         if attachment is None or attachment.session.is_rejected():
+            return None
+        if name_of(attachment.key) != name_of(key):
             return None
         self._clients.take_over(attachment, client)
         session = attachment.session
@@ -255,8 +282,10 @@ class Reception:
 
     def end(self, session: Session) -> None:
         """Forget a session and all that is attached to it."""
-        if self._clients.remove(session.id) is None:
+        attachment = self._clients.remove(session.id)
+        if attachment is None:
             return
+        self._tenants.ended(attachment)
         log.info(
             "client %s left: %d frames, %d corrupt, %d sentences",
             session.peer,
@@ -266,10 +295,26 @@ class Reception:
         )
         self._hub.remove(session)
 
+    def spent(self, attachment: Attachment) -> Spent:
+        """What follows from a session's audio so far, by the quota of its key."""
+        return self._tenants.spent(attachment.key, attachment.session)
+
     def expire(self) -> None:
         """Several times a second: forget the sessions whose client did not come back in time."""
         for attachment in self._clients.expired(time.monotonic()):
             self.end(attachment.session)
+
+    def end_revoked(self, still_holds: Callable[[ApiKey | None], bool]) -> int:
+        """End the sessions whose key is revoked or expired; how many."""
+        ended = [attachment for attachment in self._clients if not still_holds(attachment.key)]
+        for attachment in ended:
+            log.warning("client %s: %s", attachment.session.peer, REVOKED)
+            if attachment.client is not None:
+                attachment.client.deliver(Error("key_revoked", REVOKED, "disconnect"))
+                attachment.client.end(CloseCode.POLICY_VIOLATION, REVOKED)
+            self.end(attachment.session)
+        self._metrics.revoked.inc(len(ended))
+        return len(ended)
 
     # -- stopping ------------------------------------------------------------------------------
 

@@ -354,6 +354,11 @@ class Session:
         """Final results that a client which counted ``received`` of them has not seen."""
         return self._sentences.missed(received)
 
+    @property
+    def audio_seconds(self) -> float:
+        """Audio that was judged so far."""
+        return self._samples_s
+
     def report(self) -> Report:
         """What became of the session's frames so far."""
         return Report(

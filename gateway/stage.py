@@ -25,13 +25,14 @@ from gateway.connection import ConnectionLimit
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.gatekeeper import Gatekeeper
-from gateway.handshake import Handshake, Visitor, pages_of, select_subprotocol
+from gateway.handshake import Handshake, Visitor, Visitors, pages_of, select_subprotocol
 from gateway.hub import Hub
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.notary import Notary
 from gateway.reception import Reception
 from gateway.retention import RetentionLedger
+from gateway.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,11 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         notary = Notary.of_file(settings.receipts) if settings.receipts else None
         hub = Hub(settings, links, metrics, clients, ledger, notary)
         stack.callback(hub.close)
-        reception = Reception(settings, metrics, hub, clients, ledger)
+        reception = Reception(settings, metrics, hub, clients, ledger, Tenants(audit))
+        commanders = Visitors()
         peers = LocalPeers()
         data_port = DataPort(settings, metrics, reception, clients, peers)
-        control_port = ControlPort(hub.placement, reception, clients, peers)
+        control_port = ControlPort(hub.placement, reception, clients, peers, audit)
         telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
         stack.callback(telemetry.close)
         for interval_s, action in (
@@ -84,9 +86,15 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             (EXPIRY_INTERVAL_S, hub.expire),
             (EXPIRY_INTERVAL_S, reception.expire),
             (LOOK_INTERVAL_S, gatekeeper.look),
+            (LOOK_INTERVAL_S, lambda: reception.end_revoked(gatekeeper.still_holds)),
+            (LOOK_INTERVAL_S, lambda: commanders.end_revoked(gatekeeper.still_holds)),
         ):
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
-        await stack.enter_async_context(await _listen_control(settings, control_port, gatekeeper))
+
+        async def handle_control(websocket: ServerConnection) -> None:
+            await commanders.serve(websocket, control_port.serve)
+
+        await stack.enter_async_context(await _listen_control(settings, handle_control, gatekeeper))
         await stack.enter_async_context(await _listen_data(settings, data_port, gatekeeper))
         if settings.reject_corrupted_data and not settings.verify_data_integrity:
             log.info("--reject-corrupted-data turns --verify-data-integrity on")
@@ -136,11 +144,11 @@ def _sole_user_of(run_path: Path) -> Iterator[None]:
 
 
 async def _listen_control(
-    settings: GatewaySettings, port: ControlPort, gatekeeper: Gatekeeper
+    settings: GatewaySettings, handle: Handler, gatekeeper: Gatekeeper
 ) -> Server:
     try:
         return await serve(
-            _limited(settings, port.serve),
+            _limited(settings, handle),
             settings.host,
             settings.control_port,
             ssl=gatekeeper.tls.context if gatekeeper.tls else None,
@@ -192,7 +200,7 @@ def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsErro
     )
 
 
-async def _every(interval_s: float, action: Callable[[], None]) -> None:
+async def _every(interval_s: float, action: Callable[[], object]) -> None:
     """Call ``action`` again and again; a fault of one call is logged and ends nothing else."""
     while True:
         await asyncio.sleep(interval_s)

@@ -25,8 +25,9 @@ ERROR = Error("not_json", "no", "continue")
 class FakeLine:
     """A control connection that keeps what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_name: str = "") -> None:
         self.session: Session | None = None
+        self.key_name = key_name
         self.woken = 0
 
     def attach(self, session: Session) -> None:
