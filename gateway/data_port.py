@@ -7,7 +7,7 @@ the last acknowledgement);
 ``session=NAME`` alone gives a new session a name of the client's own, by which its control
 connection finds it; ``receipt=1`` asks for a signed statement at its end; ``observe=ID`` (or a
 name) receives a session's events without sending audio.
-A session's id comes in a subprotocol (``gateway/credentials.py``), from older clients as it is here.
+A session id comes in a subprotocol (``gateway/credentials.py``); from older clients, as it is here.
 """
 
 from __future__ import annotations

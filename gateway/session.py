@@ -357,7 +357,7 @@ class Session:
     @property
     def audio_seconds(self) -> float:
         """Audio that was judged so far."""
-        return self._samples_s
+        return self._counts.seconds
 
     def report(self) -> Report:
         """What became of the session's frames so far."""

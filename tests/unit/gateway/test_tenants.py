@@ -106,10 +106,10 @@ def test_with_its_key_a_session_ends_and_its_client_is_told_why(place: Place) ->
 
 def test_audio_is_accounted_once_and_ends_when_the_hours_are_used_up(place: Place) -> None:
     stream = place.reception.begin(FakeClient(), key=ALICE)
-    stream.session._samples_s = 59.0
+    stream.session._counts.seconds = 59.0
     assert stream.spent().refused == ""
     assert stream.spent().refused == "", "nothing new was heard"
-    stream.session._samples_s = 60.0
+    stream.session._counts.seconds = 60.0
     assert "used its" in stream.spent().refused
 
 
