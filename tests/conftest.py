@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=position, reverse=parallel)
     for item in items:
         path = item.nodeid.partition("::")[0]
-        together = path.rpartition("/")[0] if path.startswith("tests/unit/") else path
+        by_folder = path.startswith(("tests/unit/", "tests/protocols/"))
+        together = path.rpartition("/")[0] if by_folder else path
         item.add_marker(pytest.mark.xdist_group(together))
 
 

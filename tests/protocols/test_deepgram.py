@@ -28,8 +28,8 @@ def text_of(result: Any) -> str:
     return text
 
 
-@pytest.fixture
-def client(system: ApiSystem) -> AsyncDeepgramClient:
+def deepgram(system: ApiSystem, key: str = "none") -> AsyncDeepgramClient:
+    """The package's client, told where the server is."""
     address = f"127.0.0.1:{system.api_port}"
     environment = DeepgramClientEnvironment(
         base=f"http://{address}",
@@ -37,7 +37,12 @@ def client(system: ApiSystem) -> AsyncDeepgramClient:
         agent=f"ws://{address}",
         agent_rest=f"http://{address}",
     )
-    return AsyncDeepgramClient(api_key="none", environment=environment)
+    return AsyncDeepgramClient(api_key=key, environment=environment)
+
+
+@pytest.fixture
+def client(system: ApiSystem) -> AsyncDeepgramClient:
+    return deepgram(system)
 
 
 class Listener:
