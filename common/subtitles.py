@@ -16,11 +16,18 @@ class Cue(NamedTuple):
 
 def to_vtt(cues: Iterable[Cue]) -> str:
     """A WebVTT file."""
-    blocks = [
-        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_vtt_text(cue.text)}\n"
-        for cue in cues
-    ]
-    return "\n".join(["WEBVTT\n", *blocks])
+    return "\n".join([vtt_head(), *map(vtt_block, cues)])
+
+
+def vtt_head() -> str:
+    """What a WebVTT file begins with; an empty line follows before each cue."""
+    return "WEBVTT\n"
+
+
+def vtt_block(cue: Cue) -> str:
+    """One cue of a WebVTT file."""
+    times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
+    return f"{times}\n{_vtt_text(cue.text)}\n"
 
 
 def to_srt(cues: Iterable[Cue]) -> str:

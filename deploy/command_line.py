@@ -29,6 +29,7 @@ from deploy.stock_options import add_stock_options
 
 PROG: Final = "stt-server"
 STAGE_SETTINGS: Final = (GatewaySettings, VerifierSettings, TranscriberSettings)
+DEFAULT_API_PORT: Final = 8010
 DEFAULT_METRICS_PORT: Final = 8013
 MOST_STAGES: Final = 64
 USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys|certificate|key ..."
@@ -52,6 +53,14 @@ class SystemSettings:
     verifiers: int = option(2, "--verifiers", help="verifier processes", low=0, high=MOST_STAGES)
     transcribers: int = option(
         1, "--transcribers", help="transcriber processes", low=0, high=MOST_STAGES
+    )
+    api_port: int = option(
+        DEFAULT_API_PORT,
+        "--api-port",
+        "--api_port",
+        help="port for OpenAI's and Deepgram's clients; 0: none [8010, or the next free one]",
+        low=0,
+        high=65_535,
     )
     metrics_port: int = option(
         DEFAULT_METRICS_PORT,
@@ -93,7 +102,9 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
     if wanted <= 0:
         find = plans.any_free_port(host)
     else:
-        find = plans.next_free_port(host, (arguments.control_port, arguments.data_port))
+        find = plans.next_free_port(
+            host, (arguments.control_port, arguments.data_port, arguments.api_port)
+        )
     port = wanted if wanted > 0 and wanted != DEFAULT_METRICS_PORT else find(wanted)
     plan = Plan(
         run_dir=str(Path(arguments.run_dir or default_run_dir()).absolute()),
@@ -101,6 +112,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         host=arguments.host,
         control_port=arguments.control_port,
         data_port=arguments.data_port,
+        api_port=_api_port(arguments),
         tls=bool(arguments.tls_cert),
         metrics_host=host,
         drain_s=arguments.drain_s,
@@ -108,6 +120,17 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
     )
     plan = plan.scaled(TRANSCRIBER, arguments.transcribers, find)
     return plan.scaled(VERIFIER, arguments.verifiers, find)
+
+
+def _api_port(arguments: argparse.Namespace) -> int:
+    """The port that was asked for; the default one gives way to whoever has it."""
+    if arguments.api_port != DEFAULT_API_PORT:
+        return int(arguments.api_port)
+    taken = (
+        *(arguments.control_port, arguments.data_port, arguments.wyoming_port),
+        *range(DEFAULT_METRICS_PORT, DEFAULT_METRICS_PORT + MOST_STAGES),
+    )
+    return plans.next_free_port(arguments.host, taken)(DEFAULT_API_PORT)
 
 
 def stage_environment(
@@ -118,6 +141,7 @@ def stage_environment(
     options = to_environment(arguments, *STAGE_SETTINGS)
     options.pop(f"{ENVIRONMENT_PREFIX}METRICS_PORT", None)  # every stage has its own
     options[f"{ENVIRONMENT_PREFIX}RUN_DIR"] = plan.run_dir
+    options[f"{ENVIRONMENT_PREFIX}API_PORT"] = str(plan.api_port)
     return kept | options | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -134,7 +134,7 @@ async def start_system(run_dir: Path, options: Sequence[str]) -> Running:
     data_port, control_port = _free_port(), _free_port()
     process = await asyncio.create_subprocess_exec(
         str(SERVER),
-        *("--run-dir", str(run_dir), "--metrics-port", "0"),
+        *("--run-dir", str(run_dir), "--metrics-port", "0", "--api-port", "0"),
         *("--data_port", str(data_port), "--control_port", str(control_port)),
         "--verify-data-integrity",
         *options,

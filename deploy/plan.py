@@ -61,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     metrics_host: str
     drain_s: float
     tls: bool = False
+    api_port: int = 0
     stages: tuple[Stage, ...] = ()
 
     @property

@@ -55,10 +55,11 @@ class Watch:
         self._awaited.pop(plan.gateway.name, None)
         self._died_s.pop(plan.gateway.name, None)
         host, tls = reachable(plan.host), "s" if plan.tls else ""
+        api = f"API http{tls}://{host}:{plan.api_port}/v1, " if plan.api_port else ""
         return (
             f"READY after {now_s - self._began_s:.1f} s: data ws{tls}://{host}:{plan.data_port}, "
             f"control ws{tls}://{host}:{plan.control_port}, "
-            f"web page http{tls}://{host}:{plan.data_port}/, "
+            f"web page http{tls}://{host}:{plan.data_port}/, {api}"
             f"metrics {plan.metrics_url(plan.gateway)}/metrics"
         )
 

@@ -22,6 +22,7 @@ from .audio import AudioFile, AudioFileError
 from .control import DEFAULT_CONTROL_URL, ControlClient
 from .errors import RejectedError, StreamError
 from .frames import flip_bit
+from .sentence_view import OutputFormat, SentenceView
 from .standard_input import StandardInput
 from .stream import DEFAULT_URL, Stream, connect
 from .view import JsonView, LiveView, PlainView, View
@@ -40,6 +41,7 @@ is transcribed first; twice: at once).
 examples:
   stt-stream speech.wav
   stt-stream --fast --json speech.flac
+  stt-stream --fast --format srt talk.mp3 > talk.srt
   arecord -t raw -f S16_LE -r 16000 -c 1 | stt-stream -
   ffmpeg -i film.mkv -ac 1 -f wav - | stt-stream -
   stt-stream --corrupt 10 speech.wav     # damage every tenth frame and see it caught
@@ -98,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
     add("--control-url", default=DEFAULT_CONTROL_URL, help="control port, for --set [%(default)s]")
     output = result.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print events as JSON lines")
+    output.add_argument(
+        "--format",
+        choices=list(OutputFormat),
+        help="print the sentences alone, as they are heard: as text or subtitles; json is --json",
+    )
     output.add_argument(
         "--plain", action="store_true", help="print lines, one a frame, even on a terminal"
     )
@@ -239,8 +246,10 @@ def every_nth(n: int) -> Callable[[bytes], bytes]:
 
 
 def _view(options: argparse.Namespace) -> View:
-    if options.json:
+    if options.json or options.format == OutputFormat.JSON:
         return JsonView(audio=options.audio)
+    if options.format:
+        return SentenceView(OutputFormat(options.format))
     if options.plain or not sys.stdout.isatty():
         return PlainView(quiet=options.quiet or not options.plain)
     return LiveView()

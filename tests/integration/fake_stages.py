@@ -81,7 +81,7 @@ def start_server(
     """Start ``stt-server``; with ``fakes`` it finds them in place of the real stages."""
     path = os.pathsep.join(str(folder) for folder in (fakes, ROOT) if folder)
     return StageProcess(
-        command("--run-dir", str(run_dir), "--metrics-port", "0", *options),
+        command("--run-dir", str(run_dir), "--metrics-port", "0", "--api-port", "0", *options),
         name="stt-server",
         env={"PYTHONPATH": path, **(env or {})},
     )

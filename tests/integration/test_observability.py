@@ -75,6 +75,7 @@ def prometheus() -> Iterator[Prometheus]:
             [
                 *(str(ROOT / "deploy" / "stt-server"), "--verify-data-integrity"),
                 *("--run-dir", str(run_dir), "--engine", "null", "--metrics-port", str(metrics)),
+                *("--api-port", "0"),
                 *("--data_port", str(data), "--control_port", str(free_port())),
             ]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,24 @@ def test_metrics_ports_follow_the_gateways_and_none_is_used_twice() -> None:
 
 def test_a_metrics_port_that_was_asked_for_is_taken_as_it_is() -> None:
     assert plan_of("--metrics-port", "9100").gateway.metrics_port == 9100
+
+
+def test_an_api_port_that_was_asked_for_is_taken_as_it_is_and_none_is_none() -> None:
+    assert plan_of("--api-port", "9100").api_port == 9100
+    assert environment_of("--api-port", "9100")["STT_API_PORT"] == "9100"
+    assert plan_of("--api-port", "0").api_port == 0
+
+
+def test_the_usual_api_port_gives_way_to_whoever_has_it() -> None:
+    with socket.socket() as taken:
+        try:
+            taken.bind(("127.0.0.1", 8010))
+            taken.listen()
+        except OSError:
+            pass  # somebody has it already
+        plan = plan_of()
+    assert plan.api_port > 8013
+    assert plan.api_port not in [stage.metrics_port for stage in plan.stages]
 
 
 @pytest.mark.parametrize("flag", ["--verifiers", "--transcribers"])

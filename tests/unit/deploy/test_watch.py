@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import msgspec
 import pytest
 
 from deploy.plan import GATEWAY, Plan, Stage
@@ -44,6 +45,8 @@ def test_the_ready_line_names_time_ports_page_and_metrics() -> None:
     )
     assert watch.ready
     assert watch.awaited() == []
+    with_api = msgspec.structs.replace(PLAN, api_port=8010)
+    assert "API http://127.0.0.1:8010/v1, metrics" in watch.system_ready(with_api, 103.25)
 
 
 def test_a_stage_of_the_first_start_becomes_ready_without_a_line_of_its_own() -> None:
