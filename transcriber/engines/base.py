@@ -14,6 +14,10 @@ FloatAudio = npt.NDArray[np.float32]
 """Mono samples at 16 kHz, -1 to 1."""
 
 
+Features = npt.NDArray[np.float32]
+"""Whisper's log-mel features of one window: (mel bins, frames)."""
+
+
 class EngineError(SttError):
     """An engine cannot be had or used; the message says what to do."""
 
@@ -28,6 +32,8 @@ class AudioRequest(NamedTuple):
     realtime: bool = False
     """A partial result: fast matters more than good."""
     word_timestamps: bool = False
+    features: Features | None = None
+    """What an engine computes of the audio first, where that was done already."""
 
 
 class TranscriptInfo(NamedTuple):

@@ -1,26 +1,50 @@
 """Requests of several sessions in one pass through a Whisper model on CTranslate2.
 
 faster-whisper batches the windows of one recording; here each item of the batch is a recording of
-its own, with its own language and prompt: one ``encode`` and one ``generate`` for all of them.
+its own, with its own language and prompt: one ``encode`` and one ``generate`` for all whose prompts
+are equally long. Each item is then judged as faster-whisper judges the window of a single call; one
+that would be tried again there (too unlikely, too repetitive), or that has more words than its
+length suggests, goes on alone and does not hold up the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_suppressed_tokens
+from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
-from transcriber.engines.base import AudioRequest, Outcome, Transcript, TranscriptInfo
+from transcriber.engines.base import AudioRequest, Features, Outcome, Transcript, TranscriptInfo
+
+TOKENS_AT_LEAST: Final = 16
+TOKENS_PER_S: Final = 10
+"""More than is spoken; what overruns it is transcribed again, alone."""
+
+
+class Thresholds(NamedTuple):
+    """What faster-whisper accepts at temperature 0; these are its defaults."""
+
+    compression_ratio: float = 2.4
+    log_probability: float = -1.0
+    no_speech: float = 0.6
+
+
+class Decoded(NamedTuple):
+    """One item as a batch decoded it."""
+
+    tokens: list[int]
+    log_probability: float
+    no_speech: float
 
 
 class WhisperBatch:
     """Transcribes recordings of at most one window (30 s) on a ``faster_whisper.WhisperModel``.
 
-    Decodes as RealtimeSTT has faster-whisper do it: beam search without timestamps, temperature 0.
+    Decodes as RealtimeSTT has faster-whisper do it: beam search without timestamps.
     """
 
     def __init__(
@@ -33,6 +57,7 @@ class WhisperBatch:
         suppress_tokens: Sequence[int],
         max_batch: int,
         normalize: bool = False,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self.max_batch = max_batch
         self._model = model
@@ -41,6 +66,7 @@ class WhisperBatch:
         self._initial_prompt = initial_prompt
         self._suppress_tokens = list(suppress_tokens)
         self._normalize = normalize
+        self._thresholds = thresholds or Thresholds()
         self._tokenizers: dict[str, Any] = {}
         extractor = model.feature_extractor
         self._frames: int = extractor.nb_max_frames
@@ -50,44 +76,138 @@ class WhisperBatch:
         """Whether the request fits one window and needs no word timestamps."""
         return 0 < request.audio.size <= self._max_samples and not request.word_timestamps
 
+    def prepare(self, request: AudioRequest) -> AudioRequest:
+        """The request with its features (1 to 20 ms of CPU), so that the engine need not."""
+        if request.features is not None or not self.accepts(request):
+            return request
+        return request._replace(features=self._features(request))
+
     def transcribe(self, requests: Sequence[AudioRequest]) -> list[Outcome]:
         """Transcribe requests that :meth:`accepts`, all partial or none."""
-        features = np.stack([self._features(request) for request in requests])
-        encoded = self._model.encode(features)
-        languages = self._languages(requests, encoded)
         outcomes: dict[int, Outcome] = {}
-        prompts: list[list[int]] = []
-        tokenizers: list[Any] = []
-        for index, (request, info) in enumerate(zip(requests, languages, strict=True)):
-            try:
-                tokenizer = self._tokenizer(info.language or "en")
-            except ValueError as error:  # a language that Whisper does not know
-                outcomes[index] = error
-                # The encoder's output keeps its rows; what becomes of this one is thrown away.
-                tokenizer = self._tokenizer("en")
-            tokenizers.append(tokenizer)
-            prompts.append(self._prompt(tokenizer, request))
+        for indices in self._groups(requests):
+            group = self._transcribe_group([requests[index] for index in indices])
+            outcomes.update(zip(indices, group, strict=True))
+        return [outcomes[index] for index in range(len(requests))]
+
+    def alone(self, request: AudioRequest) -> Transcript:
+        """A single call of faster-whisper, with its retries at higher temperatures."""
+        segments, info = self._model.transcribe(
+            self._samples(request),
+            language=request.language,
+            beam_size=self._beam(request),
+            initial_prompt=self._initial_prompt if request.use_prompt else None,
+            suppress_tokens=self._suppress_tokens,
+            without_timestamps=True,
+            condition_on_previous_text=False,
+            compression_ratio_threshold=self._thresholds.compression_ratio,
+            log_prob_threshold=self._thresholds.log_probability,
+            no_speech_threshold=self._thresholds.no_speech,
+        )
+        text = " ".join(segment.text for segment in segments).strip()
+        return Transcript(text, TranscriptInfo(info.language, info.language_probability))
+
+    def decode(
+        self, requests: Sequence[AudioRequest], languages: Sequence[str], encoded: Any
+    ) -> list[Decoded]:
+        """What the model makes of encoded requests whose prompts are equally long."""
+        tokenizers = [self._tokenizer(language) for language in languages]
+        prompts = [
+            self._prompt(tokenizer, request)
+            for tokenizer, request in zip(tokenizers, requests, strict=True)
+        ]
         results = self._model.model.generate(
             encoded,
             prompts,
-            beam_size=self._beam_size_realtime if requests[0].realtime else self._beam_size,
-            max_length=self._model.max_length,
+            beam_size=self._beam(requests[0]),
+            max_length=self._max_length(prompts[0], requests),
+            return_scores=True,
+            return_no_speech_prob=True,
             suppress_blank=True,
             suppress_tokens=get_suppressed_tokens(tokenizers[0], self._suppress_tokens),
             sampling_temperature=0.0,
         )
-        for index, (tokenizer, result) in enumerate(zip(tokenizers, results, strict=True)):
-            text = tokenizer.decode(result.sequences_ids[0]).strip()
-            outcomes.setdefault(index, Transcript(text, languages[index]))
+        return [_decoded(result) for result in results]
+
+    def _transcribe_group(self, requests: Sequence[AudioRequest]) -> list[Outcome]:
+        features = np.stack([self._features_of(request) for request in requests])
+        encoded = self._model.encode(features)
+        infos = self._languages(requests, encoded)
+        outcomes: dict[int, Outcome] = {}
+        languages = []
+        for index, info in enumerate(infos):
+            language = info.language or "en"
+            try:
+                self._tokenizer(language)
+            except ValueError as error:  # a language that Whisper does not know
+                outcomes[index] = error
+                # The encoder's output keeps its rows; what becomes of this one is thrown away.
+                language = "en"
+            languages.append(language)
+        room = self._room(requests)
+        for index, decoded in enumerate(self.decode(requests, languages, encoded)):
+            if index not in outcomes:
+                outcomes[index] = self._judged(
+                    requests[index], infos[index], languages[index], decoded, room
+                )
         return [outcomes[index] for index in range(len(requests))]
 
-    def _features(self, request: AudioRequest) -> Any:
+    def _judged(
+        self,
+        request: AudioRequest,
+        info: TranscriptInfo,
+        language: str,
+        decoded: Decoded,
+        room: int,
+    ) -> Outcome:
+        """The text of an item, from a call of its own if the batch's is not good enough."""
+        text = self._tokenizer(language).decode(decoded.tokens).strip()
+        if not request.realtime:  # a partial is soon replaced by a better one
+            limits = self._thresholds
+            is_unlikely = decoded.log_probability < limits.log_probability
+            if is_unlikely and decoded.no_speech > limits.no_speech:
+                return Transcript("", info)
+            is_repetitive = get_compression_ratio(text) > limits.compression_ratio
+            if is_unlikely or is_repetitive or len(decoded.tokens) >= room - 1:
+                try:
+                    return self.alone(request)
+                except Exception as error:  # of this request alone
+                    return error
+        return Transcript(text, info)
+
+    def _groups(self, requests: Sequence[AudioRequest]) -> Iterable[list[int]]:
+        """Indices of requests whose start-of-transcript token stands at the same position."""
+        with_prompt = [i for i, request in enumerate(requests) if self._previous(request)]
+        without = [i for i, request in enumerate(requests) if not self._previous(request)]
+        return [indices for indices in (with_prompt, without) if indices]
+
+    def _beam(self, request: AudioRequest) -> int:
+        return self._beam_size_realtime if request.realtime else self._beam_size
+
+    def _room(self, requests: Sequence[AudioRequest]) -> int:
+        """Tokens that the longest of the requests may have."""
+        longest_s = max(request.audio.size for request in requests) / 16_000
+        return TOKENS_AT_LEAST + math.ceil(TOKENS_PER_S * longest_s)
+
+    def _max_length(self, prompt: list[int], requests: Sequence[AudioRequest]) -> int:
+        return min(int(self._model.max_length), len(prompt) + self._room(requests))
+
+    def _samples(self, request: AudioRequest) -> Any:
         audio = request.audio
         if self._normalize:
             peak = float(np.abs(audio).max())
             audio = audio / peak * np.float32(0.95) if peak > 0 else audio
+        return audio
+
+    def _features_of(self, request: AudioRequest) -> Features:
+        return self._features(request) if request.features is None else request.features
+
+    def _features(self, request: AudioRequest) -> Features:
         # Without the last frame, as faster-whisper does it: it belongs to the padding.
-        return pad_or_trim(self._model.feature_extractor(audio)[..., :-1], self._frames)
+        features: Features = pad_or_trim(
+            self._model.feature_extractor(self._samples(request))[..., :-1], self._frames
+        )
+        return features
 
     def _languages(self, requests: Sequence[AudioRequest], encoded: Any) -> list[TranscriptInfo]:
         if not self._model.model.is_multilingual:
@@ -111,9 +231,19 @@ class WhisperBatch:
             )
         return self._tokenizers[language]
 
+    def _previous(self, request: AudioRequest) -> str:
+        return (self._initial_prompt or "") if request.use_prompt else ""
+
     def _prompt(self, tokenizer: Any, request: AudioRequest) -> list[int]:
-        previous: list[int] = []
-        if request.use_prompt and self._initial_prompt:
-            previous = tokenizer.encode(self._initial_prompt)
+        text = self._previous(request)
+        # As a single call encodes it.
+        previous = tokenizer.encode(" " + text.strip()) if text else []
         prompt: list[int] = self._model.get_prompt(tokenizer, previous, without_timestamps=True)
         return prompt
+
+
+def _decoded(result: Any) -> Decoded:
+    tokens = result.sequences_ids[0]
+    # The score is the mean over the tokens; faster-whisper counts the end as one more.
+    log_probability = result.scores[0] * len(tokens) / (len(tokens) + 1)
+    return Decoded(tokens, log_probability, result.no_speech_prob)
