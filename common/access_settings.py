@@ -27,6 +27,20 @@ class AccessSettings:
         help="file of API keys, one `name:hash` a line, read again when changed; without it nobody "
         "is asked for one",
     )
+    trusted_proxies: tuple[str, ...] = option(
+        (),
+        "--trusted-proxies",
+        nargs="*",
+        type=str,
+        help="addresses or networks of proxies before this server, whose word counts for where a "
+        "client comes from",
+    )
+    proxy_header: str = option(
+        "X-Forwarded-For",
+        "--proxy-header",
+        choices=["X-Forwarded-For", "Forwarded"],
+        help="the header in which they say it",
+    )
     insecure: bool = option(
         False, "--insecure", help="listen off loopback without TLS and API keys (a trusted network)"
     )

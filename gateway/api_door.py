@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 from gateway.access import Arrival, Refusal
 from gateway.gatekeeper import Gatekeeper
 from gateway.protocols.openai_transcriptions import error_body
+from gateway.proxies import TrustedProxies
 
 ADMISSION: Final = "stt.admission"
 """Key of the scope: as whom a request came in."""
@@ -26,7 +27,10 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        result = await self._gatekeeper.admit(arrival_of(scope))
+        arrival = arrival_of(scope, self._gatekeeper.proxies)
+        if scope.get("client"):  # for all that comes after: limits, log lines
+            scope["client"] = (arrival.address, scope["client"][1])
+        result = await self._gatekeeper.admit(arrival)
         if not isinstance(result, Refusal):
             scope[ADMISSION] = result
             await self._app(scope, receive, send)
@@ -41,7 +45,7 @@ class Door:
             await answer(scope, receive, send)
 
 
-def arrival_of(scope: Scope) -> Arrival:
+def arrival_of(scope: Scope, proxies: TrustedProxies) -> Arrival:
     """A request as the gatekeeper sees it."""
     headers: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in scope["headers"]:
@@ -49,9 +53,13 @@ def arrival_of(scope: Scope) -> Arrival:
     query = scope["query_string"].decode("latin-1")
     path = scope["path"] + (f"?{query}" if query else "")
     client, server = scope.get("client"), scope.get("server")
+
+    def values(name: str) -> list[str]:
+        return headers.get(name.lower(), [])
+
     return Arrival(
-        lambda name: headers.get(name.lower(), []),
+        values,
         path,
-        str(client[0]) if client else "local",
+        proxies.client_of(str(client[0]), values) if client else "local",
         str(server[0]) if server else "local",
     )

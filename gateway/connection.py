@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode
 from common.events import to_json
+from gateway.handshake import Visitor
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
 
@@ -48,8 +49,11 @@ class ConnectionLimit:
 
 
 def peer_of(websocket: ServerConnection) -> tuple[str, str]:
-    """A connection's address alone, and with its port as log lines name the client."""
+    """A client's address alone, and as log lines name it: with its port, or with its proxy's."""
     remote = websocket.remote_address
+    if isinstance(websocket, Visitor) and websocket.behind_proxy:
+        client, (proxy, port) = websocket.behind_proxy, remote[:2]
+        return client, f"{client} via {f'[{proxy}]' if ':' in proxy else proxy}:{port}"
     if not isinstance(remote, tuple):
         return "local", "local"
     host = str(remote[0])

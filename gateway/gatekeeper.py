@@ -28,6 +28,7 @@ from gateway.access import Access, Admission, Arrival, Refusal
 from gateway.audit import AuditLog
 from gateway.metrics import GatewayMetrics
 from gateway.penalties import FailedAttempts
+from gateway.proxies import TrustedProxies
 from gateway.tokens import SECRET_BYTES, Tokens
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Gatekeeper:
 
     Attributes:
         tls: None where clients connect in the clear.
+        proxies: whose word counts for where a request comes from.
     """
 
     def __init__(self, settings: GatewaySettings, metrics: GatewayMetrics, audit: AuditLog) -> None:
@@ -51,6 +53,7 @@ class Gatekeeper:
         self._metrics = metrics
         self._audit = audit
         self.tls = ServerTls(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        self.proxies = TrustedProxies(settings.trusted_proxies, settings.proxy_header)
         self._keys_path = Path(settings.api_keys) if settings.api_keys else None
         self._keys_stamp = Stamp(*([self._keys_path] if self._keys_path else []))
         keys = self._read_keys() if self._keys_path else None

@@ -21,6 +21,7 @@ from gateway.any_method import GET, HEAD, AnyMethodConnection, answer, not_allow
 from gateway.credentials import SUBPROTOCOL, Credentials
 from gateway.gatekeeper import Gatekeeper
 from gateway.pairing import Origin
+from gateway.proxies import TrustedProxies
 from gateway.query import Query
 from gateway.tenants import REVOKED
 from gateway.tokens import LIFETIME_S
@@ -35,9 +36,14 @@ Pages = Callable[[str, str], Response]
 
 
 class Visitor(AnyMethodConnection):
-    """A connection, and as whom it was admitted."""
+    """A connection, and as whom it was admitted.
+
+    Attributes:
+        behind_proxy: address of the client, where a trusted proxy stands between; else "".
+    """
 
     admission: Admission = NOBODY
+    behind_proxy: str = ""
 
     @property
     def key(self) -> ApiKey | None:
@@ -60,7 +66,9 @@ class Handshake:
         self, connection: ServerConnection, request: Request
     ) -> Response | None:
         """None: go on with the WebSocket."""
-        arrival = arrival_of(connection, request)
+        arrival = arrival_of(connection, request, self._gatekeeper.proxies)
+        if isinstance(connection, Visitor) and arrival.address != _host(connection.remote_address):
+            connection.behind_proxy = arrival.address
         method = connection.method if isinstance(connection, Visitor) else GET
         if method not in (GET, HEAD):
             return not_allowed()
@@ -128,12 +136,12 @@ def pages_of(control_port: int, *, secure: bool) -> Pages:
     return answer
 
 
-def arrival_of(connection: ServerConnection, request: Request) -> Arrival:
+def arrival_of(connection: ServerConnection, request: Request, proxies: TrustedProxies) -> Arrival:
     """A handshake as the gatekeeper sees it."""
     return Arrival(
         request.headers.get_all,
         request.path,
-        _host(connection.remote_address),
+        proxies.client_of(_host(connection.remote_address), request.headers.get_all),
         _host(connection.local_address),
     )
 

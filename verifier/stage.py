@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import secrets
 import signal
 import socket
 import time
@@ -56,7 +57,7 @@ class VerifierStage:
         metrics: Metrics,
         hmac_key: bytes = b"",
     ) -> None:
-        self.name = f"verifier-{socket.gethostname()}-{os.getpid()}"
+        self.name = f"verifier-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._settings = settings
         self._lifecycle = lifecycle
         self._links = links

@@ -31,7 +31,7 @@ const RETRIED = new Set([
 
 /** The data URL of the server that served a page at `pageUrl`. */
 export function dataUrl(pageUrl, parameters = {}) {
-  const url = new URL('/', pageUrl);
+  const url = new URL('.', pageUrl);  // a proxy may have put the page under a prefix
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.search = new URLSearchParams({ events: 'integrity', ...parameters }).toString();
   return url.href;

@@ -58,6 +58,8 @@ beforeEach(() => {
 test('the data URL is that of the server of the page', () => {
   assert.equal(dataUrl(PAGE), 'ws://localhost:8012/?events=integrity');
   assert.equal(dataUrl('https://[::1]/'), 'wss://[::1]/?events=integrity');
+  assert.equal(dataUrl('https://h.example/stt/'), 'wss://h.example/stt/?events=integrity');
+  assert.equal(dataUrl('https://h.example/stt/index.html'), 'wss://h.example/stt/?events=integrity');
 });
 
 test('frames wait for the session, then go out in order', () => {
