@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=position, reverse=parallel)
     for item in items:
         path = item.nodeid.partition("::")[0]
-        by_folder = path.startswith(("tests/unit/", "tests/protocols/"))
+        by_folder = path.startswith(("tests/unit/", "tests/hosts/", "tests/protocols/"))
         together = path.rpartition("/")[0] if by_folder else path
         item.add_marker(pytest.mark.xdist_group(together))
 
