@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from prometheus_client.parser import text_string_to_metric_families
 
 from common.telemetry import STAGE_HEADER
+from deploy.figures import Labels, Samples
 
 
 class Health(NamedTuple):
@@ -60,6 +61,19 @@ def hangs(url: str, pid: int, timeout_s: float = 0.2) -> str:
         return ""
     unhealthy = answer.status == http.client.SERVICE_UNAVAILABLE
     return answer.text.strip() if unhealthy and answer.stage.endswith(f" {pid}") else ""
+
+
+def samples(url: str, timeout_s: float = 0.5) -> Samples:
+    """Everything that a stage's ``/metrics`` says; nothing when it does not answer."""
+    try:
+        text = _get(url, "/metrics", timeout_s).text
+        return {
+            (each.name, Labels(each.labels.items())): each.value
+            for family in text_string_to_metric_families(text)
+            for each in family.samples
+        }
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
 
 
 def sample(url: str, names: tuple[str, ...], timeout_s: float = 0.5) -> float | None:

@@ -151,9 +151,22 @@ def status(argv: Sequence[str]) -> int:
     """``stt-server status``: 0 when every stage is ready, else 1."""
     parser = _parser("status", "Shows the stages of a running system.")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--watch", action="store_true", help="look again and again, with rates and latencies"
+    )
+    parser.add_argument(
+        "--interval", type=float, default=2.0, metavar="S", help="seconds between looks [2]"
+    )
     arguments = parser.parse_args(argv)
+    check_range("--interval", arguments.interval, 0.1, 3600.0)
     with _foreign_errors():
-        rows = System(arguments.run_dir).status()
+        system = System(arguments.run_dir)
+        if arguments.watch:
+            from deploy.live import watch
+
+            watch(system, arguments.interval, as_json=arguments.json)
+            return 0
+        rows = system.status()
     if arguments.json:
         print(json.dumps([row._asdict() for row in rows], indent=2))
     else:
@@ -161,12 +174,17 @@ def status(argv: Sequence[str]) -> int:
     return int(any(row.state != "ready" for row in rows))
 
 
+def uptime_text(row: StageStatus) -> str:
+    """Hours, minutes and seconds since a stage's last start."""
+    minutes, seconds = divmod(row.uptime_s, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if row.pid else "-"
+
+
 def render(rows: Sequence[StageStatus]) -> str:
     """The rows as a table of text."""
     cells = [("stage", "pid", "state", "uptime", "sessions", "metrics")]
     for row in rows:
-        minutes, seconds = divmod(row.uptime_s, 60)
-        uptime = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if row.pid else "-"
+        uptime = uptime_text(row)
         sessions = "-" if row.sessions is None else str(row.sessions)
         cells.append((row.name, str(row.pid or "-"), row.state, uptime, sessions, row.metrics_url))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

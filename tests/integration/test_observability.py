@@ -9,12 +9,13 @@ import asyncio
 import json
 import re
 import shutil
+import signal
 import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -66,8 +67,16 @@ async def _talk(url: str) -> None:
         await stream.finish()
 
 
+class System(NamedTuple):
+    """A running system and the Prometheus that scrapes it."""
+
+    run_dir: Path
+    url: str
+    prometheus: Prometheus
+
+
 @pytest.fixture(scope="module")
-def prometheus() -> Iterator[Prometheus]:
+def system() -> Iterator[System]:
     with Stages() as stages:
         run_dir = stages.run_dir / "run"
         data, metrics = free_port(), free_port()
@@ -102,8 +111,13 @@ def prometheus() -> Iterator[Prometheus]:
         )
         for expression in done:
             wait_until(lambda: scraped(expression), expression, 60.0, 0.2)  # noqa: B023
-        yield prometheus
+        yield System(run_dir, f"ws://127.0.0.1:{data}", prometheus)
         assert server.terminate() == 0
+
+
+@pytest.fixture
+def prometheus(system: System) -> Prometheus:
+    return system.prometheus
 
 
 @pytest.mark.parametrize("title, expression", QUERIES, ids=[title for title, _ in QUERIES])
@@ -112,6 +126,21 @@ def test_a_query_of_the_dashboard_finds_series(
 ) -> None:
     found = prometheus.ask(expression.replace("$__rate_interval", "30s"))
     assert found or title in MAY_BE_EMPTY
+
+
+def test_status_watches_rates_and_latencies(system: System) -> None:
+    command = [str(ROOT / "deploy" / "stt-server"), "status", "--watch", "--json"]
+    watch = StageProcess([*command, "--interval", "0.5", "--run-dir", str(system.run_dir)])
+    try:
+        watch.wait_for_line("frames_per_s", 20.0)
+        after = len(watch.lines)
+        asyncio.run(_talk(system.url))
+        watch.wait_for_line(r'"gateway".*"corrupt_per_s": (?!0\.0|null)', 20.0, after=after)
+        watch.wait_for_line(r'"transcriber-1".*"latency_p95_s": \d', 20.0, after=after)
+        watch.signal(signal.SIGINT)
+        assert watch.wait() == 130
+    finally:
+        watch.kill()
 
 
 def test_targets_carry_their_stage_and_name(prometheus: Prometheus) -> None:
