@@ -62,7 +62,7 @@ class TrustedProxies:
         return client
 
     def _chain(self, values: Callable[[str], Sequence[str]]) -> list[str]:
-        """What the header says: the client first, as far as it is true, the last proxy's word last."""
+        """What the header says, the last proxy's word last."""
         elements = [part.strip() for value in values(self._header) for part in value.split(",")]
         if self._header != FORWARDED:
             return elements
