@@ -8,6 +8,7 @@
 # make test-containers  the image and the compose file, on a Docker engine of its own (as root)
 # make image         the image, with PIP_CONF= and CA_CERT= as build secrets
 # make soak          kills processes for MINUTES=10 while clients stream
+# make fuzz          random input for all that a stranger sends, for MINUTES=10 together
 # make setup         only the set-up; make clean: start afresh; make lock: pin dependencies again
 #
 # Each verb makes .venv if it is missing. PYTHON= names an interpreter; TORCH=, TORCH_INDEX= and
@@ -15,7 +16,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo run observe test test-containers image check bench bench-quick soak setup setup-dev lock \
+.PHONY: help demo run observe test test-containers image check bench bench-quick soak fuzz setup setup-dev lock \
     audit sbom clean
 
 comma := ,
@@ -77,6 +78,10 @@ bench-quick: setup-dev
 soak: setup-dev
 	@$(RUN) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
+fuzz:
+	@deploy/set-up fuzz
+	@$(RUN) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+
 lock:
 	@deploy/lock
 
@@ -91,5 +96,5 @@ sbom: setup-dev
 	@echo "sbom: dist/sbom.json (torch, whose build is chosen at the set-up, is $$(cat .venv/.torch))"
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist .fuzz *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

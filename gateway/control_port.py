@@ -140,11 +140,8 @@ class ControlPort:
         if isinstance(message, bytes):
             fault = "Received unknown message type on control connection"
             return _error(fault), fault
-        try:
-            command: Any = json.loads(message)
-        except (ValueError, RecursionError):
-            command = None
-        if not isinstance(command, dict):
+        command = read_command(message)
+        if command is None:
             fault = "Invalid JSON command"
             return _error(fault), fault
         line.last = _named(command)
@@ -294,6 +291,17 @@ def _named(command: dict[str, Any]) -> str:
     """A command by its name and what it names, without values."""
     names = (command.get(field) for field in ("command", "parameter", "method"))
     return " ".join(printable(name)[:80] for name in names if isinstance(name, str))
+
+
+def read_command(message: str) -> dict[str, Any] | None:
+    """A command's fields; None for what is no JSON object, or has half a character in it."""
+    try:
+        command: Any = json.loads(message)
+        if "\\u" in message:
+            json.dumps(command, ensure_ascii=False).encode()  # a lone surrogate cannot be answered
+    except (ValueError, RecursionError):
+        return None
+    return command if isinstance(command, dict) else None
 
 
 def _echoed(request_id: object) -> object:

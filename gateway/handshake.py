@@ -72,7 +72,9 @@ class Handshake:
         method = connection.method if isinstance(connection, Visitor) else GET
         if method not in (GET, HEAD):
             return not_allowed()
-        if method == GET and request.headers.get("Upgrade", "").lower() == "websocket":
+        if not is_readable(request):
+            return _text(HTTPStatus.BAD_REQUEST, "A header is not ASCII.")
+        if method == GET and asks_for_websocket(request):
             result = await self._gatekeeper.admit(arrival)
             if isinstance(result, Refusal):
                 return refusal_response(result)
@@ -118,6 +120,16 @@ class Handshake:
         if isinstance(result, Refusal):
             return _json({"key": "wrong", "reason": result.reason})
         return _json({"key": "right"})
+
+
+def asks_for_websocket(request: Request) -> bool:
+    """Whether a request is the beginning of a WebSocket; one with several such headers is not."""
+    return [value.lower() for value in request.headers.get_all("Upgrade")] == ["websocket"]
+
+
+def is_readable(request: Request) -> bool:
+    """Whether all headers are ASCII: websockets fails to repeat others in its refusals."""
+    return all(value.isascii() for _, value in request.headers.raw_items())
 
 
 def pages_of(control_port: int, *, secure: bool) -> Pages:

@@ -73,7 +73,7 @@ class LocalPeers:
         remote, local = websocket.remote_address, websocket.local_address
         is_local = isinstance(remote, tuple) and _is_loopback(str(remote[0]))
         is_proxied = any(name in headers for name in FORWARDED)
-        page = _page(",".join(headers.get_all("Origin")), headers.get("Host", ""))
+        page = _page(",".join(headers.get_all("Origin")), ",".join(headers.get_all("Host")))
         holder = NOBODY
         if is_local and not is_proxied:
             try:
