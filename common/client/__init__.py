@@ -18,6 +18,7 @@ from ..integrity import Algorithm
 from .audio import AudioFileError
 from .control import ControlClient
 from .errors import (
+    AccessError,
     ConnectionLostError,
     DisconnectedError,
     RejectedError,
@@ -32,6 +33,7 @@ from .state import VerdictCounts
 from .stream import Stream, connect
 
 __all__ = [
+    "AccessError",
     "Acknowledged",
     "Algorithm",
     "AudioFileError",

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -89,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
         help="checksum algorithm [%(default)s]",
     )
     add("--key-file", type=Path, help="file with the key of hmac-sha256")
+    add(
+        "--api-key-file",
+        type=Path,
+        help="file with the API key, for servers that ask for one [STT_API_KEY]",
+    )
+    add("--ca", default="", metavar="FILE", help="certificates to trust, for wss:// [the system's]")
     add("--corrupt", type=_samples, metavar="N", help="damage every Nth frame")
     add(
         "--set",
@@ -141,8 +148,11 @@ async def _run(options: argparse.Namespace) -> int:
     key = options.key_file.read_bytes().strip() if options.key_file else b""
     settings = dict(recorder_setting(text) for text in options.set)
     view = _view(options)
+    api_key = _api_key(options.api_key_file)
     stream = connect(
         options.url,
+        api_key=api_key,
+        authorities=options.ca,
         sample_rate_hz=options.rate,
         algorithm=options.algorithm,
         key=key,
@@ -187,6 +197,11 @@ def _seconds(options: argparse.Namespace) -> float | None:
         return audio.info.seconds or None
 
 
+def _api_key(path: Path | None) -> str:
+    """Not an option of its own: others on the machine see a command's arguments."""
+    return path.read_text().strip() if path else os.environ.get("STT_API_KEY", "")
+
+
 async def _converse(
     stream: Stream,
     source: StandardInput | None,
@@ -195,7 +210,12 @@ async def _converse(
 ) -> bool:
     """Send everything and hear everything; whether it was cut short by an interrupt."""
     if settings:
-        async with ControlClient(options.control_url, session=stream.session) as control:
+        async with ControlClient(
+            options.control_url,
+            session=stream.session,
+            api_key=_api_key(options.api_key_file),
+            authorities=options.ca,
+        ) as control:
             for name, value in settings.items():
                 await control.set_parameter(name, value)
     sender = asyncio.create_task(_send(stream, source, options), name="sender")

@@ -18,11 +18,14 @@ from websockets.exceptions import (
     InvalidURI,
     WebSocketException,
 )
+from websockets.typing import Subprotocol
 
 from ..errors import CloseCode
 from ..events import Error, SessionStarted, from_json
+from .access import Access, subprotocols
 from .buffer import WHOLE, Within
 from .errors import (
+    AccessError,
     ConnectionLostError,
     DisconnectedError,
     RejectedError,
@@ -46,6 +49,10 @@ _WORTH_A_RETRY: Final = frozenset(
 )
 
 
+REFUSED: Final = (401, 403, 421)
+NOTHING: Final = Access()
+
+
 class Opening(NamedTuple):
     """A connection that is ready for frames."""
 
@@ -60,12 +67,13 @@ def data_url(
     url: str,
     *,
     events: bool,
-    session: str | None,
+    resume: bool,
     sentences: int = 0,
     within: Within = WHOLE,
     receipt: bool = False,
 ) -> str:
-    """``url`` with the query that asks for integrity events and for a session to resume.
+    """``url`` with the query that asks for integrity events and to resume the session that is named
+    beside it.
 
     Args:
         sentences: final results of the session that arrived here; the server sends the others.
@@ -83,22 +91,30 @@ def data_url(
         query["events"] = "integrity"
     if receipt:
         query["receipt"] = "1"
-    if session:
-        query |= {"session": session, "resume": "1", "sentences": str(sentences)}
+    if resume:
+        query |= {"resume": "1", "sentences": str(sentences)}
     if within != WHOLE:
         query |= {name: str(number) for name, number in within._asdict().items()}
     path = parts.path or "/"
     return urllib.parse.urlunsplit(parts._replace(path=path, query=urllib.parse.urlencode(query)))
 
 
-async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
+async def open_websocket(
+    url: str, timeout_s: float, *, access: Access = NOTHING, session: str = ""
+) -> ClientConnection:
     """A WebSocket to ``url``, uncompressed (PCM does not compress, and it costs the server).
 
+    Args:
+        access: key and trusted certificates.
+        session: id of the session that the connection is about.
+
     Raises:
+        AccessError: the server does not let this client in.
         ConnectionLostError: nobody answers there, or not as a WebSocket server.
         ServerBusyError: HTTP status 503.
     """
     where = without_query(url)
+    named = [Subprotocol(name) for name in subprotocols(session=session)]
     try:
         return await connect(
             url,
@@ -109,10 +125,15 @@ async def open_websocket(url: str, timeout_s: float) -> ClientConnection:
             ping_interval=PING_INTERVAL_S,
             ping_timeout=PING_TIMEOUT_S,
             proxy=None if _is_local(url) else True,
+            ssl=access.tls(url),
+            additional_headers=access.headers,
+            subprotocols=named or None,
         )
     except InvalidStatus as error:
+        reason = (error.response.body or b"").decode("utf-8", "replace").strip()
+        if error.response.status_code in REFUSED:
+            raise AccessError(where, reason) from None
         if error.response.status_code == 503:
-            reason = (error.response.body or b"").decode("utf-8", "replace").strip()
             raise ServerBusyError(reason or "HTTP 503", BUSY_RETRY_S) from None
         raise ConnectionLostError(f"{where} answered {error}") from None
     except (InvalidHandshake, InvalidURI, WebSocketException) as error:
@@ -146,6 +167,7 @@ async def open_connection(
     timeout_s: float,
     within: Within = WHOLE,
     receipt: bool = False,
+    access: Access = NOTHING,
 ) -> Opening:
     """Connect and, with ``events``, wait for the server to say which frame it wants.
 
@@ -157,12 +179,14 @@ async def open_connection(
         data_url(
             url,
             events=events,
-            session=session,
+            resume=session is not None,
             sentences=sentences,
             within=within,
             receipt=receipt,
         ),
         timeout_s,
+        access=access,
+        session=session or "",
     )
     if not events:
         return Opening(connection, None, [])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import urllib.parse
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ..errors import CommandError
 from ..wire import Parameter
+from .access import Access
 from .connection import open_websocket, without_query
 from .errors import ConnectionLostError
 
@@ -39,6 +39,8 @@ class ControlClient:
         session: id of the session to command; without it the server pairs this connection with
             a stock client's data connection from the same address, in order of arrival; one that
             asked for integrity events is commanded by its id only.
+        api_key: for servers that ask for one.
+        authorities: PEM file of certificates to trust [the system's].
         timeout_s: for connecting, and for each reply.
     """
 
@@ -47,10 +49,13 @@ class ControlClient:
         url: str = DEFAULT_CONTROL_URL,
         *,
         session: str | None = None,
+        api_key: str = "",
+        authorities: str = "",
         timeout_s: float = 5.0,
     ) -> None:
         self.url = url
-        self._query = f"?session={urllib.parse.quote(session)}" if session else ""
+        self._session = session or ""
+        self._access = Access(api_key, authorities)
         self._timeout_s = timeout_s
         self._connection: ClientConnection | None = None
         self._numbers = itertools.count(1)
@@ -97,7 +102,10 @@ class ControlClient:
     async def _open(self) -> ClientConnection:
         if self._connection is None:
             self._connection = await open_websocket(
-                f"{self.url.rstrip('/')}/{self._query}", self._timeout_s
+                f"{self.url.rstrip('/')}/",
+                self._timeout_s,
+                access=self._access,
+                session=self._session,
             )
         return self._connection
 

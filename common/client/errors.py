@@ -35,6 +35,15 @@ class ServerBusyError(StreamError):
         self.retry_after_s = retry_after_s
 
 
+class AccessError(StreamError):
+    """The server does not let this client in: for its API key, or what it is asked for as."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        hint = " (stt-stream: --api-key-file, or STT_API_KEY)" if "API key" in reason else ""
+        super().__init__(f"{where} refuses: {reason or 'no reason given'}{hint}")
+        self.reason = reason
+
+
 class ConnectionLostError(StreamError):
     """The server cannot be reached, or could not be reached again in time."""
 

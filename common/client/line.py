@@ -17,8 +17,9 @@ from websockets.exceptions import ConnectionClosed
 
 from ..errors import CloseCode
 from ..events import END_OF_STREAM, from_json
+from .access import Access
 from .buffer import backoff_s
-from .connection import failure_of, open_connection, without_query
+from .connection import NOTHING, failure_of, open_connection, without_query
 from .errors import (
     ConnectionLostError,
     DisconnectedError,
@@ -41,6 +42,7 @@ class LineOptions:
     url: str
     events: bool
     receipt: bool = False
+    access: Access = NOTHING
     connect_timeout_s: float
     reconnect_s: float
 
@@ -108,6 +110,7 @@ class Line:
             within=state.buffer.begin_within,
             timeout_s=options.connect_timeout_s,
             receipt=options.receipt,
+            access=options.access,
         )
         state.last_error = None
         try:

@@ -28,13 +28,11 @@ from ..events import Report
 from ..integrity import Algorithm
 from ..receipts.statement import Bundle
 from ..wire import BYTES_PER_SAMPLE
+from .access import Access
 from .audio import AudioFile
 from .buffer import ResendBuffer
 from .connection import without_query
-from .errors import (
-    DisconnectedError,
-    StreamError,
-)
+from .errors import DisconnectedError, StreamError
 from .events import ClientEvent, EventQueue
 from .frames import FrameBuilder, Pcm, pcm_bytes
 from .line import Line, LineOptions
@@ -62,6 +60,8 @@ def connect(
     session: str | None = None,
     events: bool = True,
     receipt: bool = False,
+    api_key: str = "",
+    authorities: str = "",
     on_event: OnEvent | None = None,
     chunk_samples: int = 2048,
     max_buffer_bytes: int = 32 << 20,
@@ -79,6 +79,8 @@ def connect(
             lost connection is opened again, but what was on the line may be lost.
         receipt: ask for signed statements, which ``Stream.receipts`` then holds, and keep what
             proves their parts: 50 bytes a frame.
+        api_key: for servers that ask for one.
+        authorities: for ``wss://``: PEM file of certificates to trust [the system's].
         on_event: called with each event as it arrives; must not block. What it raises ends the
             stream and is raised from its methods.
         chunk_samples: longer PCM is cut into frames of this size.
@@ -102,6 +104,7 @@ def connect(
             url=url,
             events=events,
             receipt=receipt,
+            access=Access(api_key, authorities),
             connect_timeout_s=connect_timeout_s,
             reconnect_s=reconnect_s,
         ),

@@ -121,7 +121,8 @@ class FakeGateway:
             await connection.close(refusal.code, refusal.reason)
             return
         integrity = "events" in query
-        asked = query.get("session", [""])[0]
+        offered = connection.request.headers.get("Sec-WebSocket-Protocol", "")
+        asked = offered.partition("stt.session.")[2]
         resumed = asked in self.sessions
         session = asked if resumed else f"{next(self._ids):032x}"
         frames = self.sessions.setdefault(session, [])

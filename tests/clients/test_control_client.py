@@ -16,12 +16,14 @@ from common.errors import CommandError
 class FakeControl:
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.offered: list[str] = []
         self.commands: list[dict[str, Any]] = []
         self.mute = False
 
     async def handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         self.paths.append(connection.request.path)
+        self.offered.append(connection.request.headers.get("Sec-WebSocket-Protocol", ""))
         async for message in connection:
             command = json.loads(message)
             self.commands.append(command)
@@ -54,7 +56,8 @@ async def test_commands_go_out_as_stock_servers_read_them(server: tuple[FakeCont
         await control.set_parameter("silero_sensitivity", 0.1)
         assert await control.get_parameter("silero_sensitivity") == 0.4
         await control.call_method("wakeup", 1, quietly=True)
-    assert fake.paths == ["/?session=abc"]
+    assert fake.paths == ["/"], "a session's id stands in no URL"
+    assert fake.offered == ["stt, stt.session.abc"]
     assert fake.commands == [
         {
             "command": "set_parameter",

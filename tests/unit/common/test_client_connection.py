@@ -32,22 +32,22 @@ def failure(
 
 
 @pytest.mark.parametrize(
-    "url, events, session, expected",
+    "url, events, resume, expected",
     [
-        ("ws://host:8012", False, None, "ws://host:8012/"),
-        ("ws://host:8012", True, None, "ws://host:8012/?events=integrity"),
+        ("ws://host:8012", False, False, "ws://host:8012/"),
+        ("ws://host:8012", True, False, "ws://host:8012/?events=integrity"),
         (
             "wss://host/stt?tenant=a",
             True,
-            "beef",
-            "wss://host/stt?tenant=a&events=integrity&session=beef&resume=1&sentences=2",
+            True,
+            "wss://host/stt?tenant=a&events=integrity&resume=1&sentences=2",
         ),
     ],
 )
-def test_the_query_asks_for_events_and_the_session(
-    url: str, events: bool, session: str | None, expected: str
+def test_the_query_asks_for_events_and_to_resume_and_names_no_session(
+    url: str, events: bool, resume: bool, expected: str
 ) -> None:
-    assert data_url(url, events=events, session=session, sentences=2) == expected
+    assert data_url(url, events=events, resume=resume, sentences=2) == expected
 
 
 @pytest.mark.parametrize("code", [None, 1001, 1006, 1011, 1012])
