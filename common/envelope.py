@@ -219,6 +219,8 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
     sessions: Count
     max_sessions: Count
     draining: bool = False
+    results: Endpoint = ""
+    """The link that this came over, as the transcriber names it; see :class:`Open`."""
 
 
 class Commit(Record, frozen=True):
@@ -329,6 +331,8 @@ class Open(Envelope, frozen=True, tag=tag_of(20)):
     tolerated: Tolerated = -1
     failures: Count = 0
     epoch: Count = 0
+    results: Endpoint = ""
+    """The link by which the gateway hears this transcriber: what it has to tell goes there."""
 
 
 class Opened(Envelope, frozen=True, tag=tag_of(21)):
@@ -404,6 +408,8 @@ class Ping(Envelope, frozen=True, tag=tag_of(28)):
     gateway: Name
     sessions: list[SessionId]
     epoch: Count = 0
+    results: Endpoint = ""
+    """As in :class:`Open`."""
 
 
 FramesMessage = Frame

@@ -12,12 +12,13 @@ import contextlib
 import enum
 import os
 import socket as socket_module
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import zmq
 
+from common.addresses import Target, host_to_look_up
 from common.curve import Door, Role, RoleKeys
 from common.errors import SettingsError
 from common.settings import StageSettings
@@ -60,6 +61,40 @@ class End(enum.Enum):
         self.linger_ms = linger_ms
 
 
+class Fan:
+    """One socket that is connected to a set of peers, which may change at any time."""
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        connect: Callable[[zmq.Socket[bytes], Target], None],
+    ) -> None:
+        self.socket = socket
+        self._connect = connect
+        self._targets: set[Target] = set()
+
+    def lead_to(self, targets: Iterable[Target]) -> None:
+        """Connect to those that are new, and let go of those that are gone.
+
+        Raises:
+            SettingsError: one cannot be connected to; the others are.
+        """
+        wanted, errors = set(targets), list[SettingsError]()
+        for gone in self._targets - wanted:
+            self._targets.discard(gone)
+            with contextlib.suppress(zmq.ZMQError):
+                self.socket.disconnect(gone.endpoint)
+        for new in sorted(wanted - self._targets):
+            try:
+                self._connect(self.socket, new)
+            except SettingsError as error:
+                errors.append(error)
+            else:
+                self._targets.add(new)
+        if errors:
+            raise errors[0]
+
+
 class Links:
     """Opens sockets for one process and closes them all.
 
@@ -76,18 +111,43 @@ class Links:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._ipc_paths: list[Path] = []
 
-    def open(self, end: End, endpoint: str) -> zmq.Socket[bytes]:
-        """A configured socket, bound or connected as the table says."""
-        socket: zmq.Socket[bytes] = self._context.socket(getattr(zmq, end.pattern))
-        self._sockets.append(socket)
+    def open(self, end: End, where: str | Target) -> zmq.Socket[bytes]:
+        """A configured socket, bound or connected as the table says.
+
+        Raises:
+            SettingsError: as for the class, or it cannot be bound or connected.
+        """
+        target = where if isinstance(where, Target) else Target(where, where)
+        socket = self._new(end)
         try:
-            self._configure(socket, end, endpoint)
+            self._lead(socket, end, target)
         except SettingsError:
             self.close(socket)
             raise
         return socket
 
-    def _configure(self, socket: zmq.Socket[bytes], end: End, endpoint: str) -> None:
+    def check_keys(self, end: End) -> None:
+        """See that a tcp link of this kind could be opened.
+
+        Raises:
+            SettingsError: as for the class.
+        """
+        self._keys_of(end.role)
+
+    def open_fan(self, end: End, *, is_tcp: bool) -> Fan:
+        """A socket that connects to any number of peers, one by one.
+
+        Raises:
+            SettingsError: as for the class.
+        """
+        socket = self._new(end)
+        if is_tcp:  # to find that keys are missing though no name is known yet
+            self._secure(socket, end)
+        return Fan(socket, lambda socket, target: self._lead(socket, end, target))
+
+    def _new(self, end: End) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(getattr(zmq, end.pattern))
+        self._sockets.append(socket)
         socket.set_hwm(end.high_water)
         socket.linger = end.linger_ms
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
@@ -98,13 +158,20 @@ class Links:
             socket.setsockopt(zmq.IMMEDIATE, 1)
         if end.pattern == "ROUTER":
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        return socket
+
+    def _lead(self, socket: zmq.Socket[bytes], end: End, target: Target) -> None:
+        endpoint = target.endpoint
+        if not end.binds and host_to_look_up(endpoint):
+            raise SettingsError(f"{endpoint} holds a host name, which no socket is to look up")
         if endpoint.startswith("tcp://"):
+            socket.setsockopt(zmq.IPV6, int("[" in endpoint))
             self._secure(socket, end)
         try:
             if end.binds:
                 self._bind(socket, end, endpoint)
             else:
-                self._connect(socket, end, endpoint)
+                self._connect(socket, end, target)
         except zmq.ZMQError as error:
             verb = "bind" if end.binds else "connect to"
             raise SettingsError(f"cannot {verb} {endpoint}: {error}") from None
@@ -141,10 +208,10 @@ class Links:
             port = str(socket.get_string(zmq.LAST_ENDPOINT)).rpartition(":")[2].rstrip("\0")
             self._door.guards(end.peer, int(port))
 
-    def _connect(self, socket: zmq.Socket[bytes], end: End, endpoint: str) -> None:
-        if self._keys is not None and endpoint.startswith("tcp://"):
-            socket.curve_serverkey = self._keys.of_server(end.peer, endpoint)
-        socket.connect(endpoint)
+    def _connect(self, socket: zmq.Socket[bytes], end: End, target: Target) -> None:
+        if self._keys is not None and target.endpoint.startswith("tcp://"):
+            socket.curve_serverkey = self._keys.of_server(end.peer, target.name)
+        socket.connect(target.endpoint)
 
     def _secure(self, socket: zmq.Socket[bytes], end: End) -> None:
         keys = self._keys_of(end.role)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import zmq
 
 from common import envelope
+from common.addresses import Target
 from common.errors import CommandError
 from common.links import End, Inbox, Links, Parts
 from common.receiver import Receiver
@@ -29,14 +30,14 @@ class CommandChannel:
     def __init__(
         self,
         links: Links,
-        endpoint: str,
+        where: Target,
         replies: Receiver[envelope.RepliesMessage],
         on_opened: Callable[[envelope.Opened], None],
         on_gone: Callable[[], None],
     ) -> None:
         self._links = links
         self._replies = replies
-        self._socket = links.open(End.COMMANDS_OUT, endpoint)
+        self._socket = links.open(End.COMMANDS_OUT, where)
         self._inbox = Inbox(self._socket, self._on_messages)
         self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._monitor = Inbox(self._monitored, lambda _: on_gone())

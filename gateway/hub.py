@@ -113,7 +113,8 @@ class Hub:
             )
             if not there
         ]
-        return f"no {' and no '.join(missing)} yet" if missing else ""
+        lacks = [f"no {' and no '.join(missing)} yet"] if missing else []
+        return "; ".join([*lacks, *self.placement.names.problems])
 
     # -- receipts ------------------------------------------------------------------------------
 

@@ -6,9 +6,11 @@ import logging
 import time
 
 from common import envelope
+from common.addresses import Names, target_of
 from common.errors import SettingsError
 from common.events import TranscriberChanged
 from common.links import Links
+from common.logs import LogBudget
 from common.receiver import Receiver
 from common.settings import GatewaySettings
 from gateway.clients import Clients
@@ -52,6 +54,8 @@ class Placement:
         self._clients = clients
         self._policy = policy
         self._frames_out = frames_out
+        self.names = Names()
+        self._complaints = LogBudget(3, 0.1)
         self._channels: dict[str, CommandChannel] = {}
         self._replies = Receiver(
             "commands", envelope.unpack_replies, metrics.bad_envelopes.labels("commands").inc
@@ -95,13 +99,14 @@ class Placement:
         try:
             channel = CommandChannel(
                 self._links,
-                hello.commands_endpoint,
+                target_of(hello.commands_endpoint, self.names),
                 self._replies,
                 self._on_opened,
                 lambda: self._lose(hello.instance, "is gone"),
             )
         except SettingsError as error:
-            log.error("transcriber %s cannot be used: %s", hello.instance, error)
+            if self._complaints.allow(time.monotonic()):
+                log.error("transcriber %s cannot be used: %s", hello.instance, error)
             self.registry.forget(hello.instance)
             return
         self._channels[hello.instance] = channel
@@ -152,7 +157,12 @@ class Placement:
                 self._send_open(session)
         self._retry_waiting()
         for transcriber in self.registry.all():
-            ping = envelope.Ping(self._gateway_id, list(transcriber.assigned), self._epoch)
+            ping = envelope.Ping(
+                self._gateway_id,
+                list(transcriber.assigned),
+                self._epoch,
+                transcriber.hello.results,
+            )
             self._channels[transcriber.hello.instance].send(ping)
         self._metrics.transcribers.set(len(self.registry))
 
@@ -163,6 +173,7 @@ class Placement:
 
     def _send_open(self, session: Session) -> None:
         self._asked_s[session.id] = time.monotonic()
+        transcriber = self.registry.get(session.seat.instance)
         self._channels[session.seat.instance or ""].send(
             envelope.Open(
                 gateway=self._gateway_id,
@@ -173,6 +184,7 @@ class Placement:
                 tolerated=self._policy.limit,
                 failures=session.failures_before_replay,
                 epoch=session.seat.epoch,
+                results=transcriber.hello.results if transcriber is not None else "",
             )
         )
 

@@ -105,7 +105,11 @@ class TranscriberRegistry:
         ]
         if not candidates:
             return None
-        return min(candidates, key=lambda t: len(t.assigned) / t.hello.max_sessions)
+        # It may serve other gateways, too.
+        return min(
+            candidates,
+            key=lambda t: max(len(t.assigned), t.hello.sessions) / t.hello.max_sessions,
+        )
 
     def release(self, session: bytes, instance: str | None) -> None:
         """A session left its instance."""

@@ -17,6 +17,7 @@ from common import envelope
 from common.errors import CommandError
 from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
+from transcriber.gateways import Results
 from transcriber.intake import Intake
 from transcriber.latency import SpeechLatency
 from transcriber.metrics import TranscriberMetrics
@@ -24,7 +25,6 @@ from transcriber.recorder import outputs
 from transcriber.recorder.recorder import Recorder
 from transcriber.recorder_maker import NoRecorderError, RecorderMaker
 from transcriber.resequencer import Arrival
-from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
 from transcriber.tap import Tap
 
@@ -54,6 +54,7 @@ class OpenSession:
 
     def __init__(self, opened: envelope.Open, recorder: Recorder, tap: Tap | None) -> None:
         self.gateway = opened.gateway
+        self.results = opened.results
         self.epoch = opened.epoch
         self.recorder = recorder
         self.tap = tap
@@ -77,6 +78,11 @@ class OpenSessions(dict[bytes, OpenSession]):
         session = self.get(key)
         return session.intake.ack(session.sentences) if session else None
 
+    def link_of(self, key: bytes) -> str:
+        """By which link the gateway of a session hears this process; "" if it did not say."""
+        session = self.get(key)
+        return session.results if session else ""
+
 
 class Sessions:
     """All sessions of this process, by id.
@@ -93,7 +99,7 @@ class Sessions:
         metrics: TranscriberMetrics,
         instance: str,
         open_sessions: OpenSessions,
-        results: ResultSender,
+        results: Results,
         make_recorder: RecorderFactory = Recorder,
     ) -> None:
         self._settings = settings
@@ -240,6 +246,9 @@ class Sessions:
         """A gateway lives: drop sessions that it no longer lists, ``reply`` which are not here."""
         self._heard_s[message.gateway] = time.monotonic()
         listed = set(message.sessions)
+        for ours in self._open.values():
+            if ours.gateway == message.gateway and message.results:
+                ours.results = message.results  # its address may have changed
         known = self._open | self._opening
         for key, session in known.items():
             owned = session.gateway == message.gateway and session.epoch <= message.epoch

@@ -8,10 +8,12 @@ import logging
 import os
 import secrets
 import socket
+import time
 
 import zmq
 
 from common import envelope
+from common.addresses import GatewayEndpoints, Names
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
@@ -22,6 +24,7 @@ from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from common.wire import MIN_SAMPLE_RATE_HZ
 from transcriber.engines import EngineError, create_engines
+from transcriber.gateways import GatewayLinks
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.realtimestt_names import check_release
 from transcriber.recorder.recorder import Recorder, preload
@@ -87,11 +90,14 @@ class TranscriberStage:
         self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
         self._engine_name = settings.engine_name
         open_sessions = OpenSessions()
-        self._results = ResultSender(
-            links.open(End.RESULTS_OUT, settings.endpoint("results")),
-            self._instance,
-            open_sessions.ack_of,
-            metrics.shed_events.inc,
+        self._names = Names()
+        self._results = GatewayLinks(
+            links,
+            GatewayEndpoints(settings, "results", self._names),
+            lambda socket: ResultSender(
+                socket, self._instance, open_sessions.ack_of, metrics.shed_events.inc
+            ),
+            open_sessions.link_of,
         )
         self.sessions = Sessions(
             settings,
@@ -190,8 +196,9 @@ class TranscriberStage:
             await asyncio.sleep(self._settings.heartbeat_s)
 
     def _hello(self) -> None:
-        self._results.send(
-            envelope.TranscriberHello(
+        self._results.look(time.monotonic())
+        self._results.hello(
+            lambda link: envelope.TranscriberHello(
                 instance=self._instance,
                 pid=os.getpid(),
                 audio_endpoint=self._advertised(self._audio),
@@ -200,8 +207,8 @@ class TranscriberStage:
                 sessions=len(self.sessions),
                 max_sessions=self.sessions.capacity,
                 draining=self._lifecycle.draining,
-            ),
-            may_shed=True,
+                results=link,
+            )
         )
 
 

@@ -17,10 +17,11 @@ from typing import Final
 
 import zmq
 
+from common.addresses import GatewayEndpoints, Names, target_of
 from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, pack, unpack_frames
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
-from common.links import End, Links, receive, send
+from common.links import End, Fan, Links, receive, send
 from common.logs import LogBudget
 from common.receiver import Receiver
 from common.settings import VerifierSettings
@@ -38,6 +39,11 @@ LULL_S: Final = 0.02
 """A draining verifier leaves when no frame came for this long: none is then on its way to it."""
 LEAVE_S: Final = 1.0
 """Without a lull it leaves after this long; frames still on their way are sent to others."""
+
+LOOK_S: Final = 0.5
+"""How often it looks for gateways that came or went."""
+NAME_WAIT_S: Final = 0.05
+"""What a turn may wait, once, for the address of a transcriber that was never heard of."""
 
 FrameParts = list[bytes]
 
@@ -63,11 +69,20 @@ class VerifierStage:
         self._links = links
         self._metrics = metrics
         self._hmac_key = hmac_key
-        self._verdicts = links.open(End.VERDICTS_OUT, settings.endpoint("verdicts"))
-        self._frames: zmq.Socket[bytes] | None = None
+        self._names = Names()
+        self._frames_from = GatewayEndpoints(settings, "frames", self._names)
+        self._verdicts_to = GatewayEndpoints(settings, "verdicts", self._names)
+        self._verdicts_fan = links.open_fan(End.VERDICTS_OUT, is_tcp=self._verdicts_to.is_tcp)
+        self._verdicts = self._verdicts_fan.socket
+        self._frames_fan: Fan | None = None
+        self._look_due_s = 0.0
         self._box = VerdictBox()
         self._audio = AudioOut(
-            lambda endpoint: links.open(End.AUDIO_OUT, endpoint), links.close, settings.stall_s
+            lambda endpoint: links.open(
+                End.AUDIO_OUT, target_of(endpoint, self._names, wait_s=NAME_WAIT_S)
+            ),
+            links.close,
+            settings.stall_s,
         )
         self._checked = 0
         self._corrupt = 0
@@ -77,10 +92,16 @@ class VerifierStage:
         )
         self._complaints = LogBudget(burst=5, per_second=0.1)
         self._wakeup = _wake_on_signals()
+        self._verdicts_fan.lead_to(self._verdicts_to.targets())
 
     def not_ready(self) -> str:
         """Why frames are not being taken; "" when they are."""
-        return "" if self._box.subscribed else "no gateway subscribes to the verdicts"
+        lacks = [] if self._box.subscribed else ["no gateway subscribes to the verdicts"]
+        return "; ".join([*lacks, *self._names.problems])
+
+    @property
+    def _frames(self) -> zmq.Socket[bytes] | None:
+        return self._frames_fan.socket if self._frames_fan is not None else None
 
     def run(self) -> None:
         """Check frames until a drain is asked for, then finish what has arrived."""
@@ -94,7 +115,7 @@ class VerifierStage:
                 break
         if self._frames is not None:
             self._links.close(self._frames)
-            self._frames = None
+            self._frames_fan = None
         deadline_s = started_s + self._settings.drain_s
         while any(self._audio.blocked) and time.monotonic() < deadline_s:
             self._turn(self._next_timer_s())
@@ -109,12 +130,18 @@ class VerifierStage:
 
     def _next_timer_s(self) -> float:
         """Seconds until something is due though no message arrives."""
-        due_s = [self._hello_due_s, self._box.next_expiry_s(), self._audio.next_deadline_s()]
+        due_s = [
+            self._hello_due_s,
+            self._look_due_s,
+            self._box.next_expiry_s(),
+            self._audio.next_deadline_s(),
+        ]
         return min(at_s for at_s in due_s if at_s is not None) - time.monotonic()
 
     def _turn(self, timeout_s: float) -> int:
         """Wait for messages, a signal or ``timeout_s``; the number of frames taken."""
         self._lifecycle.turn()
+        self._look_for_gateways(time.monotonic())
         ready = self._poll(max(0.0, timeout_s))
         if self._wakeup in ready:
             os.read(self._wakeup, 4096)
@@ -142,6 +169,20 @@ class VerifierStage:
         sources.extend((blocked, zmq.POLLOUT) for blocked in self._audio.blocked)
         return {source for source, _ in zmq.zmq_poll(sources, math.ceil(timeout_s * 1000))}
 
+    def _look_for_gateways(self, now_s: float) -> None:
+        """Connect to gateways that came, and let go of those that went."""
+        if now_s < self._look_due_s:
+            return
+        self._look_due_s = now_s + LOOK_S
+        fans = [(self._verdicts_fan, self._verdicts_to), (self._frames_fan, self._frames_from)]
+        for fan, ends in fans:
+            try:
+                if fan is not None:
+                    fan.lead_to(ends.targets())
+            except SettingsError as error:
+                if self._complaints.allow(now_s):
+                    log.error("a gateway cannot be reached: %s", error)
+
     def _read_subscriptions(self) -> None:
         try:
             while True:
@@ -149,7 +190,8 @@ class VerifierStage:
         except zmq.Again:
             pass
         if self._box.subscribed and self._frames is None and not self._lifecycle.draining:
-            self._frames = self._links.open(End.FRAMES_IN, self._settings.endpoint("frames"))
+            self._frames_fan = self._links.open_fan(End.FRAMES_IN, is_tcp=self._frames_from.is_tcp)
+            self._look_due_s = 0.0
             self._hello_due_s = 0.0
             self._lifecycle.ready()
 
