@@ -13,6 +13,7 @@ import pytest
 import zmq
 
 from common import envelope
+from common.addresses import Target
 from common.errors import SettingsError
 from common.events import TranscriberChanged
 from common.links import End, Links
@@ -37,12 +38,12 @@ class FakeChannel:
     def __init__(
         self,
         links: Links,
-        endpoint: str,
+        where: Target,
         replies: object,
         on_opened: Callable[[envelope.Opened], None],
         on_gone: Callable[[], None],
     ) -> None:
-        if endpoint == "nonsense":
+        if where.endpoint == "nonsense":
             raise SettingsError("cannot connect to nonsense")
         self.sent: list[envelope.Message] = []
         self.on_opened = on_opened
