@@ -19,6 +19,8 @@ class CloseCode(enum.IntEnum):
     asked to observe a session that is not there."""
     MESSAGE_TOO_BIG = 1009
     INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    """The server is stopping; a client that can resume goes on at the next one."""
     TRY_AGAIN_LATER = 1013
     """The server is at its limit of sessions or connections, or is stopping."""
 

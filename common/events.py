@@ -176,6 +176,13 @@ class RetentionLimited(Event, frozen=True, tag="retention"):
     message: str
 
 
+class HeldBack(Event, frozen=True, tag="held_back"):
+    """Audio comes faster than the server takes it while others speak: ``speed`` times real time."""
+
+    speed: float
+    message: str
+
+
 class TranscriberChanged(Event, frozen=True, tag="transcriber"):
     """The session waits for a transcriber, or moved to one and replayed ``replayed`` frames."""
 
@@ -246,6 +253,7 @@ ServerEvent = (
     | FramesLost
     | Acknowledged
     | RetentionLimited
+    | HeldBack
     | TranscriberChanged
     | Report
     | Records

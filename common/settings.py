@@ -14,6 +14,7 @@ from pathlib import Path
 from common.access_settings import AccessSettings
 from common.api_settings import ApiSettings
 from common.envelope import OnCorruption
+from common.limit_settings import LimitSettings
 from common.options import option
 from common.recognition_settings import EngineSettings, LogSettings, RecorderSettings
 
@@ -94,7 +95,7 @@ class StageSettings(LogSettings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GatewaySettings(ApiSettings, AccessSettings, StageSettings):
+class GatewaySettings(ApiSettings, AccessSettings, StageSettings, LimitSettings):
     """Options of ``python -m gateway``."""
 
     host: str = option("127.0.0.1", "--host", help="address to listen on")
@@ -148,44 +149,6 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings):
     broadcast: bool = option(
         False, "--broadcast", help="send everyone's results to every data client, as stock does"
     )
-    max_sessions: int = option(
-        256, "--max-sessions", help="more clients are told to try later", low=1, high=1_000_000
-    )
-    max_message_bytes: int = option(
-        1 << 20,
-        "--max-message-bytes",
-        help="longer frames are refused with an error event",
-        low=1_024,
-        high=16 << 20,
-    )
-    window_frames: int = option(
-        64,
-        "--window-frames",
-        help="frames of a session in flight before its socket is paused",
-        low=1,
-        high=4_096,
-    )
-    window_bytes: int = option(
-        4 << 20,
-        "--window-bytes",
-        help="bytes of a session in flight before its socket is paused",
-        low=1,
-        high=1 << 30,
-    )
-    retain_session_bytes: int = option(
-        64 << 20,
-        "--retain-session-bytes",
-        help="uncommitted audio kept for replay, per session",
-        low=0,
-        high=1 << 40,
-    )
-    retain_total_bytes: int = option(
-        1 << 30,
-        "--retain-total-bytes",
-        help="uncommitted audio kept for replay, all sessions",
-        low=0,
-        high=1 << 40,
-    )
     retransmit_min_s: float = option(
         0.25,
         "--retransmit-min",
@@ -206,20 +169,6 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings):
         help="seconds of silence after which a transcriber is given up",
         low=0.05,
         high=3_600,
-    )
-    resume_grace_s: float = option(
-        30.0,
-        "--resume-grace",
-        help="seconds that a session outlives its integrity client",
-        low=0,
-        high=86_400,
-    )
-    results_queue: int = option(
-        256,
-        "--results-queue",
-        help="events a slow client may have waiting before it is closed",
-        low=8,
-        high=1_000_000,
     )
     receipts: str = option(
         "",

@@ -97,6 +97,7 @@ class Telemetry(Collector):
     """Serves a stage's metrics and health, and counts what that costs.
 
     Args:
+        remark: called for ``/readyz`` of a stage that is ready; what it says beside that.
         not_ready: called for ``/readyz``; "" when ready, else the reason, answered with 503.
 
     Raises:
@@ -109,6 +110,7 @@ class Telemetry(Collector):
         lifecycle: Lifecycle,
         registry: CollectorRegistry,
         not_ready: Callable[[], str] = lambda: "",
+        remark: Callable[[], str] = lambda: "",
     ) -> None:
         self._lifecycle = lifecycle
         self._not_ready = not_ready
@@ -119,6 +121,7 @@ class Telemetry(Collector):
         self._origins = OriginRule(self._names, ())
         self._refused = {"host": 0, "origin": 0}
         describe(registry, lifecycle.stage)
+        self._remark = remark
         self._metrics = make_wsgi_app(registry)
         self._server: _Server | None = None
         registry.register(self)
@@ -221,6 +224,8 @@ class Telemetry(Collector):
                 if self._lifecycle.state is not State.READY:
                     return "503 Service Unavailable", self._lifecycle.state
                 missing = self._not_ready()
-                return ("503 Service Unavailable", missing) if missing else ("200 OK", "ready")
+                if missing:
+                    return "503 Service Unavailable", missing
+                return "200 OK", "; ".join(filter(None, ("ready", self._remark())))
             case _:
                 return "404 Not Found", "there are /metrics, /healthz and /readyz"

@@ -9,6 +9,7 @@ protocol) is seen from here as a :class:`Client`; how one gets a session is in
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
@@ -70,6 +71,7 @@ class Attachment:
         key: the API key that it belongs to; None where none are asked for.
         client: who sends its audio; None while it is away.
         observers: with whether they asked for integrity events.
+        was_held_back: the client was told that it is held back.
         expires_s: until when a client that is away may return, on the monotonic clock.
     """
 
@@ -83,6 +85,7 @@ class Attachment:
         "observers",
         "origin",
         "session",
+        "was_held_back",
     )
 
     def __init__(
@@ -104,6 +107,7 @@ class Attachment:
         self.observers: dict[Client, bool] = {}
         self.controls: set[Commander] = set()
         self.expires_s: float | None = None
+        self.was_held_back = False
 
 
 class Clients:
@@ -195,6 +199,30 @@ class Clients:
     def expired(self, now_s: float) -> list[Attachment]:
         """Those whose client did not return in time."""
         return [a for a in self if a.expires_s is not None and a.expires_s <= now_s]
+
+    def to_displace(self, address: str, now_s: float, idle_s: float) -> Attachment | None:
+        """Who gives way to a new client of this address, when there is no room for more.
+
+        First of those whose client is away, then of those that have sent nothing for ``idle_s``:
+        one of the address that has the most sessions, if it has more than the new client's.
+        """
+        held = Counter(attachment.origin.address for attachment in self)
+        own = held[address]
+        away = [
+            a
+            for a in self
+            if a.client is None and (a.origin.address == address or own < held[a.origin.address])
+        ]
+        if away:
+            return max(away, key=lambda a: (held[a.origin.address], -(a.expires_s or 0.0)))
+        idle = [
+            a
+            for a in self
+            if now_s - a.session.active_s > idle_s and held[a.origin.address] > own + 1
+        ]
+        if not idle:
+            return None
+        return max(idle, key=lambda a: (held[a.origin.address], -a.session.active_s))
 
     # -- who hears it --------------------------------------------------------------------------
 

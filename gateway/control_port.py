@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import math
 import time
@@ -267,6 +266,7 @@ class ControlPort:
         self, line: ControlLine, deadline_s: float
     ) -> tuple[Session, CommandChannel]:
         session = await self._session_of(line, deadline_s)
+        self._placement.wake(session)
         try:
             async with asyncio.timeout(deadline_s - time.monotonic()):
                 while (channel := self._placement.channel_of(session)) is None:

@@ -39,6 +39,9 @@ NOT_A_FRAME: Final = Error(
 )
 QUOTA_LOOK_S: Final = 0.25
 """How soon a client that is paused for its speed is seen to be gone."""
+
+MAX_TEXT: Final = 256
+"""Characters of a text message that is looked at."""
 UNKNOWN_SESSION: Final = Error("unknown_session", "there is no such session", "disconnect")
 
 
@@ -90,6 +93,10 @@ class DataPort:
             connection.deliver(UNKNOWN_SESSION)
             connection.end(CloseCode.POLICY_VIOLATION, UNKNOWN_SESSION.message)
             return
+        if len(attachment.observers) >= self._settings.max_observers:
+            self._metrics.limits_met.labels("observers").inc()
+            most = self._settings.max_observers
+            raise BusyError(f"the session has {most} observers already; try later")
         attachment.observers[connection] = query.events
         try:
             async for message in connection.websocket:
@@ -126,7 +133,7 @@ class DataPort:
             if not stream.is_open:
                 return
             if isinstance(message, str):
-                kind = request_type(message)
+                kind = request_type(message) if len(message) <= MAX_TEXT else ""
                 if kind == "end":
                     stream.finish()
                 elif kind == "receipt":

@@ -18,6 +18,7 @@ from common.errors import CloseCode
 from gateway import stock_page
 from gateway.access import Admission, Arrival, Refusal
 from gateway.any_method import GET, HEAD, AnyMethodConnection, answer, not_allowed
+from gateway.bounded_connection import BoundedConnection
 from gateway.credentials import SUBPROTOCOL, Credentials
 from gateway.gatekeeper import Gatekeeper
 from gateway.pairing import Origin
@@ -35,7 +36,7 @@ Pages = Callable[[str, str], Response]
 """The answer to a GET request, by its target and its ``Host``."""
 
 
-class Visitor(AnyMethodConnection):
+class Visitor(AnyMethodConnection, BoundedConnection):
     """A connection, and as whom it was admitted.
 
     Attributes:

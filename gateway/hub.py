@@ -86,9 +86,9 @@ class Hub:
     # -- sessions ------------------------------------------------------------------------------
 
     def add(self, session: Session) -> None:
-        """Find a new session, which its client is attached to already, a transcriber."""
+        """A session begins, to which its client is attached already; it rests until it speaks."""
+        session.active_s = time.monotonic()
         self._metrics.sessions.set(len(self._clients))
-        self.placement.assign(session)
 
     def remove(self, session: Session) -> None:
         """Forget a session that nobody is attached to any more; its recorder is dropped."""
@@ -116,6 +116,12 @@ class Hub:
         lacks = [f"no {' and no '.join(missing)} yet"] if missing else []
         return "; ".join([*lacks, *self.placement.names.problems])
 
+    @property
+    def remark(self) -> str:
+        """What an operator should know of a pipeline that is ready, as of the last heartbeat."""
+        waiting = self.placement.waiting_lately
+        return f"{waiting} session(s) wait for a recorder" if waiting else ""
+
     # -- receipts ------------------------------------------------------------------------------
 
     @property
@@ -137,6 +143,8 @@ class Hub:
         window.accept(message, time.monotonic(), time.time_ns(), stamp_of(message))
         self._tally.frames += 1
         self._tally.bytes += len(message)
+        if session.resting:
+            self.placement.wake(session)
         self._frames_out.offer(session)
         if self._ledger.is_over(window.account):
             self._limit_retention(session)
@@ -144,6 +152,7 @@ class Hub:
     def finish(self, session: Session) -> None:
         """The client sends no more: transcribe what there is, then end the session."""
         session.finishing = True
+        self.placement.wake(session)
         self.placement.send_finish(session)
 
     def _limit_retention(self, grown: Session) -> None:
@@ -328,7 +337,7 @@ class Hub:
             return
         if session.said_end:
             attachment.client.end(CloseCode.NORMAL, "end of stream")
-        else:  # a client that may go on elsewhere
+        else:
             attachment.client.end(CloseCode.GOING_AWAY, "the server is stopping")
 
     # -- time ----------------------------------------------------------------------------------
@@ -342,7 +351,6 @@ class Hub:
             if attachment.session.finishing and not attachment.session.drained:
                 self.placement.send_finish(attachment.session)
         self._metrics.retained.set(self._ledger.bytes)
-        self._metrics.waiting_sessions.set(self.placement.waiting)
         self._metrics.free_places.set(self.placement.registry.free_places)
 
     def expire(self) -> None:

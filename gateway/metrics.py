@@ -100,6 +100,12 @@ class GatewayMetrics:
         self.bad_envelopes = counter("bad_envelopes", "Envelopes dropped as malformed", "link")
         name, text, label = INTERNAL_CORRUPTION
         self.damaged = Counter(name, text, [label], registry=self.registry)
+        self.limits_met = counter(
+            "limits_met", "Times that a client met one of its bounds", "bound"
+        )
+        self.recorders_given_back = counter(
+            "recorders_given_back", "Recorders that silent sessions gave to those that waited"
+        )
         self.sessions = gauge("sessions", "Sessions that are open")
         self.waiting_sessions = gauge("waiting_sessions", "Sessions without a transcriber")
         self.free_places = gauge(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Final
 
 from common import envelope
 from common.addresses import Names, target_of
@@ -23,6 +24,8 @@ from gateway.session import Session
 from gateway.transcribers import Transcriber, TranscriberRegistry
 
 log = logging.getLogger(__name__)
+
+WAITING_LINES_PER_S: Final = 1 / 30
 
 
 class Placement:
@@ -63,6 +66,8 @@ class Placement:
         self._asked_s: dict[bytes, float] = {}
         self._epoch = 0
         self._beat_s: float | None = None
+        self.waiting_lately = 0
+        self._complaints = LogBudget(1, WAITING_LINES_PER_S)
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
@@ -129,6 +134,16 @@ class Placement:
         session.seat = session.seat.assigned(transcriber.hello.instance, self._epoch)
         self._send_open(session)
 
+    def wake(self, session: Session) -> None:
+        """A session that rested needs a recorder now."""
+        session.resting = False
+        if session.seat.state is not SeatState.WAITING or session.is_rejected():
+            return
+        self.assign(session)
+        if session.seat.state is SeatState.WAITING:
+            self._give_back_idle(time.monotonic())
+            self._retry_waiting()
+
     def place_again(self, session: Session, why: str) -> None:
         """Give a session a fresh recorder, which hears again what is not committed."""
         log.warning("client %s: %s", session.peer, why)
@@ -155,7 +170,9 @@ class Placement:
                 and now_s - asked_s > self._settings.peer_timeout_s
             ):
                 self._send_open(session)
+        self._give_back_idle(now_s)
         self._retry_waiting()
+        self._tell_of_waiting(now_s)
         for transcriber in self.registry.all():
             ping = envelope.Ping(
                 self._gateway_id,
@@ -258,16 +275,50 @@ class Placement:
         self.registry.release(session.id, instance)
 
     @property
-    def waiting(self) -> int:
-        """Sessions without a transcriber."""
-        return sum(
-            attachment.session.seat.state is SeatState.WAITING for attachment in self._clients
-        )
+    def waiting(self) -> list[Session]:
+        """Sessions that need a recorder and have none."""
+        return [
+            attachment.session
+            for attachment in self._clients
+            if attachment.session.seat.state is SeatState.WAITING
+            and not attachment.session.resting
+            and not attachment.session.is_rejected()
+        ]
 
     def _retry_waiting(self) -> None:
         if not self.registry.has_room:
             return
-        for attachment in self._clients:
-            session = attachment.session
-            if session.seat.state is SeatState.WAITING and not session.is_rejected():
-                self.assign(session)
+        for session in self.waiting:
+            self.assign(session)
+
+    def _give_back_idle(self, now_s: float) -> None:
+        """Let those that have sent nothing for a while give their recorders to those that wait."""
+        waiting = len(self.waiting)
+        if not waiting or self.registry.has_room:
+            return
+        before_s = now_s - self._settings.recorder_idle_s
+        idle = [
+            attachment.session
+            for attachment in self._clients
+            if attachment.session.active_s < before_s
+            and attachment.session.seat.is_open
+            and attachment.session.window.quiet
+            and not attachment.session.finishing
+        ]
+        for session in sorted(idle, key=lambda session: session.active_s)[:waiting]:
+            log.info("client %s is silent; its recorder goes to one that waits", session.peer)
+            self._metrics.recorders_given_back.inc()
+            session.resting = True
+            self._leave(session)
+
+    def _tell_of_waiting(self, now_s: float) -> None:
+        waiting = self.waiting
+        self.waiting_lately = len(waiting)
+        self._metrics.waiting_sessions.set(len(waiting))
+        if waiting and len(self.registry) and self._complaints.allow(now_s):
+            log.warning(
+                "%d session(s) wait for a recorder, for all %d are taken; the first is %s",
+                len(waiting),
+                sum(t.hello.max_sessions for t in self.registry.all()),
+                waiting[0].peer,
+            )

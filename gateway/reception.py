@@ -36,10 +36,13 @@ from gateway.pairing import NamedSessions, Origin
 from gateway.quotas import Spent
 from gateway.retention import RetentionLedger
 from gateway.session import Session, SessionLimits
+from gateway.speed_limit import SpeedLimit
 from gateway.tenants import REVOKED, Tenants
 from gateway.window import START
 
 log = logging.getLogger(__name__)
+
+COME_BACK: Final = "the server restarts: come back and send what is not committed"
 
 
 class Stream:
@@ -73,8 +76,11 @@ class Stream:
 
     @property
     def must_wait(self) -> bool:
-        """Whether the client's next frame has to wait for room in the window."""
-        return self._window.full and self.is_open
+        """Whether the client's next frame has to wait, for room in the window or for others."""
+        session = self.session
+        # What a resting session has in its window waits for the frame that wakes it.
+        waits = session.pace.held_back or (self._window.full and not session.resting)
+        return waits and self.is_open
 
     @property
     def takes_audio(self) -> bool:
@@ -157,11 +163,13 @@ class Reception:
         self._hub = hub
         self._clients = clients
         self._ledger = ledger
+        self._speed_limit = SpeedLimit(settings.max_speed, metrics, clients)
         self._limits = SessionLimits(
             settings.window_frames,
             settings.window_bytes,
             settings.retransmit_min_s,
             settings.retransmit_max_s,
+            settings.max_speed,
         )
         self._tenants = tenants or Tenants()
         self._log_budget = budget_of_all()
@@ -195,7 +203,7 @@ class Reception:
         """
         if self._draining:
             raise self._busy(client, "the server is stopping")
-        if len(self._clients) >= self._settings.max_sessions:
+        if len(self._clients) >= self._settings.max_sessions and not self._make_room(client):
             most = self._settings.max_sessions
             raise self._busy(client, f"the server is at its limit of {most} sessions; try later")
         self._tenants.admit(key, client.peer)
@@ -300,9 +308,27 @@ class Reception:
         return self._tenants.spent(attachment.key, attachment.session)
 
     def expire(self) -> None:
-        """Several times a second: forget the sessions whose client did not come back in time."""
-        for attachment in self._clients.expired(time.monotonic()):
+        """Several times a second: forget whose client did not come back, hold back who is ahead."""
+        now_s = time.monotonic()
+        for attachment in self._clients.expired(now_s):
             self.end(attachment.session)
+        self._speed_limit.hold_back(now_s)
+
+    def _make_room(self, client: Client) -> bool:
+        """Let a session that is not used give way to a new one; whether there was any."""
+        idle_s = self._settings.session_idle_s
+        attachment = self._clients.to_displace(client.address, time.monotonic(), idle_s)
+        if attachment is None:
+            return False
+        session = attachment.session
+        log.warning("client %s gives its place to %s, for all are taken", session.peer, client.peer)
+        self._metrics.limits_met.labels("displaced").inc()
+        if attachment.client is not None:
+            text = f"no audio for {idle_s:g} s, and others need the place; try later"
+            attachment.client.deliver(Error("displaced", text, "disconnect"))
+            attachment.client.end(CloseCode.TRY_AGAIN_LATER, text)
+        self.end(session)
+        return True
 
     def end_revoked(self, still_holds: Callable[[ApiKey | None], bool]) -> int:
         """End the sessions whose key is revoked or expired; how many."""
@@ -319,11 +345,20 @@ class Reception:
     # -- stopping ------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Turn new clients away, and let the streams that there are come to their end."""
+        """Turn new clients away; who can resume goes on elsewhere, the others come to their end.
+
+        Whoever asked for events has its uncommitted audio itself and sends it to the next server:
+        to finish its session here would cut its sentence in two.
+        """
         self._draining = True
         for attachment in list(self._clients):
-            if not attachment.session.finishing:
-                self._hub.finish(attachment.session)
+            session, client = attachment.session, attachment.client
+            if session.finishing:
+                continue
+            if not session.wants_events:
+                self._hub.finish(session)
+            elif client is not None:
+                client.end(CloseCode.SERVICE_RESTART, COME_BACK)
 
     @property
     def is_drained(self) -> bool:
@@ -333,7 +368,11 @@ class Reception:
     def send_away(self) -> None:
         """Close the connections of those that are left."""
         for attachment in list(self._clients):
-            if attachment.client is not None:
+            if attachment.client is None:
+                continue
+            if attachment.session.wants_events:
+                attachment.client.end(CloseCode.SERVICE_RESTART, COME_BACK)
+            else:
                 attachment.client.end(CloseCode.GOING_AWAY, "the server is stopping")
 
     def _busy(self, client: Client, reason: str) -> BusyError:

@@ -27,6 +27,7 @@ from common.events import (
 )
 from common.receipts.statement import Statement
 from gateway.frame_counts import FrameCounts
+from gateway.pace import Pace
 from gateway.receipts import ReceiptBook
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
 from gateway.retention import RetentionLedger
@@ -47,6 +48,7 @@ class SessionLimits(NamedTuple):
     window_bytes: int
     retransmit_min_s: float
     retransmit_max_s: float
+    max_speed: float = 0.0
 
 
 class Judged(NamedTuple):
@@ -104,8 +106,10 @@ class Session:
 
     Attributes:
         seat: its place at a transcriber; the placement's to replace.
+        resting: it has sent nothing that is to be transcribed (lately): it needs no recorder.
+        active_s: when it sent something last, on the monotonic clock.
+        pace: how far ahead of real time its audio is.
         said_end: the client said that no more audio follows (a stopping server finishes, too).
-        drained: the recorder has transcribed all there was.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
 
@@ -134,6 +138,9 @@ class Session:
             start,
         )
         self.seat: Seat = NOWHERE
+        self.resting = True
+        self.active_s = 0.0
+        self.pace = Pace(limits.max_speed)
         self.parameters: dict[str, Parameter] = {}
         self.finishing = False
         self.said_end = False
@@ -228,7 +235,9 @@ class Session:
     def _act_on(self, frame: HeldFrame, verdict: Verdict, now_s: float) -> Judged:
         corrupt = verdict.code == Code.CORRUPT
         latency_s = now_s - frame.received_s
+        before_s = self._counts.seconds
         bucket = self._counts.count(verdict, latency_s)
+        self.pace.took(self._counts.seconds - before_s, now_s)
         stale = self._stale.diagnose(verdict, frame.message, corrupt)
         if stale:
             verdict = msgspec.structs.replace(verdict, diagnosis=stale, likely="")
@@ -340,8 +349,7 @@ class Session:
         Args:
             scope: which bound was met, ``session`` or ``total``.
 
-        Returns:
-            What to tell the client, the first time.
+        Returns: what to tell the client, the first time.
         """
         if self._retention_exceeded:
             return None

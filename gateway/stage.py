@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import fcntl
 import logging
-import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle
@@ -20,13 +19,14 @@ from common.run_folder import own_folder
 from common.settings import GatewaySettings
 from common.telemetry import Telemetry
 from gateway.audit import AuditLog
+from gateway.bounded_connection import LAST_WORDS_S, SWEEP_S, Connections
 from gateway.clients import Clients
-from gateway.connection import ConnectionLimit
 from gateway.control_port import ControlPort
 from gateway.data_port import DataPort
 from gateway.gatekeeper import Gatekeeper
-from gateway.handshake import Handshake, Visitor, Visitors, pages_of, select_subprotocol
+from gateway.handshake import Visitors
 from gateway.hub import Hub
+from gateway.listening import listen_control, listen_data, make_connections
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.notary import Notary
@@ -36,18 +36,10 @@ from gateway.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[ServerConnection], Awaitable[None]]
-
 EXPIRY_INTERVAL_S = 0.1
 LOOK_INTERVAL_S = 1.0
 """How soon a changed key file, or a key's end, is seen."""
 DRAIN_INTERVAL_S = 0.05
-SPARE_CONNECTIONS = 64
-HARD_LIMIT_FACTOR = 4
-"""Messages over the limit times this end the connection (1009) without being read whole."""
-MAX_CONTROL_BYTES = 64 * 1024
-DEAD_PEER_MS = 60_000
-"""A data connection ends when its peer has acknowledged nothing sent to it for this long."""
 
 
 async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
@@ -76,10 +68,13 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         stack.callback(hub.close)
         reception = Reception(settings, metrics, hub, clients, ledger, Tenants(audit))
         commanders = Visitors()
+        connections = make_connections(settings, metrics)
         peers = LocalPeers()
         data_port = DataPort(settings, metrics, reception, clients, peers)
         control_port = ControlPort(hub.placement, reception, clients, peers, audit)
-        telemetry = Telemetry(settings, lifecycle, metrics.registry, lambda: hub.not_ready)
+        telemetry = Telemetry(
+            settings, lifecycle, metrics.registry, lambda: hub.not_ready, lambda: hub.remark
+        )
         stack.callback(telemetry.close)
         for interval_s, action in (
             (settings.heartbeat_s, hub.beat),
@@ -88,14 +83,19 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             (LOOK_INTERVAL_S, gatekeeper.look),
             (LOOK_INTERVAL_S, lambda: reception.end_revoked(gatekeeper.still_holds)),
             (LOOK_INTERVAL_S, lambda: commanders.end_revoked(gatekeeper.still_holds)),
+            (SWEEP_S, lambda: connections.sweep(ledger.bytes, settings.retain_total_bytes)),
         ):
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
 
         async def handle_control(websocket: ServerConnection) -> None:
             await commanders.serve(websocket, control_port.serve)
 
-        await stack.enter_async_context(await _listen_control(settings, handle_control, gatekeeper))
-        await stack.enter_async_context(await _listen_data(settings, data_port, gatekeeper))
+        await stack.enter_async_context(
+            await listen_control(settings, handle_control, gatekeeper, connections)
+        )
+        await stack.enter_async_context(
+            await listen_data(settings, data_port.serve, gatekeeper, connections)
+        )
         if settings.reject_corrupted_data and not settings.verify_data_integrity:
             log.info("--reject-corrupted-data turns --verify-data-integrity on")
         scheme = "wss" if gatekeeper.tls else "ws"
@@ -113,16 +113,20 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         audit.write("start", host=settings.host, tls=bool(gatekeeper.tls))
         lifecycle.ready()
         await stopping.wait()
-        await _drain(reception, settings.drain_s)
+        await _drain(reception, connections, settings.drain_s)
 
 
-async def _drain(reception: Reception, timeout_s: float) -> None:
+async def _drain(reception: Reception, connections: Connections, timeout_s: float) -> None:
     """Let the streams end that do within the time, and close the rest."""
     reception.drain()
     deadline_s = time.monotonic() + timeout_s
     while not reception.is_drained and time.monotonic() < deadline_s:  # noqa: ASYNC110
         await asyncio.sleep(DRAIN_INTERVAL_S)
     reception.send_away()
+    deadline_s = time.monotonic() + LAST_WORDS_S
+    while len(connections) and time.monotonic() < deadline_s:  # noqa: ASYNC110
+        await asyncio.sleep(DRAIN_INTERVAL_S)
+    connections.abort()  # who does not even answer a close would hold up the end
 
 
 @contextlib.contextmanager
@@ -141,63 +145,6 @@ def _sole_user_of(run_path: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
-
-
-async def _listen_control(
-    settings: GatewaySettings, handle: Handler, gatekeeper: Gatekeeper
-) -> Server:
-    try:
-        return await serve(
-            _limited(settings, handle),
-            settings.host,
-            settings.control_port,
-            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
-            create_connection=Visitor,
-            process_request=Handshake(gatekeeper).process_request,
-            select_subprotocol=select_subprotocol,
-            max_size=MAX_CONTROL_BYTES,
-            compression=None,  # the largest reply, a recording's samples, would hold up everybody
-        )
-    except OSError as error:
-        raise _port_error("control", settings.host, settings.control_port, error) from None
-
-
-async def _listen_data(settings: GatewaySettings, port: DataPort, gatekeeper: Gatekeeper) -> Server:
-    pages = pages_of(settings.control_port, secure=gatekeeper.tls is not None)
-    try:
-        server = await serve(
-            _limited(settings, port.serve),
-            settings.host,
-            settings.data_port,
-            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
-            create_connection=Visitor,
-            process_request=Handshake(gatekeeper, pages).process_request,
-            select_subprotocol=select_subprotocol,
-            max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
-            max_queue=4,  # messages that wait while a window is full; each may be of max_size
-            compression=None,  # audio does not compress, and deflate costs more than all the rest
-            # While back-pressure holds a client's audio back, the answers to pings wait behind it.
-            # So a peer is known to be dead by its TCP: pings see to it that there is some.
-            ping_timeout=None,
-        )
-    except OSError as error:
-        raise _port_error("data", settings.host, settings.data_port, error) from None
-    for listening in server.sockets:  # inherited by the connections
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
-    return server
-
-
-def _limited(settings: GatewaySettings, handle: Handler) -> Handler:
-    """Bound a port's connections: a session's own, one observer or probe each, and some more."""
-    limit = ConnectionLimit(2 * settings.max_sessions + SPARE_CONNECTIONS)
-    return lambda websocket: limit.serve(websocket, handle)
-
-
-def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"cannot listen on the {name} port {host}:{port}: {error.strerror or error}; "
-        f"choose another with --{name}_port"
-    )
 
 
 async def _every(interval_s: float, action: Callable[[], object]) -> None:

@@ -10,13 +10,23 @@ import pytest
 from tests.abuse.scene import Scene
 from tests.faults.system import System
 
-GATEWAY: Final = ("--verify-data-integrity", "--resume-grace", "20")
+MAX_SESSIONS: Final = 24
+RECORDERS: Final = 8
+OBSERVERS: Final = 8
+GATEWAY: Final = (
+    *("--verify-data-integrity", "--max-sessions", str(MAX_SESSIONS)),
+    *("--max-observers", str(OBSERVERS), "--recorder-idle", "0.5", "--session-idle", "4"),
+    *("--retain-total-bytes", str(2 << 20)),
+)
+"""Small bounds, so that a few connections meet them."""
 RESULTS: Final = pytest.StashKey[dict[str, tuple[float, float, float]]]()
 
 
 @pytest.fixture(scope="session")
 def shared(pytestconfig: pytest.Config) -> Iterator[Scene]:
-    with System(verifiers=2, gateway=GATEWAY) as system:
+    with System(
+        verifiers=2, gateway=GATEWAY, transcriber=("--transcriber-sessions", str(RECORDERS))
+    ) as system:
         system.wait_ready()
         scene = Scene(system)
         pytestconfig.stash[RESULTS] = scene.results
@@ -26,7 +36,7 @@ def shared(pytestconfig: pytest.Config) -> Iterator[Scene]:
 
 @pytest.fixture
 def scene(shared: Scene) -> Iterator[Scene]:
-    """A whole system with default bounds, quiet; nothing of it may have died at the end."""
+    """A whole system with small bounds, quiet; nothing of it may have died at the end."""
     shared.system.repair()
     yield shared
     shared.system.check_alive()

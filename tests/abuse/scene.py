@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -134,6 +135,12 @@ class Scene:
         """Wait until a metric is as it should be."""
         await until(lambda: is_so(self.count(name)), f"{name} is as it should be", 60)
 
+    def readiness(self) -> str:
+        """The text of ``/readyz``."""
+        url = f"http://127.0.0.1:{self.system.gateway.metrics_port()}/readyz"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return str(response.read().decode())
+
     @property
     def mark(self) -> int:
         """How many lines the gateway has printed."""
@@ -146,7 +153,8 @@ class Scene:
 
 async def closing(connection: ClientConnection) -> tuple[int | None, str]:
     """Read until the connection is closed: code and reason."""
-    with contextlib.suppress(ConnectionClosed):
-        while True:
-            await connection.recv()
+    async with asyncio.timeout(60):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await connection.recv()
     return connection.close_code, connection.close_reason or ""

@@ -38,6 +38,7 @@ class World:
         )
         self.hub.placement.hear(hello, 0.0)
         self.session = reception.begin(self.client, wants_events=True).session
+        self.hub.placement.wake(self.session)
         self.open()
         window = self.session.window
         window.sent(window.accept(b"frame", 0.0, 0), 0.0)

@@ -41,9 +41,9 @@ class FakeLine:
 
 
 def attach(
-    clients: Clients, *, events: bool = False, name: str = ""
+    clients: Clients, *, events: bool = False, name: str = "", address: str = HOST
 ) -> tuple[Attachment, FakeClient]:
-    client = FakeClient(HOST)
+    client = FakeClient(address)
     session = Session(
         peer=client.peer,
         wants_events=events,
@@ -159,6 +159,43 @@ def test_who_does_not_come_back_in_time_is_expired() -> None:
     assert clients.expired(30.0) == [attachment]
     clients.take_over(attachment, FakeClient())
     assert clients.expired(99.0) == []
+
+
+# -- giving way ------------------------------------------------------------------------------------
+
+
+def test_who_is_away_counts_against_its_address_and_not_against_newcomers() -> None:
+    clients = Clients()
+    (first, _), (second, _) = (attach(clients, events=True, address="greedy") for _ in range(2))
+    good, _ = attach(clients, events=True, address="good")
+    for expires_s, attachment in ((31.0, second), (30.0, first), (29.0, good)):
+        clients.leave(attachment, expires_s)
+    assert clients.to_displace("new", 0.0, 60.0) is first
+    clients.remove(first.session.id)
+    clients.remove(second.session.id)
+    assert clients.to_displace("new", 0.0, 60.0) is good, "nobody else is away"
+    assert clients.to_displace("good", 0.0, 60.0) is good
+
+
+def test_an_address_with_many_sessions_displaces_nobody_who_is_away() -> None:
+    clients = Clients()
+    good, _ = attach(clients, events=True, address="good")
+    for _ in range(2):
+        attach(clients, address="greedy")
+    clients.leave(good, 30.0)
+    assert clients.to_displace("greedy", 0.0, 60.0) is None
+
+
+def test_who_is_silent_gives_way_to_an_address_that_has_less() -> None:
+    clients = Clients()
+    silent = [attach(clients, address="greedy")[0] for _ in range(3)]
+    attach(clients, address="small")
+    for active_s, attachment in enumerate(silent):
+        attachment.session.active_s = float(active_s)
+    assert clients.to_displace("new", 59.0, 60.0) is None
+    assert clients.to_displace("new", 60.5, 60.0) is silent[0]
+    assert clients.to_displace("greedy", 99.0, 60.0) is None
+    assert clients.to_displace("small", 99.0, 60.0) is silent[0]
 
 
 # -- commanding ------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class World:
         self.ended = 0
         self.session = cast(Session, SimpleNamespace(id=SESSION, parameters={}))
         placement = SimpleNamespace(
-            channel_of=lambda _: self.channel if self.has_recorder else None
+            channel_of=lambda _: self.channel if self.has_recorder else None, wake=lambda _: None
         )
         self.port = ControlPort(
             cast(Placement, placement), cast(Reception, self), Clients(), LocalPeers()
@@ -241,6 +241,8 @@ def test_every_message_gets_one_reply_that_is_json(message: object) -> None:
         "9" * 60_000,
         '{"command": "set_parameter", "parameter": "silero_sensitivity", "value": 1e999}',
         '{"command": "set_parameter", "parameter": "language", "value": "\\ud800"}',
+        '{"command": "\\ud800"}',
+        '{"command": "get_parameter", "parameter": "language", "request_id": "\\udfff"}',
         '{"command": "get_parameter", "parameter": "language", "request_id": NaN}',
         '{"command": "call_method", "method": "stop", "args": [18446744073709551616]}',
         '{"command": "call_method", "method": "stop", "args": ' + "[" * 900 + "]" * 900 + "}",

@@ -30,6 +30,7 @@ from tests.unit.gateway.fake_client import FakeClient
 
 POLICY = RejectionPolicy(True, True, 5, envelope.OnCorruption.SILENCE)
 PEER_TIMEOUT_S = 3.0
+IDLE_S = 10.0
 
 
 class FakeChannel:
@@ -84,7 +85,7 @@ class Gateway:
         self.opened = frames_out.queued
         self.placement = Placement(
             "gateway",
-            GatewaySettings(peer_timeout_s=PEER_TIMEOUT_S),
+            GatewaySettings(peer_timeout_s=PEER_TIMEOUT_S, recorder_idle_s=IDLE_S),
             links,
             self.metrics,
             self.clients,
@@ -109,8 +110,8 @@ class Gateway:
         )
         self.placement.hear(hello, self.now_s)
 
-    def client(self) -> Session:
-        """A session that wants a recorder."""
+    def client(self, *, speaks: bool = True) -> Session:
+        """A session that wants a recorder, if it speaks."""
         session = Session(
             peer="peer",
             wants_events=True,
@@ -119,7 +120,9 @@ class Gateway:
         )
         log = IntegrityLog("peer", POLICY, extended=False, summary_s=10)
         self.clients.add(Attachment(session, log, self.client_end), self.now_s)
-        self.placement.assign(session)
+        session.active_s = self.now_s
+        if speaks:
+            self.placement.wake(session)
         return session
 
     def channel(self, instance: str) -> FakeChannel:
@@ -405,6 +408,59 @@ def test_what_a_dead_transcriber_said_last_is_not_heard(gateway: Gateway) -> Non
     channel.on_opened(late)
     assert session.seat.instance != place
     assert link_of(session) is SeatState.OPENING
+
+
+# -- resting ---------------------------------------------------------------------------------------
+
+
+def test_a_session_that_has_sent_nothing_takes_no_recorder(gateway: Gateway) -> None:
+    gateway.transcriber("a", room=1)
+    silent = gateway.client(speaks=False)
+    speaking = gateway.client()
+    assert (silent.seat.state, speaking.seat.instance) == (SeatState.WAITING, "a")
+    gateway.placement.beat(gateway.now_s)
+    assert gateway.placement.waiting == []
+
+
+def test_a_silent_session_gives_its_recorder_to_one_that_waits(gateway: Gateway) -> None:
+    gateway.transcriber("a", room=2)
+    silent, speaking, newcomer = gateway.client(), gateway.client(), gateway.client()
+    for session in (silent, speaking):
+        gateway.answer(session)
+    gateway.now_s += IDLE_S + 1
+    gateway.transcriber("a", room=2)
+    speaking.active_s = gateway.now_s
+    assert gateway.placement.waiting == [newcomer]
+    gateway.placement.beat(gateway.now_s)
+    assert silent.resting
+    assert silent.seat.state is SeatState.WAITING
+    assert (speaking.seat.instance, newcomer.seat.instance) == ("a", "a")
+    assert gateway.count("recorders_given_back_total") == 1
+    gateway.placement.beat(gateway.now_s)
+    assert gateway.placement.waiting == []
+    gateway.placement.wake(silent)
+    assert gateway.placement.waiting == [silent], "it waits for its turn now"
+
+
+def test_nobody_gives_a_recorder_back_while_there_is_room(gateway: Gateway) -> None:
+    gateway.transcriber("a", room=2)
+    session = gateway.client()
+    gateway.answer(session)
+    gateway.now_s += 10 * IDLE_S
+    gateway.transcriber("a", room=2)
+    gateway.placement.beat(gateway.now_s)
+    assert session.seat.is_open
+
+
+def test_a_session_whose_frames_are_on_their_way_keeps_its_recorder(gateway: Gateway) -> None:
+    gateway.transcriber("a", room=1)
+    busy, _ = gateway.client(), gateway.client()
+    gateway.answer(busy)
+    send_frames(busy, 1)
+    gateway.now_s += 10 * IDLE_S
+    gateway.transcriber("a", room=1)
+    gateway.placement.beat(gateway.now_s)
+    assert busy.seat.is_open
 
 
 # -- draining -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from common.envelope import Commit, Sentence
 from common.errors import BusyError, CloseCode
-from common.events import FullSentence, SessionStarted
+from common.events import Error, FullSentence, SessionStarted
 from common.settings import GatewaySettings
 from gateway.clients import Attachment, Clients
 from gateway.hub import Hub
@@ -40,6 +40,7 @@ class FakeHub:
         self.removed.append(session)
 
     def accept(self, attachment: Attachment, message: bytes) -> None:
+        attachment.session.resting = False
         attachment.session.window.accept(message, 0.0, 0)
 
     def finish(self, session: Session) -> None:
@@ -71,6 +72,14 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
+
+
+def code_of(client: FakeClient) -> CloseCode | None:
+    return client.ended[0] if client.ended else None
+
+
+def waits(stream: Stream) -> bool:
+    return stream.must_wait
 
 
 def started(client: FakeClient) -> SessionStarted:
@@ -179,14 +188,62 @@ def test_a_session_that_is_shut_down_closes_its_connection_or_ends_at_once(world
     assert world.hub.removed == [away.session]
 
 
-def test_a_server_that_stops_takes_nobody_in_and_sends_away_who_is_left(world: World) -> None:
+def test_a_new_client_gets_the_place_of_one_that_is_away(world: World) -> None:
+    stream, _ = world.begin()
+    world.begin()
+    stream.leave(may_return=True)
+    world.begin()
+    assert world.hub.removed == [stream.session]
+    assert world.metrics.registry.get_sample_value(
+        "stt_gateway_limits_met_total", {"bound": "displaced"}
+    )
+
+
+def test_a_silent_session_of_a_greedy_address_is_told_why_it_gives_way(world: World) -> None:
+    greedy = [world.begin() for _ in range(2)]
+    world.now_s += SETTINGS.session_idle_s + 1
+    greedy[1][0].session.active_s = world.now_s
+    with pytest.raises(BusyError):
+        world.begin()
+    world.reception.begin(FakeClient("192.0.2.99"))
+    stream, client = greedy[0]
+    assert client.ended is not None
+    assert client.ended[0] == CloseCode.TRY_AGAIN_LATER
+    assert isinstance(client.events[-1], Error)
+    assert world.hub.removed == [stream.session]
+
+
+def test_what_a_resting_session_holds_does_not_keep_its_next_frame_out(world: World) -> None:
+    stream, _ = world.begin()
+    stream.session.resting = False
+    for _ in range(2):
+        stream.accept(b"frame")
+    assert waits(stream)
+    stream.session.resting = True
+    assert not waits(stream)
+
+
+def test_a_server_that_stops_takes_nobody_in_and_sends_back_who_can_resume(world: World) -> None:
     stream, client = world.begin()
+    stock, stock_client = world.begin(events=False)
     world.reception.drain()
-    assert world.hub.finished == [stream.session]
+    assert client.ended is not None
+    assert client.ended[0] == CloseCode.SERVICE_RESTART
+    assert world.hub.finished == [stock.session], "its sentence has nobody else to finish it"
     with pytest.raises(BusyError, match="stopping"):
         world.begin()
+    stream.leave(may_return=False)
     assert not world.reception.is_drained
     world.reception.send_away()
-    assert client.ended == (CloseCode.GOING_AWAY, "the server is stopping")
-    stream.leave(may_return=False)
+    assert stock_client.ended == (CloseCode.GOING_AWAY, "the server is stopping")
+    stock.leave(may_return=False)
     assert world.reception.is_drained
+
+
+def test_who_said_that_no_more_follows_hears_the_rest_of_a_server_that_stops(world: World) -> None:
+    stream, client = world.begin()
+    stream.finish()
+    world.reception.drain()
+    assert code_of(client) is None
+    world.reception.send_away()
+    assert code_of(client) == CloseCode.SERVICE_RESTART

@@ -1,0 +1,146 @@
+"""What one connection, and one address, may use up of the gateway before audio is even looked at.
+
+Each bound has a name, under which refusals are counted, and a text that says so to the one refused.
+Holds no socket and no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from gateway.penalties import network_of
+
+CONTROL_FRAMES_PER_S: Final = 20.0
+CONTROL_BURST: Final = 100.0
+"""Pings and pongs of one connection: browsers send none, libraries one in some seconds."""
+MOST_FRAGMENTS: Final = 256
+"""Parts of one message; clients send it as one."""
+CONNECT_BURST_S: Final = 4.0
+"""What an address may open at once, in seconds of its rate."""
+MOST_ADDRESSES: Final = 50_000
+
+
+class TokenBucket:
+    """Allows ``per_s`` a second, and ``burst`` at once."""
+
+    __slots__ = ("_burst", "_level", "_per_s", "_since_s")
+
+    def __init__(self, per_s: float, burst: float, now_s: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._level = burst
+        self._since_s = now_s
+
+    def take(self, now_s: float) -> bool:
+        """Take one, if there is one."""
+        self._refill(now_s)
+        if self._level < 1.0:
+            return False
+        self._level -= 1.0
+        return True
+
+    def is_full(self, now_s: float) -> bool:
+        """Whether nothing was taken for so long that it may be forgotten."""
+        self._refill(now_s)
+        return self._level >= self._burst
+
+    def _refill(self, now_s: float) -> None:
+        level = self._level + (now_s - self._since_s) * self._per_s
+        self._level = level if level < self._burst else self._burst
+        self._since_s = now_s
+
+
+class Met(NamedTuple):
+    """A bound that was met.
+
+    Attributes:
+        bound: its name in the metrics.
+        text: for the one refused.
+    """
+
+    bound: str
+    text: str
+
+
+class FrameBudget:
+    """What one connection may send beside whole messages."""
+
+    __slots__ = ("_control", "_fragments")
+
+    def __init__(self, now_s: float) -> None:
+        self._control = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_BURST, now_s)
+        self._fragments = 0
+
+    def control_frame(self, now_s: float) -> Met | None:
+        """A ping or pong came."""
+        if self._control.take(now_s):
+            return None
+        return Met("control_frames", f"more than {CONTROL_FRAMES_PER_S:g} pings a second")
+
+    def fragment(self, *, is_last: bool) -> Met | None:
+        """A part of a message came."""
+        self._fragments = 0 if is_last else self._fragments + 1
+        if self._fragments <= MOST_FRAGMENTS:
+            return None
+        return Met("fragments", f"a message of more than {MOST_FRAGMENTS} fragments")
+
+
+class _Address:
+    __slots__ = ("connections", "opening")
+
+    def __init__(self, opening: TokenBucket) -> None:
+        self.connections = 0
+        self.opening = opening
+
+
+class AddressBudgets:
+    """Connections of each address (of each network of one owner, where addresses are plenty).
+
+    Args:
+        total: connections of all addresses together.
+        per_address: of one; 0: half of all.
+        opened_per_s: how many one may open a second.
+    """
+
+    def __init__(self, total: int, per_address: int, opened_per_s: float) -> None:
+        self._total = total
+        self._per_address = per_address or max(1, total // 2)
+        self._opened_per_s = opened_per_s
+        self._addresses: dict[str, _Address] = {}
+        self.connections = 0
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    def enter(self, address: str, now_s: float) -> Met | None:
+        """A connection is opened: None if it may stay; then :meth:`leave` follows."""
+        if self.connections >= self._total:
+            return Met("connections", f"the server has its {self._total} connections; try later")
+        network = network_of(address)
+        known = self._addresses.get(network)
+        if known is None:
+            if len(self._addresses) >= MOST_ADDRESSES:
+                self.forget(now_s)
+            burst = CONNECT_BURST_S * self._opened_per_s
+            known = _Address(TokenBucket(self._opened_per_s, burst, now_s))
+            self._addresses[network] = known
+        if known.connections >= self._per_address:
+            text = f"this address has its {self._per_address} connections; try later"
+            return Met("address_connections", text)
+        if not known.opening.take(now_s):
+            text = f"this address opens more than {self._opened_per_s:g} connections a second"
+            return Met("address_rate", text)
+        known.connections += 1
+        self.connections += 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """A connection that had been let in is gone."""
+        self.connections -= 1
+        self._addresses[network_of(address)].connections -= 1
+
+    def forget(self, now_s: float) -> None:
+        """Forget addresses of which nothing needs to be known."""
+        for network, known in list(self._addresses.items()):
+            if not known.connections and known.opening.is_full(now_s):
+                del self._addresses[network]

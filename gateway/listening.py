@@ -1,0 +1,154 @@
+"""How the WebSocket ports listen: their servers, and the bounds of their connections."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import resource
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from common.errors import SettingsError
+from common.settings import GatewaySettings
+from gateway.bounded_connection import Connections
+from gateway.budgets import AddressBudgets
+from gateway.connection import ConnectionLimit
+from gateway.gatekeeper import Gatekeeper
+from gateway.handshake import Handshake, Visitor, pages_of, select_subprotocol
+from gateway.metrics import GatewayMetrics
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+SPARE_CONNECTIONS: Final = 64
+HARD_LIMIT_FACTOR: Final = 4
+"""Messages over the limit times this end the connection (1009) without being read whole."""
+MAX_CONTROL_BYTES: Final = 64 * 1024
+DEAD_PEER_MS: Final = 60_000
+"""A data connection ends when its peer has acknowledged nothing sent to it for this long."""
+OPEN_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 2.0
+RESERVED_FILES: Final = 128
+"""Open files that are kept for links, logs and metrics: ZeroMQ ends the process that has none."""
+MOST_FILES: Final = 1 << 20
+
+
+def make_connections(settings: GatewaySettings, metrics: GatewayMetrics) -> Connections:
+    """The registry of both ports' connections: no more than there may be open files."""
+    files = _raise_file_limit()
+    wanted = 2 * _most_connections(settings) + SPARE_CONNECTIONS
+    total = max(1, min(wanted, files - RESERVED_FILES))
+    if total < wanted:
+        log.warning(
+            "at most %d connections instead of %d, for a limit of %d open files",
+            total,
+            wanted,
+            files,
+        )
+    budgets = AddressBudgets(total, settings.address_connections, settings.address_opens_per_s)
+    return Connections(budgets, metrics)
+
+
+def _raise_file_limit() -> int:
+    """Raise the soft limit of open files to the hard one; the limit that holds now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return MOST_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+async def listen_control(
+    settings: GatewaySettings,
+    handle: Handler,
+    gatekeeper: Gatekeeper,
+    connections: Connections,
+) -> Server:
+    """Serve the control port.
+
+    Raises:
+        SettingsError: it cannot be had.
+    """
+    try:
+        return await serve(
+            _limited(settings, handle),
+            settings.host,
+            settings.control_port,
+            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
+            create_connection=_visitors(connections),
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            server_header=None,
+            process_request=Handshake(gatekeeper).process_request,
+            select_subprotocol=select_subprotocol,
+            max_size=MAX_CONTROL_BYTES,
+            compression=None,  # the largest reply, a recording's samples, would hold up everybody
+        )
+    except OSError as error:
+        raise _port_error("control", settings.host, settings.control_port, error) from None
+
+
+async def listen_data(
+    settings: GatewaySettings,
+    handle: Handler,
+    gatekeeper: Gatekeeper,
+    connections: Connections,
+) -> Server:
+    """Serve the data port, and the web page on it.
+
+    Raises:
+        SettingsError: it cannot be had.
+    """
+    pages = pages_of(settings.control_port, secure=gatekeeper.tls is not None)
+    try:
+        server = await serve(
+            _limited(settings, handle),
+            settings.host,
+            settings.data_port,
+            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
+            create_connection=_visitors(connections),
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            server_header=None,
+            process_request=Handshake(gatekeeper, pages).process_request,
+            select_subprotocol=select_subprotocol,
+            max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
+            max_queue=1,  # messages that wait while a window is full; each may be of max_size
+            compression=None,  # audio does not compress, and deflate costs more than all the rest
+            # While back-pressure holds a client's audio back, the answers to pings wait behind it.
+            # So a peer is known to be dead by its TCP: pings see to it that there is some.
+            ping_timeout=None,
+        )
+    except OSError as error:
+        raise _port_error("data", settings.host, settings.data_port, error) from None
+    for listening in server.sockets:  # inherited by the connections
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+    return server
+
+
+def _limited(settings: GatewaySettings, handle: Handler) -> Handler:
+    """Bound a port's connections, and tell who is one too many in a WebSocket's own terms."""
+    limit = ConnectionLimit(_most_connections(settings))
+    return lambda websocket: limit.serve(websocket, handle)
+
+
+def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"cannot listen on the {name} port {host}:{port}: {error.strerror or error}; "
+        f"choose another with --{name}_port"
+    )
+
+
+def _most_connections(settings: GatewaySettings) -> int:
+    """Of one port: a session's own, one observer or probe each, and some more."""
+    return 2 * settings.max_sessions + SPARE_CONNECTIONS
+
+
+def _visitors(connections: Connections) -> Any:
+    """What makes a connection; any callable will do for the library."""
+    return functools.partial(Visitor, connections=connections)

@@ -1,0 +1,115 @@
+"""What a connection and an address may use up."""
+
+from __future__ import annotations
+
+from gateway.budgets import (
+    CONNECT_BURST_S,
+    CONTROL_BURST,
+    CONTROL_FRAMES_PER_S,
+    MOST_FRAGMENTS,
+    AddressBudgets,
+    FrameBudget,
+    Met,
+    TokenBucket,
+)
+
+
+def bound(met: Met | None) -> str:
+    return met.bound if met else ""
+
+
+# -- a bucket --------------------------------------------------------------------------------------
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    bucket = TokenBucket(2.0, 3.0, 0.0)
+    assert [bucket.take(0.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(0.6) for _ in range(2)] == [True, False]
+
+
+def test_a_bucket_that_rests_is_full_and_no_fuller() -> None:
+    bucket = TokenBucket(2.0, 3.0, 0.0)
+    bucket.take(0.0)
+    assert not bucket.is_full(0.1)
+    assert bucket.is_full(100.0)
+    assert sum(bucket.take(100.0) for _ in range(10)) == 3
+
+
+# -- frames ----------------------------------------------------------------------------------------
+
+
+def test_pings_are_answered_at_the_rate_of_any_library() -> None:
+    budget = FrameBudget(0.0)
+    for second in range(1_000):
+        for _ in range(int(CONTROL_FRAMES_PER_S)):
+            assert budget.control_frame(float(second)) is None
+
+
+def test_a_flood_of_pings_is_met_by_a_bound() -> None:
+    budget = FrameBudget(0.0)
+    for _ in range(int(CONTROL_BURST)):
+        assert budget.control_frame(0.0) is None
+    assert bound(budget.control_frame(0.0)) == "control_frames"
+
+
+def test_a_message_has_so_many_fragments_and_the_next_as_many() -> None:
+    budget = FrameBudget(0.0)
+    for _ in range(2):
+        for _ in range(MOST_FRAGMENTS):
+            assert budget.fragment(is_last=False) is None
+        assert budget.fragment(is_last=True) is None
+    for _ in range(MOST_FRAGMENTS):
+        budget.fragment(is_last=False)
+    assert bound(budget.fragment(is_last=False)) == "fragments"
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+
+def test_one_address_cannot_take_all() -> None:
+    budgets = AddressBudgets(total=10, per_address=0, opened_per_s=1_000.0)
+    assert [bound(budgets.enter("192.0.2.1", 0.0)) for _ in range(6)] == [
+        *[""] * 5,
+        "address_connections",
+    ]
+    assert budgets.enter("192.0.2.2", 0.0) is None
+    budgets.leave("192.0.2.1")
+    assert budgets.enter("192.0.2.1", 0.0) is None
+
+
+def test_all_together_have_a_bound() -> None:
+    budgets = AddressBudgets(total=2, per_address=2, opened_per_s=1_000.0)
+    assert budgets.enter("192.0.2.1", 0.0) is None
+    assert budgets.enter("192.0.2.2", 0.0) is None
+    assert bound(budgets.enter("192.0.2.3", 0.0)) == "connections"
+    budgets.leave("192.0.2.1")
+    assert budgets.enter("192.0.2.3", 0.0) is None
+    assert budgets.connections == 2
+
+
+def test_connecting_again_and_again_has_a_rate() -> None:
+    budgets = AddressBudgets(total=100, per_address=100, opened_per_s=1.0)
+    for _ in range(int(CONNECT_BURST_S)):
+        assert budgets.enter("192.0.2.1", 0.0) is None
+        budgets.leave("192.0.2.1")
+    assert bound(budgets.enter("192.0.2.1", 0.0)) == "address_rate"
+    assert budgets.enter("192.0.2.2", 0.0) is None
+    assert budgets.enter("192.0.2.1", 1.1) is None
+
+
+def test_the_addresses_of_one_network_are_one() -> None:
+    budgets = AddressBudgets(total=100, per_address=2, opened_per_s=1_000.0)
+    assert [bound(budgets.enter(f"2001:db8::{n}", 0.0)) for n in range(3)] == [
+        *[""] * 2,
+        "address_connections",
+    ]
+
+
+def test_an_address_that_is_gone_is_forgotten() -> None:
+    budgets = AddressBudgets(total=100, per_address=2, opened_per_s=1.0)
+    budgets.enter("192.0.2.1", 0.0)
+    budgets.forget(100.0)
+    assert len(budgets) == 1
+    budgets.leave("192.0.2.1")
+    budgets.forget(100.0)
+    assert len(budgets) == 0
