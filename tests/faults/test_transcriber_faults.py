@@ -96,6 +96,7 @@ async def test_parameters_hold_through_a_crash(system: System) -> None:
         talker.connect(system.url),
         ControlClient(control_url, session=talker.session) as control,
     ):
+        await talker.say(talker.chunk_bytes)  # a recorder is taken at the first frame
         await until(lambda: talker.moves, "the session has a recorder")
         await control.set_parameter("post_speech_silence_duration", 0.31)
         await begin(talker)
@@ -127,11 +128,13 @@ async def test_one_more_transcriber_takes_new_sessions_at_once(system: System) -
     old = [Talker(speech(number, 1)) for number in range(2)]
     for talker in old:
         await talker.connect(system.url).open()
+        await talker.say(talker.chunk_bytes)
         await until(lambda talker=talker: talker.moves, "it has a recorder")  # type: ignore[misc]
     joined = system.add_transcriber()
     system.wait_ready()
     new = Talker(speech(2, 1))
     async with new.connect(system.url):
+        await new.say(new.chunk_bytes)
         await until(lambda: new.moves, "it has a recorder")
         assert sessions_of(system, joined) == 1
         await new.say()

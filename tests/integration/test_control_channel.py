@@ -180,7 +180,8 @@ async def test_a_wrong_value_is_an_error_reply_and_changes_nothing(system: Syste
         session_of(system) as (data, session),
         control_of(system, f"?session={session}") as control,
     ):
-        # What depends on the recorder can be refused once there is one.
+        # What depends on the recorder can be refused once there is one, which asking it sees to.
+        assert await control.get("is_recording") is False
         while (await data.until("transcriber"))["state"] != "open":
             pass
         for value in (1.5, -1, "0.4", None, True, [0.5], {"a": 1}, 10**400):
