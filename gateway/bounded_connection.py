@@ -18,7 +18,6 @@ from websockets.protocol import Event
 from common.errors import CloseCode
 from common.logs import LogBudget
 from gateway.budgets import AddressBudgets, FrameBudget, Met
-from gateway.connection import peer_of
 from gateway.metrics import GatewayMetrics
 
 log = logging.getLogger(__name__)
@@ -29,6 +28,14 @@ HANDSHAKE_BYTES: Final = 16 * 1024
 LAST_WORDS_S: Final = 2.0
 """A connection that was ended here is cut after this long, whether or not its peer has listened."""
 SWEEP_S: Final = 1.0
+
+
+def far_end(remote: Any) -> tuple[str, str]:
+    """A connection's other end: its address alone, and with its port as log lines have it."""
+    if not isinstance(remote, tuple):
+        return "local", "local"
+    host = str(remote[0])
+    return host, f"[{host}]:{remote[1]}" if ":" in host else f"{host}:{remote[1]}"
 
 
 class Connections:
@@ -115,7 +122,7 @@ class BoundedConnection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let a connection in, or answer why not; then no handshake begins."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._address, peer = peer_of(self)
+        self._address, peer = far_end(self.remote_address)
         met = self._connections.enter(self, self._address)
         if met is None:
             super().connection_made(transport)
@@ -140,7 +147,7 @@ class BoundedConnection(ServerConnection):
             self._handshake_bytes += len(data)
             if self._handshake_bytes > HANDSHAKE_BYTES:
                 text = f"a request of more than {HANDSHAKE_BYTES} bytes"
-                self._connections.met(peer_of(self)[1], Met("handshake_bytes", text))
+                self._connections.met(far_end(self.remote_address)[1], Met("handshake_bytes", text))
                 self._answer("431 Request Header Fields Too Large", text)
                 return
         if len(data) <= PIECE_BYTES:
@@ -174,7 +181,7 @@ class BoundedConnection(ServerConnection):
         if self._is_over:
             return
         self._is_over = True
-        self._connections.met(peer_of(self)[1], met)
+        self._connections.met(far_end(self.remote_address)[1], met)
         self.protocol.fail(CloseCode.POLICY_VIOLATION, met.text)
         self.send_data()
         self.loop.call_later(LAST_WORDS_S, self.transport.abort)

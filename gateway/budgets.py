@@ -6,6 +6,7 @@ Holds no socket and no clock.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.penalties import network_of
@@ -15,6 +16,9 @@ CONTROL_BURST: Final = 100.0
 """Pings and pongs of one connection: browsers send none, libraries one in some seconds."""
 MOST_FRAGMENTS: Final = 256
 """Parts of one message; clients send it as one."""
+ANSWERS_PER_S: Final = 500.0
+ANSWERED_BYTES_PER_S: Final = 8e6
+ANSWER_BURST_S: Final = 1.0
 CONNECT_BURST_S: Final = 4.0
 """What an address may open at once, in seconds of its rate."""
 MOST_ADDRESSES: Final = 50_000
@@ -85,6 +89,27 @@ class FrameBudget:
         return Met("fragments", f"a message of more than {MOST_FRAGMENTS} fragments")
 
 
+class AnswerBudget:
+    """What one control connection may have answered: commands, and bytes, of which some are many.
+
+    A second's worth at once; then the next command waits until its share of time has come.
+    """
+
+    __slots__ = ("_debt_s", "_since_s")
+
+    def __init__(self, now_s: float) -> None:
+        self._debt_s = 0.0
+        self._since_s = now_s
+
+    def answered(self, size: int, now_s: float) -> float:
+        """An answer of ``size`` bytes was given; seconds that the next has to wait."""
+        paid_s = now_s - self._since_s
+        self._since_s = now_s
+        cost_s = 1 / ANSWERS_PER_S + size / ANSWERED_BYTES_PER_S
+        self._debt_s = max(0.0, self._debt_s - paid_s) + cost_s
+        return max(0.0, self._debt_s - ANSWER_BURST_S)
+
+
 class _Address:
     __slots__ = ("connections", "opening")
 
@@ -100,9 +125,18 @@ class AddressBudgets:
         total: connections of all addresses together.
         per_address: of one; 0: half of all.
         opened_per_s: how many one may open a second.
+        is_many: whether an address stands for many clients, as a trusted proxy's does; it has no
+            bound of its own.
     """
 
-    def __init__(self, total: int, per_address: int, opened_per_s: float) -> None:
+    def __init__(
+        self,
+        total: int,
+        per_address: int,
+        opened_per_s: float,
+        is_many: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._is_many = is_many
         self._total = total
         self._per_address = per_address or max(1, total // 2)
         self._opened_per_s = opened_per_s
@@ -124,10 +158,11 @@ class AddressBudgets:
             burst = CONNECT_BURST_S * self._opened_per_s
             known = _Address(TokenBucket(self._opened_per_s, burst, now_s))
             self._addresses[network] = known
-        if known.connections >= self._per_address:
+        is_many = self._is_many(address)
+        if known.connections >= self._per_address and not is_many:
             text = f"this address has its {self._per_address} connections; try later"
             return Met("address_connections", text)
-        if not known.opening.take(now_s):
+        if not is_many and not known.opening.take(now_s):
             text = f"this address opens more than {self._opened_per_s:g} connections a second"
             return Met("address_rate", text)
         known.connections += 1

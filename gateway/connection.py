@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode
 from common.events import to_json
+from gateway.bounded_connection import far_end
 from gateway.handshake import Visitor
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
@@ -54,10 +55,7 @@ def peer_of(websocket: ServerConnection) -> tuple[str, str]:
     if isinstance(websocket, Visitor) and websocket.behind_proxy:
         client, (proxy, port) = websocket.behind_proxy, remote[:2]
         return client, f"{client} via {f'[{proxy}]' if ':' in proxy else proxy}:{port}"
-    if not isinstance(remote, tuple):
-        return "local", "local"
-    host = str(remote[0])
-    return host, f"[{host}]:{remote[1]}" if ":" in host else f"{host}:{remote[1]}"
+    return far_end(remote)
 
 
 def close_reason(text: str) -> str:

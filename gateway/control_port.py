@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
 import time
@@ -21,6 +22,7 @@ from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
 from common.wire import printable
 from gateway.audit import AuditLog
+from gateway.budgets import AnswerBudget
 from gateway.clients import Clients
 from gateway.commands import CommandChannel
 from gateway.connection import peer_of
@@ -77,7 +79,7 @@ class ControlPort:
         """Handle one connection from its handshake to its end."""
         address, peer = peer_of(websocket)
         line = ControlLine()
-        budget = LogBudget(5, 0.2)
+        budget, answers = LogBudget(5, 0.2), AnswerBudget(time.monotonic())
         path = websocket.request.path if websocket.request else "/"
         fields = query_fields(path)
         if "events" in fields:
@@ -101,6 +103,8 @@ class ControlPort:
                 if fault and budget.allow(time.monotonic()):
                     log.info("client %s: %s", peer, printable(fault))
                 await websocket.send(reply)
+                if wait_s := answers.answered(len(reply), time.monotonic()):
+                    await asyncio.sleep(wait_s)  # meanwhile its next commands wait in TCP
         except ConnectionClosed:
             pass
         finally:

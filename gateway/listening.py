@@ -37,7 +37,9 @@ RESERVED_FILES: Final = 128
 MOST_FILES: Final = 1 << 20
 
 
-def make_connections(settings: GatewaySettings, metrics: GatewayMetrics) -> Connections:
+def make_connections(
+    settings: GatewaySettings, metrics: GatewayMetrics, gatekeeper: Gatekeeper
+) -> Connections:
     """The registry of both ports' connections: no more than there may be open files."""
     files = _raise_file_limit()
     wanted = 2 * _most_connections(settings) + SPARE_CONNECTIONS
@@ -49,7 +51,12 @@ def make_connections(settings: GatewaySettings, metrics: GatewayMetrics) -> Conn
             wanted,
             files,
         )
-    budgets = AddressBudgets(total, settings.address_connections, settings.address_opens_per_s)
+    budgets = AddressBudgets(
+        total,
+        settings.address_connections,
+        settings.address_opens_per_s,
+        gatekeeper.proxies.is_trusted,
+    )
     return Connections(budgets, metrics)
 
 

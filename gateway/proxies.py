@@ -42,6 +42,10 @@ class TrustedProxies:
         except ValueError as error:
             raise SettingsError(f"--trusted-proxies: {error}") from None
 
+    def is_trusted(self, remote: str) -> bool:
+        """Whether this address is a trusted proxy's."""
+        return bool(self._networks) and self._trusts(_address(remote))
+
     def client_of(self, remote: str, values: Callable[[str], Sequence[str]]) -> str:
         """The address of the client; ``remote`` itself unless that is a trusted proxy.
 

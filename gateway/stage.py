@@ -68,7 +68,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         stack.callback(hub.close)
         reception = Reception(settings, metrics, hub, clients, ledger, Tenants(audit))
         commanders = Visitors()
-        connections = make_connections(settings, metrics)
+        connections = make_connections(settings, metrics, gatekeeper)
         peers = LocalPeers()
         data_port = DataPort(settings, metrics, reception, clients, peers)
         control_port = ControlPort(hub.placement, reception, clients, peers, audit)

@@ -61,7 +61,7 @@ class RawClient:
             while not self._writer.is_closing() and not self.closed:
                 self._writer.write(data)
                 await self._writer.drain()
-                await asyncio.sleep(0)
+                await asyncio.sleep(0 if data else 0.05)
         self.closed = True
         if reading is not None:
             reading.cancel()
@@ -131,6 +131,15 @@ async def test_handshakes_that_do_not_end_are_cut_off(scene: Scene) -> None:
         header,
         first=b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n",
     )
+
+
+async def test_half_messages_count_for_the_bound_of_memory(scene: Scene) -> None:
+    """Each is within the size of a message, and never ends."""
+    half = wire(OP_BINARY, bytes(3 << 20))[: 2 << 20]
+    before_mib, files = scene.rss_mib, scene.files
+    await poured_beside(scene, "half messages of 3 MiB", "memory", b"", first=UPGRADE + half)
+    await until(lambda: scene.files <= files, "the files are closed", 60)
+    assert scene.rss_mib < before_mib + 64
 
 
 async def test_connecting_again_and_again_is_answered_with_429(scene: Scene) -> None:

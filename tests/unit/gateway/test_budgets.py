@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from gateway.budgets import (
+    ANSWERS_PER_S,
     CONNECT_BURST_S,
     CONTROL_BURST,
     CONTROL_FRAMES_PER_S,
     MOST_FRAGMENTS,
     AddressBudgets,
+    AnswerBudget,
     FrameBudget,
     Met,
     TokenBucket,
@@ -63,6 +65,23 @@ def test_a_message_has_so_many_fragments_and_the_next_as_many() -> None:
     assert bound(budget.fragment(is_last=False)) == "fragments"
 
 
+# -- answers -------------------------------------------------------------------------------------
+
+
+def test_a_second_of_answers_is_given_at_once_and_the_next_waits() -> None:
+    budget = AnswerBudget(0.0)
+    waits = [budget.answered(0, 0.0) for _ in range(int(ANSWERS_PER_S) + 50)]
+    assert waits[0] == 0.0
+    assert 0.09 < waits[-1] < 0.11
+    assert budget.answered(0, 10.0) == 0.0
+
+
+def test_large_answers_cost_by_their_bytes() -> None:
+    budget = AnswerBudget(0.0)
+    assert budget.answered(6_600_000, 0.0) == 0.0
+    assert budget.answered(6_600_000, 0.0) > 0.6
+
+
 # -- addresses -------------------------------------------------------------------------------------
 
 
@@ -113,3 +132,8 @@ def test_an_address_that_is_gone_is_forgotten() -> None:
     budgets.leave("192.0.2.1")
     budgets.forget(100.0)
     assert len(budgets) == 0
+
+
+def test_a_proxy_that_is_trusted_stands_for_many() -> None:
+    budgets = AddressBudgets(5, 1, 1.0, is_many=lambda address: address == "192.0.2.1")
+    assert [bound(budgets.enter("192.0.2.1", 0.0)) for _ in range(6)] == [*[""] * 5, "connections"]
