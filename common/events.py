@@ -8,7 +8,7 @@ Stock RealtimeSTT clients print noise for types that they do not know, so they g
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -121,6 +121,8 @@ class SessionStarted(Event, frozen=True, tag="session"):
     skip_samples: int = 0
     run_samples: int = 0
     sample: int = 0
+    resend: bool = False
+    """Frames that arrive corrupt or not at all will be asked for again."""
     receipt: bool = False
     """A receipt was asked for, and this server signs them."""
 
@@ -151,6 +153,26 @@ class FramesLost(Event, frozen=True, tag="sequence"):
     kind: str
     expected: int
     got: int
+
+
+class Resend(Event, frozen=True, tag="resend", omit_defaults=False):
+    """Send this frame again: it arrived corrupt or not at all. To who promised it (``resend=1``).
+
+    ``attempt`` counts the requests for this frame from 1. The answer is the same message with
+    ``"resend":ATTEMPT`` in its metadata (:func:`common.wire.mark_resent`); for a frame that was not
+    sent yet, the text message ``{"type":"not_sent","sequence":N}``.
+    """
+
+    sequence: int
+    attempt: int
+
+
+class Healed(Event, frozen=True, tag="healed", omit_defaults=False):
+    """A frame that was asked for ``attempts`` times arrived as it was sent, ``delay_ms`` late."""
+
+    sequence: int
+    attempts: int
+    delay_ms: float
 
 
 class Acknowledged(Event, frozen=True, tag="ack"):
@@ -220,6 +242,10 @@ class Report(Event, frozen=True, tag="report", omit_defaults=False):
     verdict_latency_ms: dict[str, float]
     provenance: list[Provenance] = []
     """Of the latest sentences, oldest first."""
+    asked: int = 0
+    """Requests to send a frame again."""
+    healed: int = 0
+    """Frames that then arrived as they were sent: they are among ``ok``."""
 
 
 class Records(Event, frozen=True, tag="records"):
@@ -251,6 +277,8 @@ ServerEvent = (
     | SessionStarted
     | FrameVerdict
     | FramesLost
+    | Resend
+    | Healed
     | Acknowledged
     | RetentionLimited
     | HeldBack
@@ -301,16 +329,42 @@ END_OF_STREAM: Final = '{"type":"end"}'
 """Text message with which a client says that no more audio follows."""
 
 
+def end_of_stream(frames: int) -> str:
+    """The same, for who promised to resend: whether the last frames are missing must be known."""
+    return f'{{"type":"end","frames":{frames}}}'
+
+
+def not_sent(sequence: int) -> str:
+    """Text message with which a client answers a request for a frame that it did not send yet."""
+    return f'{{"type":"not_sent","sequence":{sequence}}}'
+
+
 def is_end_of_stream(text: str) -> bool:
     """Whether a client's text message on the data port ends its stream."""
-    return request_type(text) == "end"
+    return client_request(text).type == "end"
 
 
-def request_type(text: str) -> str:
-    """What a client's text message on the data port asks for: its ``type``; "" if it has none."""
+class ClientRequest(msgspec.Struct, frozen=True):
+    """A client's text message on the data port.
+
+    Attributes:
+        type: ``end``, ``receipt`` or ``not_sent``.
+        frames: of ``end``: the number after that of the last frame; -1: the client does not say.
+        sequence: of ``not_sent``: which frame, by the server's number.
+    """
+
+    type: str
+    frames: int = -1
+    sequence: int = -1
+
+
+_decode_request = msgspec.json.Decoder(ClientRequest).decode
+NO_REQUEST: Final = ClientRequest("")
+
+
+def client_request(text: str) -> ClientRequest:
+    """Read a client's text message; of type "" if it is none."""
     try:
-        message: Any = msgspec.json.decode(text)
+        return _decode_request(text)
     except (msgspec.DecodeError, RecursionError):
-        return ""
-    kind = message.get("type") if isinstance(message, dict) else ""
-    return kind if isinstance(kind, str) else ""
+        return NO_REQUEST

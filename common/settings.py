@@ -170,6 +170,21 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings, LimitSettings)
         low=0.05,
         high=3_600,
     )
+    resend_attempts: int = option(
+        2,
+        "--resend-attempts",
+        help="how often a client that promised it is asked for a corrupt or missing frame before "
+        "that counts; 0: never",
+        low=0,
+        high=100,
+    )
+    resend_timeout_s: float = option(
+        1.0,
+        "--resend-timeout",
+        help="seconds that such a client has to answer each time",
+        low=0.01,
+        high=60,
+    )
     receipts: str = option(
         "",
         "--receipts",

@@ -169,6 +169,51 @@ def metadata_text(message: bytes | memoryview, limit: int = 300) -> str:
     return printable(text) + ("…" if length > limit else "")
 
 
+class FrameLabel(NamedTuple):
+    """Which frame of its client a message is."""
+
+    number: int
+    resent: bool
+    """It was asked for again."""
+
+
+class _Label(msgspec.Struct, frozen=True, rename="camel"):
+    audio_sequence: Count
+    resend: Count = 0
+
+
+_decode_label = msgspec.json.Decoder(_Label).decode
+
+
+def frame_label(message: bytes | memoryview) -> FrameLabel | None:
+    """The ``audioSequence`` of a message; None where it has none, or none that can be read."""
+    view = memoryview(message)
+    if view.nbytes < LENGTH_PREFIX.size:
+        return None
+    (length,) = LENGTH_PREFIX.unpack_from(view)
+    if length > min(view.nbytes - LENGTH_PREFIX.size, MAX_METADATA_BYTES):
+        return None
+    try:
+        label = _decode_label(view[LENGTH_PREFIX.size : LENGTH_PREFIX.size + length])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return FrameLabel(label.audio_sequence, label.resend > 0)
+
+
+def mark_resent(message: bytes, attempt: int) -> bytes:
+    """The same frame, marked as the answer to a request to send it again.
+
+    No checksum covers the mark. A message without metadata stays as it is.
+    """
+    (length,) = LENGTH_PREFIX.unpack_from(message)
+    start, end = LENGTH_PREFIX.size, LENGTH_PREFIX.size + length
+    header = message[start:end].rstrip()
+    if not header.endswith(b"}") or header == b"{}":
+        return message
+    marked = header[:-1] + f',"resend":{attempt}}}'.encode()
+    return LENGTH_PREFIX.pack(len(marked)) + marked + message[end:]
+
+
 def printable(text: str) -> str:
     """A client's words as a log line may repeat them: they stay on their line and in its colour."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -5,8 +5,9 @@ takes up a session again (``sentences=N``: N final results were received, send t
 it is not known here, begins one where that was (``skip_samples``, ``run_samples`` and ``sample`` of
 the last acknowledgement);
 ``session=NAME`` alone gives a new session a name of the client's own, by which its control
-connection finds it; ``receipt=1`` asks for a signed statement at its end; ``observe=ID`` (or a
-name) receives a session's events without sending audio.
+connection finds it; ``receipt=1`` asks for a signed statement at its end; ``resend=1`` promises
+checksums, frame counters and an answer to each ``resend`` event (``first=N``: the counter of the
+first frame); ``observe=ID`` (or a name) receives a session's events without sending audio.
 A session id comes in a subprotocol (``gateway/credentials.py``); from older clients, as it is here.
 """
 
@@ -21,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.api_keys import ApiKey, name_of
 from common.errors import BusyError, CloseCode, MalformedReason
-from common.events import END_OF_STREAM, RECEIPT_PLEASE, Error, request_type
+from common.events import END_OF_STREAM, NO_REQUEST, RECEIPT_PLEASE, Error, client_request
 from common.settings import GatewaySettings
 from gateway.clients import Clients
 from gateway.connection import Connection
@@ -116,6 +117,7 @@ class DataPort:
                 connection,
                 wants_events=query.events,
                 wants_receipt=query.receipt,
+                resend_from=query.resend_from,
                 name=query.session,
                 origin=of_key(origin, key),
                 start=query.start if query.events else START,
@@ -133,16 +135,18 @@ class DataPort:
             if not stream.is_open:
                 return
             if isinstance(message, str):
-                kind = request_type(message) if len(message) <= MAX_TEXT else ""
-                if kind == "end":
-                    stream.finish()
-                elif kind == "receipt":
+                request = client_request(message) if len(message) <= MAX_TEXT else NO_REQUEST
+                if request.type == "end":
+                    stream.finish(request.frames)
+                elif request.type == "receipt":
                     stream.give_receipt()
+                elif request.type == "not_sent" and session.healing is not None:
+                    session.healing.not_sent(request.sequence)
                 else:
                     self._metrics.refused.labels("text").inc()
                     connection.deliver(NOT_A_FRAME)
                 continue
-            if session.finishing:
+            if session.finishing and session.healing is None:
                 self._metrics.refused.labels("after_end").inc()
                 continue
             if len(message) > limit:

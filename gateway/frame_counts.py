@@ -1,14 +1,44 @@
-"""What became of one session's frames, in numbers: what its report is made of."""
+"""What became of one frame, and of all frames of a session in numbers, for its report."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from common.envelope import Code, Verdict
-from common.events import Failure
+from common.events import Failure, FrameVerdict, ServerEvent
+from gateway.healing import Mended
 from gateway.latency import LatencyHistogram, bucket_of
+from gateway.rejection import RejectionPolicy
+from gateway.sequence import Anomaly
 
 MAX_REPORTED_FAILURES: Final = 50
+
+
+class Judged(NamedTuple):
+    """What became of one frame, once its verdict's turn has come.
+
+    Attributes:
+        message: the client's message.
+        verdict: with the diagnosis that only its session could make.
+        bucket: of its latency, as :func:`gateway.latency.bucket_of` has it.
+        failures: corrupt frames of the session so far.
+        rejects: it was one too many.
+        anomaly: where the client's own counter jumped.
+        events: for those who hear the session.
+        mended: it was asked for again, and came as it was sent.
+        missing: it never came; what is said of its verdict is of no matter.
+    """
+
+    message: bytes
+    verdict: Verdict
+    latency_s: float
+    bucket: int
+    failures: int
+    rejects: bool
+    anomaly: Anomaly | None
+    events: list[ServerEvent]
+    mended: Mended | None = None
+    missing: bool = False
 
 
 class FrameCounts:
@@ -56,3 +86,22 @@ class FrameCounts:
     def latency_ms(self) -> dict[str, float]:
         """A summary of how long verdicts took."""
         return self._latency.summary()
+
+
+def verdict_event(
+    verdict: Verdict, latency_s: float, failures: int, policy: RejectionPolicy
+) -> FrameVerdict:
+    """What a client is told of one frame, after so many failures."""
+    return FrameVerdict(
+        sequence=verdict.seq,
+        verdict=Code(verdict.code).name.lower(),
+        latency_ms=round(latency_s * 1000, 3),
+        expected_length=verdict.expected_length,
+        actual_length=verdict.actual_length,
+        expected_checksum=verdict.expected_checksum,
+        actual_checksum=verdict.actual_checksum,
+        diagnosis=verdict.diagnosis,
+        failures=failures,
+        tolerated=policy.limit,
+        likely=verdict.likely,
+    )

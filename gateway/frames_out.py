@@ -80,10 +80,17 @@ class FramesOut:
             return None
         frame = window.frame(seq)
         assert frame is not None
-        policy = self._policy_bits | session.policy_bits
-        stamp = frame_stamp(frame.stamp, key, seq, policy, 0)
+        policy = self._policy_bits | session.policy_bits(frame)
+        stamp = frame_stamp(frame.stamp, key, seq, policy, frame.version)
         header = envelope.Frame(
-            self._gateway_id, key, seq, frame.received_ns, audio_endpoint, policy, stamp
+            self._gateway_id,
+            key,
+            seq,
+            frame.received_ns,
+            audio_endpoint,
+            policy,
+            stamp,
+            frame.version,
         )
         if not self._outlet.send((envelope.pack(header), frame.message)):
             return False

@@ -24,6 +24,7 @@ from common.settings import GatewaySettings
 from common.stamps import Hop, is_sealed, stamp_of
 from gateway.clients import Attachment, Clients
 from gateway.frames_out import FramesOut
+from gateway.mending import Mender
 from gateway.metrics import GatewayMetrics
 from gateway.notary import Notary
 from gateway.placement import Placement
@@ -67,6 +68,7 @@ class Hub:
         metrics.retained_limit.set(settings.retain_total_bytes)
         self._notary = notary
         self._frames_out = FramesOut(self.id, settings, links, metrics, clients, self.policy.bits)
+        self.mender = Mender(clients, self._frames_out, metrics)
         verdicts = links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
         verdicts.setsockopt(zmq.SUBSCRIBE, self.id.encode())
         results = links.open(LinkEnd.RESULTS_IN, settings.endpoint("results"))
@@ -140,17 +142,27 @@ class Hub:
         """Take in a client's frame and send it on as soon as the links allow."""
         session = attachment.session
         window = session.window
-        window.accept(message, time.monotonic(), time.time_ns(), stamp_of(message))
         self._tally.frames += 1
         self._tally.bytes += len(message)
         if session.resting:
             self.placement.wake(session)
-        self._frames_out.offer(session)
+        if session.healing is not None:
+            self.mender.accept(attachment, message)
+        else:
+            window.accept(message, time.monotonic(), time.time_ns(), stamp_of(message))
+            self._frames_out.offer(session)
         if self._ledger.is_over(window.account):
             self._limit_retention(session)
 
-    def finish(self, session: Session) -> None:
-        """The client sends no more: transcribe what there is, then end the session."""
+    def finish(self, session: Session, frames: int = -1) -> None:
+        """The client sends no more: transcribe what there is, then end the session.
+
+        Args:
+            frames: how many it had, by its own count; -1: it does not say.
+        """
+        attachment = self._clients.get(session.id)
+        if attachment is not None and not session.finishing:
+            self.mender.end(attachment, frames)
         session.finishing = True
         self.placement.wake(session)
         self.placement.send_finish(session)
@@ -216,9 +228,14 @@ class Hub:
     def _on_verdict(self, attachment: Attachment, verdict: envelope.Verdict, now_s: float) -> None:
         session = attachment.session
         was_full = session.window.full
+        if self.mender.takes(attachment, verdict, now_s):
+            return
         in_turn = session.judge(verdict, now_s)
         for judged in in_turn:
-            self._tally.judged(judged.verdict.code, judged.bucket, judged.latency_s)
+            if judged.mended is not None:
+                self._metrics.healed.inc()
+            if not judged.missing:
+                self._tally.judged(judged.verdict.code, judged.bucket, judged.latency_s)
             if judged.verdict.code == envelope.Code.CORRUPT:
                 self._metrics.offenders.count(attachment.origin.address)
             attachment.log.judged(judged, now_s)
@@ -359,6 +376,8 @@ class Hub:
         fed_timer = self.placement.registry.fed_timer
         for attachment in self._clients:
             session = attachment.session
+            if session.healing is not None and attachment.client is not None:
+                self.mender.overdue(attachment, now_s)
             if session.window.quiet or not session.seat.is_open or session.rejected is not None:
                 continue
             if session.window.expire(now_s, fed_timer(session.seat.instance)):

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 from common.envelope import Code, Verdict
 from common.logs import INTEGRITY_LOGGER, LogBudget, clock
 from common.wire import metadata_text
+from gateway.frame_counts import Judged
+from gateway.healing import Mended
 from gateway.rejection import RejectionPolicy, agree, shown_checksum
 from gateway.sequence import Anomaly
-from gateway.session import Judged
 
 log = logging.getLogger(INTEGRITY_LOGGER)
 
@@ -75,7 +76,11 @@ class IntegrityLog:
     def judged(self, judged: Judged, now_s: float) -> None:
         """A frame of any verdict, in its turn."""
         verdict = judged.verdict
-        if verdict.code == Code.OK:
+        if judged.mended is not None:
+            self.healed(verdict.seq, judged.mended, now_s)
+        if judged.missing:
+            pass  # its loss is told where the counter jumps
+        elif verdict.code == Code.OK:
             self.passed(judged.message, verdict, now_s)
         elif verdict.code == Code.CORRUPT:
             self.failed(judged.message, verdict, judged.failures, judged.rejects, now_s)
@@ -87,6 +92,18 @@ class IntegrityLog:
             )
         if judged.anomaly is not None:
             self.out_of_sequence(judged.anomaly, now_s)
+
+    def healed(self, sequence: int, mended: Mended, now_s: float) -> None:
+        """A frame that was asked for again."""
+        if self._budget.allow(now_s) and self._shared.allow(now_s):
+            self._line(
+                logging.INFO,
+                f"  [{clock()}] [HEALED] Client {self._peer} frame {sequence} arrived as sent at "
+                f"attempt {mended.attempts}",
+                healed=sequence,
+                attempts=mended.attempts,
+                delay_s=round(mended.delay_s, 3),
+            )
 
     def passed(self, message: bytes, verdict: Verdict, now_s: float) -> None:
         """A frame whose length and checksum agree."""

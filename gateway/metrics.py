@@ -90,6 +90,9 @@ class GatewayMetrics:
         self.duplicate_sentences = counter(
             "duplicate_sentences", "Final results repeated by a replay and dropped"
         )
+        self.resends = counter("resend_requests", "Requests to clients to send a frame again")
+        self.healed = counter("healed_frames", "Frames that then arrived as they were sent")
+        self.unhealed = counter("unhealed_frames", "Frames given up after all requests")
         self.rejections = counter("rejected_sessions", "Sessions rejected for corruption")
         self.busy = counter("busy_rejections", "Clients told to try later")
         self.slow_clients = counter("slow_clients", "Clients closed for not reading results")

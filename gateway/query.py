@@ -32,6 +32,7 @@ class Query(NamedTuple):
     start: Commit = START
     """Where in its first frame a session begins that goes on with the stream of another."""
     receipt: bool = False
+    resend_from: int = -1
 
     @classmethod
     def of(cls, path: str) -> Query:
@@ -47,6 +48,7 @@ class Query(NamedTuple):
             sentences=_number(fields, "sentences", -1),
             start=Commit(0, skip, sample, _number(fields, "run_samples")),
             receipt=fields.get("receipt") == "1",
+            resend_from=_number(fields, "first") if fields.get("resend") == "1" else -1,
         )
 
 

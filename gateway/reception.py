@@ -28,6 +28,7 @@ from common.parameters import checked_value
 from common.settings import GatewaySettings
 from common.wire import Parameter
 from gateway.clients import Attachment, Client, Clients
+from gateway.healing import HealingLimits
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.metrics import GatewayMetrics
@@ -113,10 +114,14 @@ class Stream:
         """A message is not even looked at: one line in the log says so."""
         self._attachment.log.refused(text, time.monotonic())
 
-    def finish(self) -> None:
-        """The client says that no more audio follows."""
+    def finish(self, frames: int = -1) -> None:
+        """The client says that no more audio follows.
+
+        Args:
+            frames: its number of the frame that would be next; -1: it does not say.
+        """
         self.session.said_end = True
-        self._hub.finish(self.session)
+        self._hub.finish(self.session, frames)
 
     def give_receipt(self) -> None:
         """The client asks for a signed statement on what was judged so far."""
@@ -164,6 +169,7 @@ class Reception:
         self._clients = clients
         self._ledger = ledger
         self._speed_limit = SpeedLimit(settings.max_speed, metrics, clients)
+        self._healing = HealingLimits(settings.resend_attempts, settings.resend_timeout_s)
         self._limits = SessionLimits(
             settings.window_frames,
             settings.window_bytes,
@@ -182,6 +188,7 @@ class Reception:
         wants_events: bool = False,
         wants_utterances: bool = False,
         wants_receipt: bool = False,
+        resend_from: int = -1,
         name: str = "",
         origin: Origin | None = None,
         start: Commit = START,
@@ -193,6 +200,8 @@ class Reception:
             wants_events: the client asked for integrity events.
             wants_utterances: the client is told of every utterance, also of those without text.
             wants_receipt: also for a receipt, which it gets if this server signs them.
+            resend_from: the client's number of its first frame, if it promised, beside asking
+                for events, to send frames again; else -1.
             name: the client's own for the session; no name if it is guessed too easily.
             origin: where the client comes from, if more is known than its address.
             start: where in its first frame the session begins.
@@ -218,6 +227,9 @@ class Reception:
             start=start,
             receipt_from_ns=time.time_ns()
             if wants_events and wants_receipt and self._hub.signs_receipts
+            else None,
+            resends=(resend_from, self._healing)
+            if wants_events and resend_from >= 0 and self._healing.attempts
             else None,
         )
         integrity_log = IntegrityLog(
@@ -264,6 +276,7 @@ class Reception:
         client.deliver(session.started(resumed=True, misses_sentences=bool(missed)))
         for sentence in missed:
             client.deliver(sentence)
+        self._hub.mender.resumed(attachment)
         if session.drained:
             self._hub.end_if_done(attachment)
         return Stream(self, self._hub, attachment, client)
@@ -276,6 +289,8 @@ class Reception:
         if not (may_return and session.wants_events) or session.is_rejected():
             self.end(session)
             return
+        if session.healing is not None:
+            session.healing.suspend()
         grace_s = self._settings.resume_grace_s
         log.info("client %s lost its connection; waiting %g s for it", session.peer, grace_s)
         self._clients.leave(attachment, time.monotonic() + grace_s)

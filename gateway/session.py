@@ -17,8 +17,8 @@ from common.events import (
     Acknowledged,
     Error,
     FramesLost,
-    FrameVerdict,
     FullSentence,
+    Healed,
     Records,
     Report,
     RetentionLimited,
@@ -26,7 +26,8 @@ from common.events import (
     SessionStarted,
 )
 from common.receipts.statement import Statement
-from gateway.frame_counts import FrameCounts
+from gateway.frame_counts import FrameCounts, Judged, verdict_event
+from gateway.healing import Healing, HealingLimits
 from gateway.pace import Pace
 from gateway.receipts import ReceiptBook
 from gateway.rejection import FailureCount, RejectionPolicy, StaleFrames, mismatch_message
@@ -34,11 +35,13 @@ from gateway.retention import RetentionLedger
 from gateway.retransmission import RetransmissionTimer
 from gateway.seat import NOWHERE, Seat
 from gateway.sentences import Sentences
-from gateway.sequence import Anomaly, SequenceTracker
+from gateway.sequence import SequenceTracker
 from gateway.window import START, HeldFrame, Window
 from gateway.witness import Witness
 
 _DIGEST: Final = int(Policy.DIGEST)
+_MISSING: Final = int(Policy.MISSING)
+_REPORT_CORRUPT: Final = int(Policy.REPORT_CORRUPT)
 
 
 class SessionLimits(NamedTuple):
@@ -49,29 +52,6 @@ class SessionLimits(NamedTuple):
     retransmit_min_s: float
     retransmit_max_s: float
     max_speed: float = 0.0
-
-
-class Judged(NamedTuple):
-    """What became of one frame, once its verdict's turn has come.
-
-    Attributes:
-        message: the client's message.
-        verdict: with the diagnosis that only its session could make.
-        bucket: of its latency, as :func:`gateway.latency.bucket_of` has it.
-        failures: corrupt frames of the session so far.
-        rejects: it was one too many.
-        anomaly: where the client's own counter jumped.
-        events: for those who hear the session.
-    """
-
-    message: bytes
-    verdict: Verdict
-    latency_s: float
-    bucket: int
-    failures: int
-    rejects: bool
-    anomaly: Anomaly | None
-    events: list[ServerEvent]
 
 
 class SentenceTaken(NamedTuple):
@@ -103,6 +83,8 @@ class Session:
         ledger: where the bytes are booked that are kept for it.
         start: where in its first frame it begins, if it goes on with the stream of another.
         receipt_from_ns: now, since 1970, if the client is to have a receipt.
+        resends: the client's number of its first frame, if it promised to send frames again, and
+            how long they are tried for.
 
     Attributes:
         seat: its place at a transcriber; the placement's to replace.
@@ -110,6 +92,7 @@ class Session:
         active_s: when it sent something last, on the monotonic clock.
         pace: how far ahead of real time its audio is.
         said_end: the client said that no more audio follows (a stopping server finishes, too).
+        healing: asks for frames again; None for a client that did not promise to answer.
         rejected: set once, with the reason, when the client has too many corrupt frames.
     """
 
@@ -124,6 +107,7 @@ class Session:
         ledger: RetentionLedger[bytes] | None = None,
         start: Commit = START,
         receipt_from_ns: int | None = None,
+        resends: tuple[int, HealingLimits] | None = None,
     ) -> None:
         self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
@@ -137,6 +121,7 @@ class Session:
             ledger.open(self.id) if ledger is not None else None,
             start,
         )
+        self.healing = Healing(self.window, *resends) if resends is not None else None
         self.seat: Seat = NOWHERE
         self.resting = True
         self.active_s = 0.0
@@ -173,10 +158,14 @@ class Session:
         """Whether events say where in the audio they belong; stock clients do not expect it."""
         return self.wants_events or self.wants_utterances
 
-    @property
-    def policy_bits(self) -> int:
-        """What verifiers are to do for this session beside what the server's policy says."""
-        return _DIGEST if self.wants_receipt else 0
+    def policy_bits(self, frame: HeldFrame) -> int:
+        """What verifiers are to do with a frame beside what the server's policy says."""
+        bits = _DIGEST if self.wants_receipt else 0
+        if frame.is_missing:
+            bits |= _MISSING
+        elif self.healing is not None and not frame.final and not frame.judged:
+            bits |= _REPORT_CORRUPT
+        return bits
 
     def is_rejected(self) -> bool:
         """Whether the client had too many corrupt frames; from then on nothing of it counts."""
@@ -216,6 +205,7 @@ class Session:
             skip_samples=commit.skip_samples,
             run_samples=commit.run_samples,
             sample=commit.sample,
+            resend=self.healing is not None,
             receipt=self.wants_receipt,
         )
 
@@ -236,8 +226,11 @@ class Session:
         corrupt = verdict.code == Code.CORRUPT
         latency_s = now_s - frame.received_s
         before_s = self._counts.seconds
-        bucket = self._counts.count(verdict, latency_s)
+        bucket = 0 if frame.is_missing else self._counts.count(verdict, latency_s)
         self.pace.took(self._counts.seconds - before_s, now_s)
+        mended = None
+        if self.healing is not None:
+            mended = self.healing.judged(verdict.seq, corrupt=corrupt)
         stale = self._stale.diagnose(verdict, frame.message, corrupt)
         if stale:
             verdict = msgspec.structs.replace(verdict, diagnosis=stale, likely="")
@@ -249,34 +242,38 @@ class Session:
         anomaly = self._sequence.follow(verdict.audio_sequence)
         events: list[ServerEvent] = []
         if self._witness is not None:
-            records = self._witness.judged(frame.message, verdict, rejects=rejects)
+            records = self._witness.judged(
+                frame.message,
+                verdict,
+                rejects=rejects,
+                healed=mended is not None,
+                missing=frame.is_missing,
+            )
             if records is not None:
                 events.append(records)
         if self.wants_events:
             if anomaly is not None:
                 events.append(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
-            events.append(self._verdict_event(verdict, latency_s))
+            if mended is not None:
+                delay_ms = round(mended.delay_s * 1000, 3)
+                events.append(Healed(verdict.seq, mended.attempts, delay_ms))
+            if not frame.is_missing:  # that is said where the counter jumps
+                events.append(verdict_event(verdict, latency_s, self.failures, self.policy))
         if verdict.malformed and not rejects:
             events.append(Error(verdict.malformed, mismatch_message(verdict), "continue"))
         if rejects:
             events += self._reject(verdict)
         return Judged(
-            frame.message, verdict, latency_s, bucket, self.failures, rejects, anomaly, events
-        )
-
-    def _verdict_event(self, verdict: Verdict, latency_s: float) -> FrameVerdict:
-        return FrameVerdict(
-            sequence=verdict.seq,
-            verdict=Code(verdict.code).name.lower(),
-            latency_ms=round(latency_s * 1000, 3),
-            expected_length=verdict.expected_length,
-            actual_length=verdict.actual_length,
-            expected_checksum=verdict.expected_checksum,
-            actual_checksum=verdict.actual_checksum,
-            diagnosis=verdict.diagnosis,
-            failures=self.failures,
-            tolerated=self.policy.limit,
-            likely=verdict.likely,
+            frame.message,
+            verdict,
+            latency_s,
+            bucket,
+            self.failures,
+            rejects,
+            anomaly,
+            events,
+            mended,
+            frame.is_missing,
         )
 
     def _reject(self, verdict: Verdict) -> list[ServerEvent]:
@@ -377,13 +374,15 @@ class Session:
             corrupt=self._counts[Code.CORRUPT],
             failures=self._counts.failures,
             lost=self._sequence.lost,
-            repeated=self._sequence.repeated,
+            repeated=self._sequence.repeated + (self.healing.repeated if self.healing else 0),
             reordered=self._sequence.reordered,
             retransmissions=self.window.retransmissions,
             replays=self.replays,
             sentences=self._sentences.count,
             verdict_latency_ms=self._counts.latency_ms(),
             provenance=self._sentences.provenance(),
+            asked=self.healing.asked if self.healing is not None else 0,
+            healed=self.healing.healed if self.healing is not None else 0,
         )
 
     def to_sign(self, now_ns: int, *, version: str, final: bool) -> ToSign | None:

@@ -23,11 +23,19 @@ OVERHEAD_BYTES: Final = 256
 
 
 class HeldFrame:
-    """One frame that is kept: the client's message and how far it got."""
+    """One frame that is kept: the client's message and how far it got.
+
+    Attributes:
+        awaited: its client was asked for it (again): until the answer came it is not sent on.
+        version: how often its message was replaced by such an answer.
+        final: it is not asked for any more: whatever its verdict, that counts.
+    """
 
     __slots__ = (
         "attempts",
+        "awaited",
         "due_s",
+        "final",
         "judged",
         "message",
         "received_ns",
@@ -38,6 +46,7 @@ class HeldFrame:
         "sent_s",
         "stamp",
         "verdict",
+        "version",
     )
 
     def __init__(self, message: bytes, received_s: float, received_ns: int, stamp: int) -> None:
@@ -51,8 +60,16 @@ class HeldFrame:
         self.due_s = 0.0  # again, while it has no verdict
         self.judged = False
         self.repeated = False  # a second verdict came: it had not been lost when it was sent again
+        self.awaited = False
+        self.version = 0
+        self.final = False
         self.verdict: Verdict | None = None
         self.samples_16k = 0.0
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it was given up without ever having come."""
+        return self.final and not self.message
 
     @property
     def size(self) -> int:
@@ -101,6 +118,8 @@ class Window:
         self._held_below = 0
         self._gaps: frozenset[int] = frozenset()
         self._lost: deque[int] = deque()
+        self._again: deque[int] = deque()  # sent before, but their message or policy is another
+        self._awaited = 0
 
     @property
     def in_flight(self) -> int:
@@ -116,8 +135,16 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """Whether the client must wait before it sends more."""
-        return self.in_flight >= self.limit or self.in_flight_bytes >= self.limit_bytes
+        """Whether the client must wait before it sends more.
+
+        While answers are awaited there is room for another window: they come after all that the
+        client has sent by then, which is at most a window for one that promised to resend.
+        """
+        factor = 2 if self._awaited else 1
+        return (
+            self.in_flight >= factor * self.limit
+            or self.in_flight_bytes >= factor * self.limit_bytes
+        )
 
     @property
     def quiet(self) -> bool:
@@ -140,15 +167,67 @@ class Window:
         self.in_flight_bytes += size
         return seq
 
+    def expect(self, message: bytes, now_s: float, now_ns: int) -> int:
+        """Keep the place of a frame that did not come, or only as ``message``; its seq."""
+        seq = self.accept(message, now_s, now_ns)
+        self.await_again(seq)
+        return seq
+
+    def await_again(self, seq: int) -> None:
+        """Its client is asked for a frame: what is there of it is not sent on meanwhile."""
+        self._frames[seq - self.base].awaited = True
+        self._awaited += 1
+
+    def refill(self, seq: int, message: bytes, now_s: float, stamp: int) -> None:
+        """The client has sent an awaited frame again."""
+        frame = self._frames[seq - self.base]
+        before = frame.size
+        frame.message, frame.stamp, frame.received_s = message, stamp, now_s
+        frame.version += 1
+        self.account.keep(frame.size - before)
+        self.in_flight_bytes += frame.size - before
+        self._await_no_longer(frame, seq)
+
+    def settle_for(self, seq: int) -> None:
+        """A frame is not asked for any more: send on what there is, and let its verdict count."""
+        frame = self._frames[seq - self.base]
+        frame.final = True
+        self._await_no_longer(frame, seq)
+
+    def truncate(self, next_seq: int) -> None:
+        """There is no frame from this seq on: places kept for such ones are given up."""
+        while self.next_seq > max(next_seq, self.judged, self.fed):
+            frame = self._frames.pop()
+            self.next_seq -= 1
+            self._awaited -= frame.awaited
+            self.account.let_go(frame.size)
+            self.in_flight_bytes -= frame.size
+        self.unsent = min(self.unsent, self.next_seq)
+
+    def _await_no_longer(self, frame: HeldFrame, seq: int) -> None:
+        self._awaited -= frame.awaited
+        frame.awaited = False
+        frame.attempts = 0
+        if seq < self.unsent:
+            self._again.append(seq)
+
     def to_send(self) -> int | None:
-        """The frame to send next: first what was lost, then what was never sent."""
+        """The frame to send next: first what is new of it, what was lost, what was never sent."""
+        while self._again:
+            seq = self._again[0]
+            if self._missing(seq):
+                return seq
+            self._again.popleft()
         while self._lost:
             seq = self._lost[0]
             if self._missing(seq):
                 return seq
             self._lost.popleft()
-        if self.unsent < min(self.next_seq, self.fed + self.limit):
-            return self.unsent
+        end = min(self.next_seq, self.fed + self.limit)
+        while self.unsent < end:
+            if not self._frames[self.unsent - self.base].awaited:
+                return self.unsent
+            self.unsent += 1
         return None
 
     def sent(self, seq: int, now_s: float) -> HeldFrame:
@@ -159,7 +238,9 @@ class Window:
         if frame.attempts == 1:
             frame.sent_s = now_s
         frame.due_s = now_s + self.timer.timeout_s(frame.attempts)
-        if self._lost and self._lost[0] == seq:
+        if self._again and self._again[0] == seq:
+            self._again.popleft()
+        elif self._lost and self._lost[0] == seq:
             self._lost.popleft()
             self.retransmissions += 1
         elif seq == self.unsent:
@@ -180,7 +261,8 @@ class Window:
             due_s = frame.due_s
             if frame.judged and fed_timer is not None:
                 due_s = frame.resent_s + fed_timer.timeout_s(frame.attempts)
-            if due_s <= now_s and seq not in queued and self._missing(seq):
+            overdue = frame.attempts and due_s <= now_s
+            if overdue and seq not in queued and self._missing(seq):
                 self._lost.append(seq)
         return bool(self._lost)
 
@@ -196,7 +278,11 @@ class Window:
         if frame.judged:
             frame.repeated = True
             return in_turn
+        if verdict.attempt != frame.version:
+            return in_turn  # of a message that was replaced since
         frame.judged = True
+        self._awaited -= frame.awaited
+        frame.awaited = False
         if verdict.sample_rate_hz:
             frame.samples_16k = verdict.actual_length * RECORDER_RATE_HZ / verdict.sample_rate_hz
         frame.verdict = verdict
@@ -254,6 +340,7 @@ class Window:
         self._held_below = 0
         self._gaps = frozenset()
         self._lost.clear()
+        self._again.clear()
         return replayed
 
     def give_up_oldest(self, target_bytes: int) -> int:
@@ -270,7 +357,7 @@ class Window:
     def _missing(self, seq: int) -> bool:
         """Whether the frame still needs a verdict or has not reached the transcriber."""
         frame = self.frame(seq)
-        if frame is None:
+        if frame is None or frame.awaited:
             return False
         held = seq < self.fed or (seq < self._held_below and seq not in self._gaps)
         return not (frame.judged and held)

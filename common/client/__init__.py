@@ -7,8 +7,11 @@ from ..events import (
     FramesLost,
     FrameVerdict,
     FullSentence,
+    Healed,
     Realtime,
+    Receipt,
     Report,
+    Resend,
     RetentionLimited,
     SessionStarted,
     TranscriberChanged,
@@ -28,7 +31,7 @@ from .errors import (
     UnexpectedServerError,
 )
 from .events import ClientEvent
-from .frames import flip_bit
+from .frames import OnTheLine, flip_bit
 from .state import VerdictCounts
 from .stream import Stream, connect
 
@@ -46,9 +49,13 @@ __all__ = [
     "FrameVerdict",
     "FramesLost",
     "FullSentence",
+    "Healed",
+    "OnTheLine",
     "Realtime",
+    "Receipt",
     "RejectedError",
     "Report",
+    "Resend",
     "ResultsOverflowError",
     "RetentionLimited",
     "ServerBusyError",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from ..wire import mark_resent
 from .errors import UnexpectedServerError
 
 
@@ -46,13 +47,20 @@ class ResendBuffer:
 
     Args:
         max_bytes: bound on the frames held; one frame always fits.
+        window: frames that may be on their way to a recorder, for a server that may ask for
+            frames again: it could not read the answers behind more. None: no bound.
         acknowledged: the server acknowledges frames. If not, a frame is let go of as it is sent:
             what was on the line when a connection breaks may be lost, and nothing is doubled.
     """
 
-    def __init__(self, max_bytes: int, *, acknowledged: bool = True) -> None:
+    def __init__(
+        self, max_bytes: int, *, acknowledged: bool = True, window: int | None = None
+    ) -> None:
         self._max_bytes = max_bytes
         self._acknowledged = acknowledged
+        self.window = window
+        self._first_sent_as: dict[int, bytes] = {}
+        self._again: dict[int, int] = {}  # numbers that were asked for, and at which attempt
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._first = 0  # client's number of the oldest frame held
@@ -67,6 +75,11 @@ class ResendBuffer:
     def next_number(self) -> int:
         """The client's number of the frame that is appended next."""
         return self._first + len(self._held)
+
+    @property
+    def first_number(self) -> int:
+        """The number of the oldest frame held: with it a new session would begin."""
+        return self._first
 
     @property
     def held_bytes(self) -> int:
@@ -101,23 +114,48 @@ class ResendBuffer:
         """Whether a frame of ``size`` bytes may be appended now."""
         return not self._held or self._held_bytes + size <= self._max_bytes
 
-    def append(self, message: bytes) -> int:
-        """Take a frame in for sending; returns its number."""
+    def append(self, message: bytes, first_sent_as: bytes | None = None) -> int:
+        """Take a frame in for sending; returns its number.
+
+        Args:
+            first_sent_as: what goes out in its place the first time, to show a fault of the line.
+        """
+        if first_sent_as is not None:
+            self._first_sent_as[self.next_number] = first_sent_as
         self._held.append(message)
         self._held_bytes += len(message)
         return self.next_number - 1
 
     def take(self) -> bytes | None:
-        """The next frame to put on the line, or None when all are there."""
+        """The next frame to put on the line; None when all are there, or no more may be."""
+        while self._again:
+            number = next(iter(self._again))
+            attempt = self._again.pop(number)
+            if self._first <= number < self._cursor:
+                return mark_resent(self._held[number - self._first], attempt)
         if not self.unsent:
             return None
+        if self.window is not None and self._cursor - self._received >= self.window:
+            return None
         message = self._held[self._cursor - self._first]
+        message = self._first_sent_as.pop(self._cursor, message)
         self._cursor += 1
         self._sent = max(self._sent, self._cursor)
         if not self._acknowledged:
             self._committed = self._received = self._cursor
             self._forget_below(self._cursor)
         return message
+
+    def ask_again(self, sequence: int, attempt: int) -> bool:
+        """The server asks for a frame, by its own number; whether it was sent at all.
+
+        One that is not held any more stays unanswered.
+        """
+        number = self.number_of(sequence)
+        if number >= self._cursor:
+            return False
+        self._again[number] = attempt
+        return True
 
     def connected(
         self,
@@ -139,6 +177,7 @@ class ResendBuffer:
         Raises:
             UnexpectedServerError: the server wants a frame that was never made.
         """
+        self._again.clear()
         if not resumed or not self.next_number:
             lost = self._first - self._committed
             self._base = self._first - next_sequence

@@ -71,6 +71,7 @@ def data_url(
     sentences: int = 0,
     within: Within = WHOLE,
     receipt: bool = False,
+    resend_from: int | None = None,
 ) -> str:
     """``url`` with the query that asks for integrity events and to resume the session that is named
     beside it.
@@ -79,6 +80,7 @@ def data_url(
         sentences: final results of the session that arrived here; the server sends the others.
         within: where a session that begins is to begin in its first frame.
         receipt: ask for a signed statement at the end.
+        resend_from: promise to send frames again, and with which number a new session begins.
 
     Raises:
         ValueError: not a ws:// or wss:// URL.
@@ -91,6 +93,8 @@ def data_url(
         query["events"] = "integrity"
     if receipt:
         query["receipt"] = "1"
+    if resend_from is not None:
+        query |= {"resend": "1", "first": str(resend_from)}
     if resume:
         query |= {"resume": "1", "sentences": str(sentences)}
     if within != WHOLE:
@@ -168,6 +172,7 @@ async def open_connection(
     within: Within = WHOLE,
     receipt: bool = False,
     access: Access = NOTHING,
+    resend_from: int | None = None,
 ) -> Opening:
     """Connect and, with ``events``, wait for the server to say which frame it wants.
 
@@ -183,6 +188,7 @@ async def open_connection(
             sentences=sentences,
             within=within,
             receipt=receipt,
+            resend_from=resend_from,
         ),
         timeout_s,
         access=access,

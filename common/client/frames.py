@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -65,6 +67,27 @@ def pcm_bytes(pcm: Pcm) -> bytes:
     if len(raw) % BYTES_PER_SAMPLE:
         raise ValueError(f"{len(raw)} bytes of PCM are not a whole number of int16 samples")
     return raw
+
+
+Corruption = Callable[[bytes], bytes]
+
+
+class OnTheLine:
+    """A corruption that befalls a message on its way: what is sent again is whole."""
+
+    def __init__(self, corrupt: Corruption) -> None:
+        self._corrupt = corrupt
+
+    def __call__(self, message: bytes) -> bytes:
+        """What arrives."""
+        return self._corrupt(message)
+
+
+def corrupted(message: bytes, corrupt: Corruption | None) -> tuple[bytes, bytes | None]:
+    """What a client holds of a message, and what it sends first if that is something else."""
+    if isinstance(corrupt, OnTheLine):
+        return message, corrupt(message)
+    return (corrupt(message) if corrupt is not None else message), None
 
 
 def flip_bit(message: bytes, bit: int = 0) -> bytes:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from ..errors import CloseCode
-from ..events import END_OF_STREAM, from_json
+from ..events import END_OF_STREAM, Resend, end_of_stream, from_json
 from .access import Access
 from .buffer import backoff_s
 from .connection import NOTHING, failure_of, open_connection, without_query
@@ -43,6 +43,7 @@ class LineOptions:
     events: bool
     receipt: bool = False
     access: Access = NOTHING
+    resend: bool = False
     connect_timeout_s: float
     reconnect_s: float
 
@@ -111,6 +112,7 @@ class Line:
             timeout_s=options.connect_timeout_s,
             receipt=options.receipt,
             access=options.access,
+            resend_from=state.buffer.first_number if options.resend else None,
         )
         state.last_error = None
         try:
@@ -168,15 +170,24 @@ class Line:
             raise outcome
 
     async def _write(self, connection: ClientConnection) -> None:
+        said_end = False
         with contextlib.suppress(ConnectionClosed):  # the reader deals with it
             while True:
-                message = self._state.buffer.take()
+                while self._state.replies:
+                    await connection.send(self._state.replies.popleft())
+                buffer = self._state.buffer
+                message = buffer.take()
                 if message is not None:
                     self.changed.fire()
                     await connection.send(message)
-                elif self.finishing:
-                    await connection.send(END_OF_STREAM)
-                    return
+                elif self.finishing and not buffer.unsent and not said_end:
+                    # The server may still ask for some of the frames: go on answering.
+                    said_end = True
+                    await connection.send(
+                        END_OF_STREAM
+                        if buffer.window is None
+                        else end_of_stream(buffer.next_number)
+                    )
                 else:
                     await self.changed.wait()
 
@@ -191,6 +202,8 @@ class Line:
         event = self._state.receive(event)
         if self._state.buffer.progress != before:
             self._progress_at_s = self.heard_at_s
+            self.changed.fire()
+        elif isinstance(event, Resend):
             self.changed.fire()
         self._deliver(event)
 

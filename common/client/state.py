@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import deque
+from typing import Final
 
 import msgspec
 
@@ -18,12 +20,18 @@ from ..events import (
     Failure,
     FrameVerdict,
     FullSentence,
+    Healed,
     Report,
+    Resend,
     SessionStarted,
+    not_sent,
 )
 from .buffer import ResendBuffer, Within
 from .events import ClientEvent
 from .receipts import ReceiptKeeper
+
+MAX_REPLIES: Final = 1024
+"""Text messages that wait to be sent; the oldest go, and are asked for again."""
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +47,8 @@ class VerdictCounts:
     ok: int = 0
     unverified: int = 0
     corrupt: int = 0
+    healed: int = 0
+    """Of those that are ok: they came corrupt or not at all, and as sent when asked for again."""
 
     @property
     def total(self) -> int:
@@ -84,6 +94,7 @@ class StreamState:
         self.ended = False
         self.resent_frames = 0
         self.lost_frames = 0
+        self.replies: deque[str] = deque(maxlen=MAX_REPLIES)
         self.receipts = ReceiptKeeper()
         self._judged = 0  # frames below have a verdict
 
@@ -108,6 +119,8 @@ class StreamState:
             log.warning("%d frames are lost: no longer held for resending", resumption.lost)
         self.session = started.session
         self.verifying = started.verify
+        self.replies.clear()
+        self.buffer.window = started.window_frames if started.resend else None
         self.resent_frames += resumption.resent
         self.lost_frames += resumption.lost
 
@@ -129,6 +142,15 @@ class StreamState:
                     event,
                     received=self.buffer.number_of(received),
                     committed=self.buffer.number_of(committed),
+                )
+            case Resend(sequence=sequence, attempt=attempt):
+                if not self.buffer.ask_again(sequence, attempt):
+                    self.replies.append(not_sent(sequence))
+                event = Resend(self.buffer.number_of(sequence), attempt)
+            case Healed():
+                self.verdicts.healed += 1
+                event = msgspec.structs.replace(
+                    event, sequence=self.buffer.number_of(event.sequence)
                 )
             case Report():
                 event = self.report = msgspec.structs.replace(

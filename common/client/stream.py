@@ -34,7 +34,7 @@ from .buffer import ResendBuffer
 from .connection import without_query
 from .errors import DisconnectedError, StreamError
 from .events import ClientEvent, EventQueue
-from .frames import FrameBuilder, Pcm, pcm_bytes
+from .frames import Corruption, FrameBuilder, Pcm, corrupted, pcm_bytes
 from .line import Line, LineOptions
 from .state import StreamState, VerdictCounts
 
@@ -48,7 +48,6 @@ COMMIT_PATIENCE_S: Final = 5.0
 HEADER_ALLOWANCE_BYTES: Final = 256
 
 OnEvent = Callable[[ClientEvent], None]
-Corruption = Callable[[bytes], bytes]
 
 
 def connect(
@@ -62,6 +61,7 @@ def connect(
     receipt: bool = False,
     api_key: str = "",
     authorities: str = "",
+    resend: bool = True,
     on_event: OnEvent | None = None,
     chunk_samples: int = 2048,
     max_buffer_bytes: int = 32 << 20,
@@ -77,10 +77,10 @@ def connect(
         session: id of a session to resume, from another :class:`Stream`'s ``session``.
         events: ask for session, verdict, acknowledgement and report events. Without them a
             lost connection is opened again, but what was on the line may be lost.
-        receipt: ask for signed statements, which ``Stream.receipts`` then holds, and keep what
-            proves their parts: 50 bytes a frame.
+        receipt: ask for signed statements (``Stream.receipts``); keeps 50 bytes a frame.
         api_key: for servers that ask for one.
         authorities: for ``wss://``: PEM file of certificates to trust [the system's].
+        resend: with ``events``, send frames again that the server finds corrupt or missing.
         on_event: called with each event as it arrives; must not block. What it raises ends the
             stream and is raised from its methods.
         chunk_samples: longer PCM is cut into frames of this size.
@@ -105,6 +105,7 @@ def connect(
             events=events,
             receipt=receipt,
             access=Access(api_key, authorities),
+            resend=events and resend,
             connect_timeout_s=connect_timeout_s,
             reconnect_s=reconnect_s,
         ),
@@ -265,7 +266,7 @@ class Stream:
         connection once the buffer is full.
 
         Args:
-            corrupt: damages each finished message, to demonstrate what the server makes of it.
+            corrupt: damages each finished message, to show what the server makes of it.
 
         Returns:
             The number of the last frame sent.
@@ -289,7 +290,7 @@ class Stream:
                 sample_rate_hz=rate_hz,
                 timestamp_ms=time.time_ns() // 1_000_000,
             )
-            number = self._buffer.append(corrupt(message) if corrupt else message)
+            number = self._buffer.append(*corrupted(message, corrupt))
             self._sent_s += len(frame) / BYTES_PER_SAMPLE / rate_hz
             self._line.changed.fire()
         return number

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 from common.envelope import Verdict
 from gateway.__main__ import main
-from gateway.session import Judged, Session
+from gateway.frame_counts import Judged
+from gateway.session import Session
 from gateway.window import HeldFrame
 
 TRACE_FILE: Final = "BENCH_TRACE_FILE"

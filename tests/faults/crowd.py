@@ -15,6 +15,7 @@ from common.events import (
     Error,
     FrameVerdict,
     FullSentence,
+    Healed,
     Realtime,
     Report,
     TranscriberChanged,
@@ -39,6 +40,7 @@ class Talker:
         received: frames that a recorder has, as far as the server said.
         committed: frames that no replay needs, likewise.
         moves: how often its session came to a recorder.
+        healed: what was said of frames that were asked for again.
         events: all other events, in order.
         done: everything was transcribed, and the server said so.
     """
@@ -47,6 +49,7 @@ class Talker:
     sentences: list[str] = dataclasses.field(default_factory=list)
     errors: list[Error] = dataclasses.field(default_factory=list)
     events: list[ClientEvent] = dataclasses.field(default_factory=list)
+    healed: list[Healed] = dataclasses.field(default_factory=list)
     said: int = 0
     sent: int = 0
     received: int = 0
@@ -161,6 +164,8 @@ class Talker:
                 self.moves += 1
             case Error():
                 self.errors.append(event)
+            case Healed():
+                self.healed.append(event)
             case FrameVerdict() | Realtime() | TranscriptionStart():
                 pass  # many, or large
             case _:

@@ -122,7 +122,7 @@ def control_json(data: bytes) -> None:
 def event_json(data: bytes) -> None:
     """A text message of the data port, at either end."""
     text = data.decode(errors="replace")
-    events.request_type(text)
+    events.client_request(text)
     with contextlib.suppress(msgspec.DecodeError):
         event = events.from_json(text)
         events.to_json(event).encode()

@@ -19,7 +19,8 @@ from websockets.sync import client as sync_client
 
 from common.client import flip_bit
 from common.client.errors import RejectedError
-from common.client.stream import Corruption, connect
+from common.client.frames import Corruption
+from common.client.stream import connect
 from common.events import FrameVerdict, FullSentence
 from common.integrity import Algorithm
 from tests.faults.system import System

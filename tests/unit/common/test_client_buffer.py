@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from common.client.buffer import WHOLE, ResendBuffer, Resumption, Within, backoff_s
 from common.client.errors import UnexpectedServerError
+from common.wire import Metadata, build_message, mark_resent
 
 LIMIT = 64
 FRAME_BYTES = 8
@@ -34,6 +35,53 @@ def rest(buffer: ResendBuffer) -> list[int]:
 
 def test_frames_go_out_in_order_and_once() -> None:
     assert rest(filled(5, sent=2)) == [2, 3, 4]
+
+
+def marked(number: int) -> bytes:
+    return build_message(Metadata(sample_rate=16_000, audio_sequence=number), b"")
+
+
+def test_what_is_asked_for_goes_out_first_and_marked() -> None:
+    buffer = ResendBuffer(1 << 20)
+    buffer.connected(0, 0, resumed=False)
+    for number in range(4):
+        buffer.append(marked(number))
+    for _ in range(3):
+        buffer.take()
+    assert buffer.ask_again(0, 1)
+    assert buffer.ask_again(2, 1)
+    assert buffer.ask_again(0, 2), "the latest request is answered"
+    assert not buffer.ask_again(3, 1), "it was not sent yet"
+    assert [buffer.take() for _ in range(4)] == [
+        mark_resent(marked(0), 2),
+        mark_resent(marked(2), 1),
+        marked(3),
+        None,
+    ]
+    buffer.acknowledge(1, 1)
+    assert buffer.ask_again(0, 3)
+    assert buffer.take() is None, "it is not held any more"
+
+
+def test_no_more_are_on_their_way_than_a_server_reads_before_answers() -> None:
+    buffer = filled(5, sent=0)
+    buffer.window = 2
+    assert rest(buffer) == [0, 1]
+    assert buffer.unsent == 3
+    buffer.acknowledge(1, 0)
+    assert rest(buffer) == [2]
+    buffer.window = None
+    assert rest(buffer) == [3, 4]
+
+
+def test_a_fault_of_the_line_can_be_shown_once() -> None:
+    buffer = ResendBuffer(1 << 20)
+    buffer.connected(0, 0, resumed=False)
+    buffer.append(marked(0), b"damaged")
+    assert buffer.first_number == 0
+    assert buffer.take() == b"damaged"
+    buffer.ask_again(0, 1)
+    assert buffer.take() == mark_resent(marked(0), 1)
 
 
 def test_committed_frames_are_forgotten() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from common.client.frames import FrameBuilder, flip_bit, pcm_bytes
+from common.client.frames import FrameBuilder, OnTheLine, corrupted, flip_bit, pcm_bytes
 from common.integrity import Algorithm, digest
 from common.wire import parse_message
 
@@ -67,3 +67,10 @@ def test_flipping_a_bit_changes_one_sample_and_nothing_else(bit: int) -> None:
     assert (
         int.from_bytes(damaged[-2:], "little") ^ int.from_bytes(message[-2:], "little") == 1 << bit
     )
+
+
+def test_a_fault_of_the_line_leaves_what_is_held_whole() -> None:
+    message = b"\0\0\0\0ab"
+    assert corrupted(message, None) == (message, None)
+    assert corrupted(message, flip_bit) == (flip_bit(message), None)
+    assert corrupted(message, OnTheLine(flip_bit)) == (message, flip_bit(message))

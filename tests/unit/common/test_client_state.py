@@ -8,7 +8,9 @@ from common.events import (
     Failure,
     FrameVerdict,
     FullSentence,
+    Healed,
     Report,
+    Resend,
     SessionStarted,
 )
 
@@ -83,3 +85,21 @@ def test_a_session_that_ended_needs_no_replay_of_what_it_took_in() -> None:
     state.receive(Report(2, 0.1, 2, 0, 0, [], 0, 0, 0, 0, 0, 0, {}))
     state.receive(End())
     assert state.all_taken_in
+
+
+def test_requests_to_send_again_are_answered_and_healed_frames_counted() -> None:
+    state = streaming(2)
+    assert state.receive(Resend(1, 1)) == Resend(1, 1)
+    assert not state.replies
+    state.receive(Resend(2, 1))
+    assert list(state.replies) == ['{"type":"not_sent","sequence":2}']
+    state.receive(Healed(1, 1, 12.0))
+    assert state.verdicts.healed == 1
+
+
+def test_a_server_that_asks_again_is_sent_no_more_than_a_window() -> None:
+    state = StreamState(ResendBuffer(1 << 20), None)
+    state.begin(SessionStarted("a", 0, 0, False, 64, True, resend=True))
+    assert state.buffer.window == 64
+    state.begin(started(resumed=False))
+    assert state.buffer.window is None

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from common.events import (
     END_OF_STREAM,
+    RECEIPT_PLEASE,
     STOCK_EVENT_TYPES,
     Acknowledged,
+    ClientRequest,
     End,
     Error,
     FramesLost,
@@ -25,9 +27,12 @@ from common.events import (
     SessionStarted,
     TranscriberChanged,
     TranscriptionStart,
+    client_request,
+    end_of_stream,
     event_type,
     from_json,
     is_end_of_stream,
+    not_sent,
     to_json,
 )
 
@@ -108,3 +113,12 @@ def test_other_texts_are_not(text: str) -> None:
 @given(st.text(max_size=30))
 def test_any_text_is_survived(text: str) -> None:
     assert is_end_of_stream(text) in (True, False)
+
+
+def test_what_clients_say_is_read_and_what_they_may_not_say_is_no_request() -> None:
+    assert client_request(end_of_stream(7)) == ClientRequest("end", 7)
+    assert client_request(END_OF_STREAM) == ClientRequest("end")
+    assert client_request(not_sent(3)) == ClientRequest("not_sent", sequence=3)
+    assert client_request(RECEIPT_PLEASE).type == "receipt"
+    for text in ("", "{}", "[]", '{"type":1}', '{"type":"end","frames":"7"}', "[" * 5000):
+        assert client_request(text).type == ""

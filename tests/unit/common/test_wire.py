@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from common.errors import MalformedFrameError, MalformedReason
 from common.wire import (
     MAX_METADATA_BYTES,
+    FrameLabel,
     Metadata,
     build_message,
+    frame_label,
+    mark_resent,
     metadata_text,
     parse_message,
     parse_metadata,
@@ -237,3 +240,30 @@ def test_metadata_text_is_short_and_printable() -> None:
 @given(st.binary(max_size=400))
 def test_metadata_text_survives_arbitrary_bytes(raw: bytes) -> None:
     assert metadata_text(raw).isprintable()
+
+
+# -- frames that are asked for again --------------------------------------------------------------
+
+
+def test_a_frames_label_is_its_number_and_whether_it_was_asked_for() -> None:
+    message = build_message(Metadata(sample_rate=16_000, audio_sequence=7), b"\x01\x02")
+    assert frame_label(message) == FrameLabel(7, False)
+    again = mark_resent(message, 2)
+    assert frame_label(again) == FrameLabel(7, True)
+    assert bytes(parse_message(again).pcm) == b"\x01\x02"
+    assert parse_message(again).metadata == parse_message(message).metadata
+
+
+@given(message=st.binary(max_size=40))
+def test_a_message_without_a_label_has_none_whatever_it_holds(message: bytes) -> None:
+    assert frame_label(message) is None
+    without = build_message(Metadata(sample_rate=16_000), message)
+    assert frame_label(without) is None
+    header = json.dumps({"audioSequence": -1}).encode()
+    assert frame_label(struct.pack("<I", len(header)) + header) is None
+
+
+def test_metadata_that_cannot_be_marked_is_left_alone() -> None:
+    for header in (b"{}", b"", b"[1]"):
+        message = struct.pack("<I", len(header)) + header + b"\x01\x02"
+        assert mark_resent(message, 1) == message

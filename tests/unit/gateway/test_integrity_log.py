@@ -9,9 +9,10 @@ import pytest
 
 from common.envelope import Code, OnCorruption, Verdict
 from common.wire import Metadata, build_message
+from gateway.frame_counts import Judged
+from gateway.healing import Mended
 from gateway.integrity_log import ALL_BURST, FIRSTS_BURST, IntegrityLog, budget_of_all
 from gateway.rejection import RejectionPolicy
-from gateway.session import Judged
 
 PEER = "192.168.1.100:54321"
 MESSAGE = build_message(Metadata(sample_rate=16_000, data_length=4096), bytes(8192))
@@ -203,3 +204,20 @@ def test_what_is_odd_about_a_good_frame_is_named(
     odd = verdict(code, diagnosis="the audio begins with a WAV header")
     log().judged(Judged(MESSAGE, odd, 0.0, 0, 0, False, None, []), 0.0)
     assert lines(caplog)[-1] == "    Diagnosis: the audio begins with a WAV header"
+
+
+def test_a_healed_frame_is_said_within_the_budget(caplog: pytest.LogCaptureFixture) -> None:
+    judged = Judged(MESSAGE, verdict(Code.OK), 0.0, 0, 0, False, None, [], Mended(2, 0.01))
+    quiet = log()
+    for _ in range(50):
+        quiet.judged(judged, 0.0)
+    found = [line for line in lines(caplog) if "[HEALED]" in line]
+    assert found[0] == f"  [TIME] [HEALED] Client {PEER} frame 0 arrived as sent at attempt 2"
+    assert len(found) == 20
+
+
+def test_of_a_frame_that_never_came_there_is_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Its loss is told where the counter jumps."""
+    judged = Judged(b"", verdict(Code.UNVERIFIED), 0.0, 0, 0, False, None, [], missing=True)
+    log(extended=True).judged(judged, 0.0)
+    assert lines(caplog) == [""]

@@ -75,7 +75,6 @@ def test_a_second_receipt_repeats_no_records(keys: tuple[Path, Path]) -> None:
 def test_who_did_not_ask_gets_none(keys: tuple[Path, Path]) -> None:
     one = session(receipt=False)
     assert not one.started(resumed=False).receipt
-    assert one.policy_bits == 0
     assert Notary.of_file(str(keys[0])).receipt(one, final=True) == []
 
 

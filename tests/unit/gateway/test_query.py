@@ -43,3 +43,10 @@ def test_no_path_is_an_error(path: str) -> None:
 )
 def test_where_a_session_begins_that_goes_on_with_another(fields: str, start: Commit) -> None:
     assert Query.of(f"/?events=integrity&{fields}").start == start
+
+
+def test_who_promises_to_resend_says_with_which_number_it_begins() -> None:
+    assert Query.of("/?resend=1&first=17").resend_from == 17
+    assert Query.of("/?resend=1").resend_from == 0
+    assert Query.of("/?first=17").resend_from == -1
+    assert Query.of("/?resend=1&first=x").resend_from == 0

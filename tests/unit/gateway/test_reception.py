@@ -29,6 +29,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.policy = RejectionPolicy.of(SETTINGS)
+        self.mender = SimpleNamespace(resumed=lambda attachment: None)
         self.added: list[Session] = []
         self.removed: list[Session] = []
         self.finished: list[Session] = []
@@ -43,7 +44,7 @@ class FakeHub:
         attachment.session.resting = False
         attachment.session.window.accept(message, 0.0, 0)
 
-    def finish(self, session: Session) -> None:
+    def finish(self, session: Session, frames: int = -1) -> None:
         session.finishing = True
         self.finished.append(session)
 

@@ -216,3 +216,83 @@ def test_a_frame_that_may_have_been_lost_once_teaches_nothing() -> None:
     win.judge(verdict(0), 3.0)
     win.acknowledge(ack(1), 3.0, fed_timer)
     assert fed_timer.timeout_s(1) == 0.25
+
+
+# -- frames that are asked for again --------------------------------------------------------------
+
+
+def awaiting(window: Window, count: int) -> None:
+    """So many frames were sent, the first of them is asked for again."""
+    for seq in range(count):
+        window.accept(b"message", 0.0, 0)
+        window.sent(seq, 0.0)
+    window.await_again(0)
+
+
+def of_version(seq: int, attempt: int) -> Verdict:
+    return Verdict(bytes(16), seq, Code.OK, 4, 4, 0, 0, 16_000, attempt=attempt)
+
+
+def test_an_awaited_frame_is_neither_sent_nor_due_until_the_answer_came() -> None:
+    window = Window(4, 1 << 20, RetransmissionTimer(0.25, 4.0))
+    awaiting(window, 2)
+    window.judge(of_version(1, 0), 0.0)
+    assert window.expire(100.0) is True, "the other one has not reached its recorder"
+    assert [window.to_send()] == [1]
+    window.sent(1, 100.0)
+    assert window.to_send() is None
+    window.refill(0, b"a longer message", 101.0, 7)
+    assert window.to_send() == 0
+    window.sent(0, 101.0)
+    assert window.judge(of_version(0, 0), 101.0) == [], "of the message that was replaced"
+    assert [verdict.seq for _, verdict in window.judge(of_version(0, 1), 101.0)] == [0, 1]
+    assert window.retransmissions == 1, "an answer is none"
+
+
+def test_what_is_settled_for_is_sent_once_more() -> None:
+    window = Window(4, 1 << 20, RetransmissionTimer(0.25, 4.0))
+    awaiting(window, 1)
+    window.settle_for(0)
+    assert window.to_send() == 0
+    frame = window.sent(0, 0.0)
+    assert frame.final
+    assert not frame.is_missing
+    assert window.to_send() is None
+
+
+def test_places_are_kept_for_frames_that_did_not_come_and_skipped_meanwhile() -> None:
+    window = Window(4, 1 << 20, RetransmissionTimer(0.25, 4.0))
+    window.expect(b"", 0.0, 0)
+    window.accept(b"message", 0.0, 0)
+    assert window.to_send() == 1
+    window.sent(1, 0.0)
+    window.refill(0, b"message", 0.0, 7)
+    assert window.to_send() == 0
+    window.sent(0, 0.0)
+    window.reopen()
+    assert [window.to_send()] == [0]
+
+
+def test_there_is_room_for_answers_behind_a_full_window() -> None:
+    window = Window(4, 1 << 20, RetransmissionTimer(0.25, 4.0))
+    awaiting(window, 4)
+    assert window.in_flight == window.limit
+    assert not window.full
+    for _ in range(4):
+        window.accept(b"message", 0.0, 0)
+    assert window.full
+
+
+def test_places_of_frames_that_never_were_are_given_up() -> None:
+    window = Window(4, 1 << 20, RetransmissionTimer(0.25, 4.0))
+    window.accept(b"message", 0.0, 0)
+    window.sent(0, 0.0)
+    kept = window.account.bytes
+    for _ in range(2):
+        window.expect(b"", 0.0, 0)
+    assert window.to_send() is None
+    window.truncate(1)
+    assert (window.next_seq, window.unsent, window.account.bytes) == (1, 1, kept)
+    window.judge(of_version(0, 0), 0.0)
+    window.truncate(0)
+    assert window.next_seq == 1, "what was judged was there"
