@@ -41,14 +41,6 @@ class Diagnosis(NamedTuple):
 NOTHING: Final = Diagnosis()
 
 
-WAV_HEADER: Final = "the audio begins with a WAV header: send its samples alone"
-
-
-def begins_with_wav_header(pcm: Pcm) -> bool:
-    """Whether a stream's first frame holds a file's header where samples should be."""
-    return pcm[:4] == b"RIFF" and pcm[8:16] == b"WAVEfmt "
-
-
 def diagnose(
     algorithm: Algorithm,
     metadata: Metadata,

@@ -69,6 +69,7 @@ class IntegrityLog:
         self._budget = LogBudget(FAILURE_BURST, FAILURES_PER_SECOND)
         self._shared, self._firsts = shared or budget_of_all()
         self._said_first = False
+        self._said_form = False
         self._since_summary = 0
         self._next_summary_s: float | None = None
         self._said_unverified = False
@@ -86,10 +87,8 @@ class IntegrityLog:
             self.failed(judged.message, verdict, judged.failures, judged.rejects, now_s)
         else:
             self.unverified(judged.message, verdict, now_s)
-        if verdict.diagnosis and verdict.code != Code.CORRUPT:
-            self._line(
-                logging.WARNING, f"    Diagnosis: {verdict.diagnosis}", diagnosis=verdict.diagnosis
-            )
+        if verdict.code != Code.CORRUPT and (verdict.diagnosis or verdict.likely):
+            self._of_the_form(verdict, now_s)
         if judged.anomaly is not None:
             self.out_of_sequence(judged.anomaly, now_s)
 
@@ -103,6 +102,17 @@ class IntegrityLog:
                 healed=sequence,
                 attempts=mended.attempts,
                 delay_s=round(mended.delay_s, 3),
+            )
+
+    def _of_the_form(self, verdict: Verdict, now_s: float) -> None:
+        """Audio that arrived as sent, but is no int16 mono: said once."""
+        first, self._said_form = not self._said_form, True
+        if first and self._firsts.allow(now_s):
+            self._line(
+                logging.WARNING,
+                *_diagnosis(verdict),
+                diagnosis=verdict.diagnosis or None,
+                likely=verdict.likely or None,
             )
 
     def passed(self, message: bytes, verdict: Verdict, now_s: float) -> None:
@@ -254,8 +264,10 @@ def _comparison(verdict: Verdict) -> list[str]:
             lines.append(
                 "    Checksum mismatch indicates audio data corruption during transmission"
             )
+    return lines + _diagnosis(verdict)
+
+
+def _diagnosis(verdict: Verdict) -> list[str]:
     if verdict.diagnosis:
-        lines.append(f"    Diagnosis: {verdict.diagnosis}")
-    elif verdict.likely:
-        lines.append(f"    Likely: {verdict.likely}")
-    return lines
+        return [f"    Diagnosis: {verdict.diagnosis}"]
+    return [f"    Likely: {verdict.likely}"] if verdict.likely else []

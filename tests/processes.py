@@ -28,7 +28,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -103,6 +103,12 @@ class StageProcess:
     def output(self) -> str:
         """Everything printed so far."""
         return "\n".join(self.lines)
+
+    @contextlib.contextmanager
+    def unread(self) -> Iterator[None]:
+        """A block in which nobody reads what it prints: the pipe fills, and lines wait."""
+        with self._more:
+            yield
 
     def wait_for_line(
         self, pattern: str, timeout_s: float = START_TIMEOUT_S, *, after: int = 0

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from common.diagnosis import WAV_HEADER, Diagnosis, begins_with_wav_header, diagnose
+from common.diagnosis import NOTHING, Diagnosis, diagnose
 from common.envelope import Audio, Code, Frame, Policy, Verdict
 from common.errors import MalformedFrameError, MalformedReason
 from common.integrity import (
@@ -27,6 +27,7 @@ from common.integrity import (
     digest,
     same_checksum,
 )
+from common.pcm_format import FRAMES, look_at
 from common.stamps import audio_stamp
 from common.wire import BYTES_PER_SAMPLE, Mark, Metadata, ParsedFrame, parse_message
 
@@ -99,6 +100,7 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
     if not good:
         reason = MalformedReason.ODD_PCM if odd else ""
         return _corrupt(header, frame, actual, reason, _diagnosis(frame, hmac_key))
+    form = look_at(pcm, first=not header.seq) if header.seq < FRAMES else NOTHING
     verdict = Verdict(
         header.session,
         header.seq,
@@ -110,9 +112,9 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         rate_hz,
         metadata.audio_sequence,
         "",
-        WAV_HEADER if not header.seq and begins_with_wav_header(pcm) else "",
+        form.certain,
         asks and (expected is not None or expected_length is not None),
-        "",
+        form.likely,
         header.attempt,
         hashlib.sha256(pcm).digest() if policy & _DIGEST else b"",
         "" if actual is None else metadata.checksum_algorithm or Algorithm.ADDITIVE,
