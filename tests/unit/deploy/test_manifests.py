@@ -9,7 +9,9 @@ import kubernetes_validate
 import pytest
 
 from common.curve import Role, make_keys
+from common.exposure import check_exposure
 from common.links import End
+from common.options import parse
 from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
 from tests.processes import ROOT
 from tests.unit.deploy.manifests import (
@@ -171,6 +173,18 @@ def test_the_mounted_keys_are_laid_out_as_they_are_made(stage: str, tmp_path: Pa
     assert mounts["keys"] == shared()["STT_CURVE_DIR"]
     assert mounts["keys"] == compose()["services"][stage]["environment"]["STT_CURVE_DIR"]
     assert mounts["tmp"] == "/tmp"
+
+
+@pytest.mark.parametrize("stage", SETTINGS)
+def test_the_stage_takes_its_settings(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
+    image = dict(re.findall(r"\b(STT_\w+)=(\S+)", dockerfile))
+    for name, value in (image | shared() | variables(container(stage))).items():
+        monkeypatch.setenv(name, value)
+    settings = parse(SETTINGS[stage], [], prog=stage, description="")
+    if isinstance(settings, GatewaySettings):
+        check_exposure(settings)  # raises where it would not be safe
+        assert "gateway.stt.svc" in settings.server_names
 
 
 def test_a_gateway_holds_what_it_retains() -> None:
