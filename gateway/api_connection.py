@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from common.api_keys import ApiKey
 from common.errors import BusyError, CloseCode
 from common.settings import GatewaySettings
 from gateway.connection import STUCK_S, close_reason
@@ -44,7 +45,7 @@ class ApiConnection:
     """One connection and its session; a :class:`gateway.clients.Client`.
 
     Args:
-        address: of the client; ``peer`` is it with its port.
+        key: that the client came in with.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ApiConnection:
         translator: Translator,
         settings: GatewaySettings,
         metrics: GatewayMetrics,
+        key: ApiKey | None,
     ) -> None:
         client = websocket.client
         self.address = client.host if client is not None else "local"
@@ -62,6 +64,7 @@ class ApiConnection:
         self._limit = settings.max_message_bytes
         self._most_waiting = settings.results_queue
         self._metrics = metrics
+        self._key = key
         self._ear = Ear()
         self._waiting: deque[bytes] = deque()
         self._close: Close | None = None
@@ -76,7 +79,7 @@ class ApiConnection:
         writer = asyncio.create_task(self._write(), name=f"api writer {self.peer}")
         ticker = asyncio.create_task(self._tick(), name=f"api ticker {self.peer}")
         try:
-            self._stream = reception.begin(self, wants_utterances=True)
+            self._stream = reception.begin(self, wants_utterances=True, key=self._key)
             self._carry_out(self._translator.open(time.monotonic()))
             await self._read(self._stream)
         except BusyError as error:
@@ -130,6 +133,19 @@ class ApiConnection:
                 self._metrics.window_stalls.inc()
                 self._progress.clear()
                 await self._progress.wait()
+            if stream.has_quota:
+                await self._keep_to_quota(stream)
+
+    async def _keep_to_quota(self, stream: Stream) -> None:
+        """Wait as long as the key's speed wants; or it may send no more today."""
+        spent = stream.spent()
+        if spent.refused:
+            self._carry_out(self._translator.hear(Refused("quota", spent.refused)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(spent.pause_s):
+                while self._close is None:
+                    self._progress.clear()
+                    await self._progress.wait()
 
     def _tell(self, heard: Heard) -> None:
         try:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from http import HTTPStatus
 from typing import Final
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from gateway.access import Arrival, Refusal
+from common.api_keys import ApiKey
+from gateway.access import Admission, Arrival, Refusal
 from gateway.gatekeeper import Gatekeeper
 from gateway.protocols.openai_transcriptions import error_body
 from gateway.proxies import TrustedProxies
 
 ADMISSION: Final = "stt.admission"
 """Key of the scope: as whom a request came in."""
+
+
+UNCHECKED: Final = Refusal(
+    "unchecked",
+    HTTPStatus.FORBIDDEN,
+    "this API key is for audio with a checksum, which these protocols do not have",
+)
 
 
 class Door:
@@ -31,6 +40,8 @@ class Door:
         if scope.get("client"):  # for all that comes after: limits, log lines
             scope["client"] = (arrival.address, scope["client"][1])
         result = await self._gatekeeper.admit(arrival)
+        if isinstance(result, Admission) and result.key is not None and result.key.verified:
+            result = UNCHECKED
         if not isinstance(result, Refusal):
             scope[ADMISSION] = result
             await self._app(scope, receive, send)
@@ -43,6 +54,12 @@ class Door:
             await websocket.send_denial_response(answer)
         else:
             await answer(scope, receive, send)
+
+
+def key_of(scope: Scope) -> ApiKey | None:
+    """The API key that a request came in with."""
+    admission: Admission = scope[ADMISSION]
+    return admission.key
 
 
 def arrival_of(scope: Scope, proxies: TrustedProxies) -> Arrival:

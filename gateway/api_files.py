@@ -17,7 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from common.errors import BusyError, CommandError
 from common.settings import GatewaySettings
-from gateway.file_session import FileFailedError, FileSession
+from gateway.api_door import key_of
+from gateway.file_session import FileFailedError, FileSession, QuotaError
 from gateway.metrics import GatewayMetrics
 from gateway.protocols import openai_transcriptions as openai
 from gateway.protocols.base import ProtocolError, Utterance
@@ -82,6 +83,8 @@ class ApiFiles:
             return _openai_error(400, str(error), code="invalid_value", param=error.param)
         except (ProtocolError, CommandError) as error:
             return _openai_error(400, str(error), code="invalid_value", param="file")
+        except QuotaError as error:
+            return _openai_error(429, str(error), "insufficient_quota", "insufficient_quota")
         except FileFailedError as error:
             return _openai_error(503, str(error), "server_error", "failed", headers=RETRY_AFTER)
 
@@ -95,6 +98,8 @@ class ApiFiles:
         except (BusyError, FileFailedError) as error:
             body = error_body(made.id, "SERVICE_UNAVAILABLE", str(error))
             return JSONResponse(body, 503, headers | RETRY_AFTER)
+        except QuotaError as error:
+            return JSONResponse(error_body(made.id, "TOO_MANY_REQUESTS", str(error)), 429, headers)
         except TooLargeError as error:
             return JSONResponse(error_body(made.id, "PAYLOAD_TOO_LARGE", str(error)), 413, headers)
         except (ProtocolError, CommandError) as error:
@@ -198,10 +203,10 @@ class ApiFiles:
         return receive
 
     def _session(self, request: Request) -> FileSession:
-        client = request.client
+        client, key = request.client, key_of(request.scope)
         if client is None:
-            return FileSession("local", "local")
-        return FileSession(f"{client.host}:{client.port}", client.host)
+            return FileSession("local", "local", key)
+        return FileSession(f"{client.host}:{client.port}", client.host, key)
 
 
 async def _all(utterances: AsyncIterator[Utterance]) -> list[Utterance]:
@@ -249,7 +254,7 @@ async def _events(
                 said.append(utterance)
                 yield openai.delta_event(utterance, first=not spoke)
                 spoke = spoke or bool(utterance.text)
-        except (ProtocolError, FileFailedError) as error:
+        except (ProtocolError, FileFailedError, QuotaError) as error:
             yield openai.error_event(str(error), "failed")
             return
         yield openai.done_event(said)

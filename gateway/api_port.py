@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from common.settings import GatewaySettings
 from gateway.api_connection import ApiConnection
+from gateway.api_door import key_of
 from gateway.api_files import ApiFiles
 from gateway.metrics import GatewayMetrics
 from gateway.protocols.base import ProtocolError, Translator
@@ -91,7 +92,8 @@ class ApiPort:
         await self._serve(websocket, DeepgramLive(request, options))
 
     async def _serve(self, websocket: WebSocket, translator: Translator) -> None:
-        connection = ApiConnection(websocket, translator, self._settings, self._metrics)
+        key = key_of(websocket.scope)
+        connection = ApiConnection(websocket, translator, self._settings, self._metrics, key)
         await connection.serve(self._reception)
 
     def _deepgram_request(self) -> DeepgramRequest:

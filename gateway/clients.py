@@ -245,7 +245,8 @@ class Clients:
         is_stock = event.type in STOCK_EVENT_TYPES
         if self._broadcast and is_stock:
             for other in self._attachments.values():
-                if other is not attachment and other.client is not None:
+                own = other is attachment or other.session.wants_utterances
+                if other.client is not None and not own:
                     other.client.deliver(event)
         for observer, wants_events in attachment.observers.items():
             if wants_events or is_stock or isinstance(event, Error):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator, Mapping
 
+from common.api_keys import ApiKey
 from common.errors import CloseCode
 from common.wire import Parameter
 from gateway.heard import Ear
@@ -20,20 +21,26 @@ class FileFailedError(Exception):
     """The server could not transcribe the file to its end."""
 
 
+class QuotaError(Exception):
+    """The client's key may send no more."""
+
+
 class FileSession:
     """Streams a file as a client would, and yields what was said; a client of the gateway.
 
     Args:
         peer, address: of who sent the file, for the log.
+        key: that it came with.
 
     Attributes:
         duration_ms: of the audio so far.
     """
 
-    def __init__(self, peer: str, address: str) -> None:
+    def __init__(self, peer: str, address: str, key: ApiKey | None = None) -> None:
         self.peer = peer
         self.address = address
         self.duration_ms = 0.0
+        self._key = key
         self._ear = Ear()
         self._said: asyncio.Queue[Utterance | Exception | None] = asyncio.Queue()
         self._progress = asyncio.Event()
@@ -77,8 +84,9 @@ class FileSession:
             CommandError: a parameter has a value that cannot be.
             ProtocolError: the file cannot be read.
             FileFailedError: the server cannot go on.
+            QuotaError: the key may send no more today.
         """
-        stream = self._stream = reception.begin(self, wants_utterances=True)
+        stream = self._stream = reception.begin(self, wants_utterances=True, key=self._key)
         feeder: asyncio.Task[None] | None = None
         try:
             for name, value in parameters.items():
@@ -123,6 +131,11 @@ class FileSession:
             while stream.must_wait:
                 self._progress.clear()
                 await self._progress.wait()
+            if stream.has_quota:
+                spent = stream.spent()
+                if spent.refused:
+                    raise QuotaError(spent.refused)
+                await asyncio.sleep(spent.pause_s)
 
 
 async def _next_piece(audio: Generator[Piece, None, None]) -> Piece | None:

@@ -120,5 +120,13 @@ class GatewayMetrics:
         self.verifiers = gauge("verifiers", "Verifiers that are alive")
         for link in ("commands", "results", "verdicts"):  # there from the start, for alerts
             self.bad_envelopes.labels(link)
-        for reason in ("after_end", "observer", "text", MalformedReason.TOO_LARGE):
+        for reason in (
+            "after_end",
+            "not_an_event",
+            "observer",
+            "query",
+            "text",
+            "uploads",
+            MalformedReason.TOO_LARGE,
+        ):
             self.refused.labels(reason)

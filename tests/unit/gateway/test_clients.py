@@ -116,6 +116,15 @@ def test_broadcast_takes_results_to_all_and_verdicts_to_none() -> None:
     assert speaker.events == [STOCK, VERDICT, Notice("recording_start")]
 
 
+def test_broadcast_spares_those_whose_protocol_knows_only_its_own_session() -> None:
+    clients = Clients(broadcast=True)
+    attachment, _ = attach(clients)
+    other, listener = attach(clients)
+    other.session.wants_utterances = True
+    clients.deliver(attachment, [STOCK])
+    assert listener.events == []
+
+
 def test_without_broadcast_nobody_hears_another() -> None:
     clients = Clients()
     attachment, _ = attach(clients)

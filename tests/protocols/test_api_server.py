@@ -1,0 +1,72 @@
+"""What the API port's server bounds, without the rest of the system."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from gateway import api_server
+from gateway.api_server import MAX_UNREAD_BYTES, listening_socket, make_server
+from tests.processes import free_port
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Accepts WebSockets and reads them to their end."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr(api_server, "FIRST_REQUEST_S", 0.2)
+    port = free_port()
+    server = make_server(app, max_message_bytes=1 << 20, most_connections=8, tls=None)
+    serving = asyncio.create_task(server.serve([listening_socket("127.0.0.1", port)]))
+    yield port
+    server.should_exit = True
+    await serving
+
+
+async def test_a_connection_that_asks_for_nothing_is_closed(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTT")
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_pings_whose_answers_nobody_reads_cut_the_connection(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    writer.write(HANDSHAKE)
+    ping = b"\x89\xfd" + bytes(4) + os.urandom(125)
+
+    async def flood() -> None:
+        for _ in range(2 * MAX_UNREAD_BYTES):
+            writer.write(ping * 500)
+            await writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(flood(), 60)
+    writer.transport.abort()
+    assert reader is not None
+
+
+async def test_a_connection_that_did_ask_may_stay_idle(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):  # five times as long as a first request may take
+            await reader.read()
+    writer.close()
