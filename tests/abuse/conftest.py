@@ -10,13 +10,14 @@ import pytest
 from tests.abuse.scene import Scene
 from tests.faults.system import System
 
+OTHER_PAGE: Final = "https://other.example"
 MAX_SESSIONS: Final = 24
 RECORDERS: Final = 8
 OBSERVERS: Final = 8
 GATEWAY: Final = (
     *("--verify-data-integrity", "--max-sessions", str(MAX_SESSIONS)),
     *("--max-observers", str(OBSERVERS), "--recorder-idle", "0.5", "--session-idle", "4"),
-    *("--retain-total-bytes", str(2 << 20)),
+    *("--retain-total-bytes", str(2 << 20), "--allow-origin", OTHER_PAGE),
 )
 """Small bounds, so that a few connections meet them."""
 RESULTS: Final = pytest.StashKey[dict[str, tuple[float, float, float]]]()

@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.pairing import FRESH_S
+from tests.abuse.conftest import OTHER_PAGE
 from tests.abuse.scene import Scene
 from tests.faults.clips import speech
 from tests.faults.test_overload import frames_of
@@ -87,7 +88,7 @@ async def test_a_stranger_that_waits_gets_no_stock_session(scene: Scene) -> None
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X-Forwarded-For": "198.51.100.7"}, {"Origin": "https://evil.example"}],
+    [{"X-Forwarded-For": "198.51.100.7"}, {"Origin": OTHER_PAGE}],
     ids=["proxied", "another_page"],
 )
 async def test_what_a_proxy_forwards_or_another_page_opens_gets_nothing(

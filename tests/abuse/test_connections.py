@@ -19,7 +19,7 @@ import psutil
 import pytest
 from websockets.frames import OP_BINARY, OP_CONT, OP_PING, Frame
 
-from tests.abuse.scene import ABUSER, Scene
+from tests.abuse.scene import ABUSER, Scene, closing
 from tests.faults.crowd import until
 from tests.processes import ROOT, free_port, wait_until
 
@@ -136,9 +136,22 @@ async def test_handshakes_that_do_not_end_are_cut_off(scene: Scene) -> None:
 async def test_half_messages_count_for_the_bound_of_memory(scene: Scene) -> None:
     """Each is within the size of a message, and never ends."""
     half = wire(OP_BINARY, bytes(3 << 20))[: 2 << 20]
-    before_mib, files = scene.rss_mib, scene.files
-    await poured_beside(scene, "half messages of 3 MiB", "memory", b"", first=UPGRADE + half)
-    await until(lambda: scene.files <= files, "the files are closed", 60)
+    before_mib, met = scene.rss_mib, scene.count("limits_met:memory")
+    async with scene.beside("half messages of 3 MiB"), contextlib.AsyncExitStack() as stack:
+        abusers = []
+        for _ in range(3):
+            abuser = await stack.enter_async_context(scene.data("?events=integrity"))
+            abuser.transport.write(half)
+            abusers.append(abuser)
+        ends = [asyncio.create_task(closing(abuser)) for abuser in abusers]
+        done, others = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        code, reason = done.pop().result()
+        assert code == 1008
+        assert "more is waiting" in reason
+        assert scene.count("limits_met:memory") > met
+        for end in others:  # who is left is within the bound, and goes on
+            end.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
     assert scene.rss_mib < before_mib + 64
 
 
