@@ -25,7 +25,7 @@ from tests.faults.system import System
 
 ABUSER: Final = "127.0.0.66"
 OTHER: Final = "127.0.0.67"
-PACE: Final = 2.0
+PACE: Final = 3.0
 """Times real time, at which the good clients speak."""
 MOST_WAIT_MS: Final = 2_000.0
 """A frame that waits longer for its verdict was stalled."""
