@@ -185,6 +185,23 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings, LimitSettings)
         low=0.01,
         high=60,
     )
+    quarantine: str = option(
+        "", "--quarantine", help="keep corrupt frames in this folder, for stt-inspect"
+    )
+    quarantine_bytes: int = option(
+        64 << 20,
+        "--quarantine-bytes",
+        help="bytes of all files there; the oldest go first",
+        low=1 << 16,
+        high=1 << 40,
+    )
+    quarantine_age_s: float = option(
+        7 * 86_400.0,
+        "--quarantine-age",
+        help="seconds after which a file there is removed",
+        low=60,
+        high=10 * 365 * 86_400.0,
+    )
     receipts: str = option(
         "",
         "--receipts",

@@ -8,6 +8,7 @@ Layout, compatible with RealtimeSTT's ``stt-server``::
 from __future__ import annotations
 
 import enum
+import re
 import struct
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -212,6 +213,17 @@ def mark_resent(message: bytes, attempt: int) -> bytes:
         return message
     marked = header[:-1] + f',"resend":{attempt}}}'.encode()
     return LENGTH_PREFIX.pack(len(marked)) + marked + message[end:]
+
+
+_MARK: Final = re.compile(rb',"resend":\d+}$')
+
+
+def without_mark(message: bytes) -> bytes:
+    """The message as it was before :func:`mark_resent`."""
+    (length,) = LENGTH_PREFIX.unpack_from(message)
+    start, end = LENGTH_PREFIX.size, LENGTH_PREFIX.size + length
+    header = _MARK.sub(b"}", message[start:end])
+    return LENGTH_PREFIX.pack(len(header)) + header + message[end:]
 
 
 def printable(text: str) -> str:

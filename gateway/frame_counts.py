@@ -26,6 +26,7 @@ class Judged(NamedTuple):
         anomaly: where the client's own counter jumped.
         events: for those who hear the session.
         mended: it was asked for again, and came as it was sent.
+        spoiled: then: as it arrived first, and the verdict on that.
         missing: it never came; what is said of its verdict is of no matter.
     """
 
@@ -39,6 +40,7 @@ class Judged(NamedTuple):
     events: list[ServerEvent]
     mended: Mended | None = None
     missing: bool = False
+    spoiled: tuple[bytes, Verdict] | None = None
 
 
 class FrameCounts:

@@ -182,7 +182,7 @@ class Healing:
         if ask is None:
             self._give_up(seq)
             return []
-        self._window.await_again(seq)
+        self._window.await_again(seq, verdict)
         return [ask]
 
     def judged(self, seq: int, *, corrupt: bool) -> Mended | None:

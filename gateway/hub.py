@@ -28,6 +28,7 @@ from gateway.mending import Mender
 from gateway.metrics import GatewayMetrics
 from gateway.notary import Notary
 from gateway.placement import Placement
+from gateway.quarantine import Quarantine
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
 from gateway.retransmission import RetransmissionTimer
@@ -45,7 +46,7 @@ class Hub:
     Args:
         clients: all sessions of the gateway and who hears them.
         ledger: what is kept for them.
-        notary: signs receipts; None: there are none.
+        notary: signs receipts; None: there are none. quarantine: keeps corrupt frames, likewise.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Hub:
         clients: Clients,
         ledger: RetentionLedger[bytes],
         notary: Notary | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.id = secrets.token_hex(8)
         self.policy = RejectionPolicy.of(settings)
@@ -66,7 +68,8 @@ class Hub:
         self._clients = clients
         self._ledger = ledger
         metrics.retained_limit.set(settings.retain_total_bytes)
-        self._notary = notary
+        self.notary = notary
+        self._quarantine = quarantine
         self._frames_out = FramesOut(self.id, settings, links, metrics, clients, self.policy.bits)
         self.mender = Mender(clients, self._frames_out, metrics)
         verdicts = links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
@@ -126,15 +129,10 @@ class Hub:
 
     # -- receipts ------------------------------------------------------------------------------
 
-    @property
-    def signs_receipts(self) -> bool:
-        """Whether clients that ask for a receipt get one."""
-        return self._notary is not None
-
     def give_receipt(self, attachment: Attachment, *, final: bool = False) -> None:
         """Sign what a session has to say, if its client asked for receipts, and send it."""
-        if self._notary is not None:
-            self._clients.deliver(attachment, self._notary.receipt(attachment.session, final=final))
+        if self.notary is not None:
+            self._clients.deliver(attachment, self.notary.receipt(attachment.session, final=final))
 
     # -- frames out ----------------------------------------------------------------------------
 
@@ -239,6 +237,8 @@ class Hub:
             if judged.verdict.code == envelope.Code.CORRUPT:
                 self._metrics.offenders.count(attachment.origin.address)
             attachment.log.judged(judged, now_s)
+            if self._quarantine is not None:
+                self._quarantine.judged(session.peer, session.id, judged)
             self._clients.deliver(attachment, judged.events)
         if session.rejected is not None:
             self._metrics.rejections.inc()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -130,3 +130,12 @@ class GatewayMetrics:
             MalformedReason.TOO_LARGE,
         ):
             self.refused.labels(reason)
+
+    def quarantine(self, what: str, count: Callable[[], float]) -> None:
+        """Serve how many corrupt frames were ``kept`` on disk, or ``dropped``."""
+        gauge = Gauge(
+            f"stt_gateway_quarantine_{what}_frames",
+            f"Corrupt frames that the quarantine has {what}, since the start",
+            registry=self.registry,
+        )
+        gauge.set_function(count)

@@ -226,7 +226,7 @@ class Reception:
             ledger=self._ledger,
             start=start,
             receipt_from_ns=time.time_ns()
-            if wants_events and wants_receipt and self._hub.signs_receipts
+            if wants_events and wants_receipt and self._hub.notary is not None
             else None,
             resends=(resend_from, self._healing)
             if wants_events and resend_from >= 0 and self._healing.attempts

@@ -274,6 +274,7 @@ class Session:
             events,
             mended,
             frame.is_missing,
+            frame.spoiled,
         )
 
     def _reject(self, verdict: Verdict) -> list[ServerEvent]:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +32,7 @@ from gateway.listening import listen_control, listen_data, make_connections
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.notary import Notary
+from gateway.quarantine import Quarantine, QuarantineFolder
 from gateway.reception import Reception
 from gateway.retention import RetentionLedger
 from gateway.tenants import Tenants
@@ -64,7 +67,10 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             settings.retain_session_bytes, settings.retain_total_bytes
         )
         notary = Notary.of_file(settings.receipts) if settings.receipts else None
-        hub = Hub(settings, links, metrics, clients, ledger, notary)
+        quarantine = _quarantine(settings, metrics)
+        if quarantine is not None:
+            stack.callback(quarantine.close)
+        hub = Hub(settings, links, metrics, clients, ledger, notary, quarantine)
         stack.callback(hub.close)
         reception = Reception(settings, metrics, hub, clients, ledger, Tenants(audit))
         commanders = Visitors()
@@ -114,6 +120,19 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         lifecycle.ready()
         await stopping.wait()
         await _drain(reception, connections, settings.drain_s)
+
+
+def _quarantine(settings: GatewaySettings, metrics: GatewayMetrics) -> Quarantine | None:
+    if not settings.quarantine:
+        return None
+    name = f"{socket.gethostname()}-{os.getpid()}-{int(time.time())}"
+    folder = QuarantineFolder(
+        Path(settings.quarantine), name, settings.quarantine_bytes, settings.quarantine_age_s
+    )
+    quarantine = Quarantine(folder)
+    metrics.quarantine("kept", lambda: quarantine.kept)
+    metrics.quarantine("dropped", lambda: quarantine.dropped)
+    return quarantine
 
 
 async def _drain(reception: Reception, connections: Connections, timeout_s: float) -> None:

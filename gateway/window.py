@@ -29,6 +29,7 @@ class HeldFrame:
         awaited: its client was asked for it (again): until the answer came it is not sent on.
         version: how often its message was replaced by such an answer.
         final: it is not asked for any more: whatever its verdict, that counts.
+        spoiled: as it arrived first, and the verdict on that, once it is another.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class HeldFrame:
         "resent_s",
         "samples_16k",
         "sent_s",
+        "spoiled",
         "stamp",
         "verdict",
         "version",
@@ -63,6 +65,7 @@ class HeldFrame:
         self.awaited = False
         self.version = 0
         self.final = False
+        self.spoiled: tuple[bytes, Verdict] | None = None
         self.verdict: Verdict | None = None
         self.samples_16k = 0.0
 
@@ -173,9 +176,16 @@ class Window:
         self.await_again(seq)
         return seq
 
-    def await_again(self, seq: int) -> None:
-        """Its client is asked for a frame: what is there of it is not sent on meanwhile."""
-        self._frames[seq - self.base].awaited = True
+    def await_again(self, seq: int, verdict: Verdict | None = None) -> None:
+        """Its client is asked for a frame: what is there of it is not sent on meanwhile.
+
+        Args:
+            verdict: why.
+        """
+        frame = self._frames[seq - self.base]
+        frame.awaited = True
+        if frame.spoiled is None and verdict is not None:
+            frame.spoiled = frame.message, verdict
         self._awaited += 1
 
     def refill(self, seq: int, message: bytes, now_s: float, stamp: int) -> None:

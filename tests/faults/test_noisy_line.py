@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from common.client.errors import RejectedError
+from common.forensics.records import SUFFIX, read
+from common.forensics.what_happened import compare
 from common.integrity import Algorithm
 from tests.faults.clips import speech
 from tests.faults.crowd import Talker
@@ -25,13 +28,17 @@ STRICT: Final = (
 CLIENTS: Final = 3
 
 
-async def test_with_resend_every_recorder_hears_what_its_client_had_and_without_none_does() -> None:
-    with System(verifiers=2, gateway=STRICT) as system:
+async def test_with_resend_every_recorder_hears_what_its_client_had_and_without_none_does(
+    tmp_path: Path,
+) -> None:
+    options = [*STRICT, "--quarantine", str(tmp_path)]
+    with System(verifiers=2, gateway=options) as system:
         system.wait_ready()
         async with NoisyLine(system.url, random.Random(4), 0.2) as line:
             await check_healing(system, line)
             await check_rejection(line)
         system.stop()
+    check_quarantine(tmp_path)
 
 
 async def check_healing(system: System, line: NoisyLine) -> None:
@@ -58,6 +65,17 @@ async def check_healing(system: System, line: NoisyLine) -> None:
         f"{metrics['resend_requests']:g} requests; delay added: median "
         f"{sorted(delays)[len(delays) // 2]:.1f} ms, most {max(delays):.1f} ms"
     )
+
+
+def check_quarantine(folder: Path) -> None:
+    """What is kept of the frames tells what the line did to them."""
+    records = [record for path in folder.glob(f"*{SUFFIX}") for record in read(path)]
+    healed = [record for record in records if record.good]
+    assert len(healed) > 10
+    assert len(records) > len(healed), "the one that rejected is kept as it came"
+    kinds = {compare(record.message, record.good).kind for record in healed}
+    assert kinds & {"one bit flipped", "bits flipped in one burst", "bits flipped in many places"}
+    assert kinds & {"truncated", "moved"}
 
 
 async def talk(talker: Talker, line: NoisyLine, *, resend: bool = True) -> None:

@@ -36,6 +36,7 @@ def help_of(*command: str) -> str:
 HELP = {
     "deploy/stt-server": ("deploy/stt-server",),
     ".venv/bin/stt-stream": (sys.executable, "-m", "common.stt_stream"),
+    ".venv/bin/stt-inspect": (sys.executable, "-m", "common.forensics.cli"),
     ".venv/bin/stt-verify": (sys.executable, "-m", "common.receipts.cli"),
     "gateway": (sys.executable, "-m", "gateway"),
     "verifier": (sys.executable, "-m", "verifier"),

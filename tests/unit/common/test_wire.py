@@ -19,6 +19,7 @@ from common.wire import (
     metadata_text,
     parse_message,
     parse_metadata,
+    without_mark,
 )
 
 
@@ -250,6 +251,7 @@ def test_a_frames_label_is_its_number_and_whether_it_was_asked_for() -> None:
     assert frame_label(message) == FrameLabel(7, False)
     again = mark_resent(message, 2)
     assert frame_label(again) == FrameLabel(7, True)
+    assert without_mark(again) == without_mark(message) == message
     assert bytes(parse_message(again).pcm) == b"\x01\x02"
     assert parse_message(again).metadata == parse_message(message).metadata
 

@@ -29,6 +29,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.policy = RejectionPolicy.of(SETTINGS)
+        self.notary = None
         self.mender = SimpleNamespace(resumed=lambda attachment: None)
         self.added: list[Session] = []
         self.removed: list[Session] = []

@@ -1,0 +1,1 @@
+"""Corrupt frames that a server kept: their files, and what they tell."""
