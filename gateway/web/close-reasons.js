@@ -24,7 +24,7 @@ export function waitingPanel({ code, reason, everOpened }) {
   return {
     kind: 'warning',
     title: 'The connection was lost',
-    reason: code === CloseCode.GOING_AWAY
+    reason: [CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART].includes(code)
       ? 'The server is restarting.'
       : sentence(reason || 'The network or the server went away'),
     hints: ['Keep speaking: your audio is kept and will be sent.'],

@@ -18,6 +18,11 @@ from tests.processes import ROOT, StageProcess, Stages
 LOAD_TIMEOUT_S: Final = 240
 SETTLE_S: Final = 0.3
 SETTLE_TIMEOUT_S: Final = 15.0
+UNBOUNDED: Final = (
+    *("--max-speed", "0", "--address-connections", "1000000"),
+    *("--address-opens", "1000000"),
+)
+"""What is measured here is the pipeline, not the bounds of one address."""
 NULL_TRANSCRIBER: Final = "tests.bench.null_transcriber"
 
 
@@ -82,6 +87,7 @@ def pipeline(
             gateway_module,
             *("--control_port", str(control), "--data_port", str(data)),
             *("--metrics-port", str(metrics), "--verify-data-integrity"),
+            *UNBOUNDED,
             *options,
             env=env,
         )
