@@ -1,6 +1,7 @@
 // The page: input → connection → text and verdicts.
 
 import { Announcer } from './announcer.js';
+import { Access } from './access.js';
 import { FileInput, InputError, listMicrophones, MicrophoneInput } from './audio-input.js';
 import { closedPanel, waitingPanel } from './close-reasons.js';
 import { CloseCode, Connection } from './connection.js';
@@ -20,6 +21,9 @@ const $ = (id) => document.getElementById(id);
 const panel = new Panel({
   panel: $('panel'), title: $('panel-title'), reason: $('panel-reason'),
   hints: $('panel-hints'), progress: $('panel-progress'), actions: $('panel-actions'),
+});
+const access = new Access({
+  form: $('key-form'), input: $('key'), reason: $('key-reason'), pageUrl: location.href,
 });
 const transcript = new Transcript({
   container: $('transcript'), list: $('sentences'), partial: $('partial'), empty: $('empty'),
@@ -42,6 +46,7 @@ const numbers = new Numbers({
 const corruption = new Corruption();
 
 let connection = null;
+let asking = false; // the person for a key
 let input = null;
 let statistics = new Statistics();
 let wakeLock = null;
@@ -52,7 +57,10 @@ let countdown = null;
 // ---- starting and stopping -------------------------------------------------------------------
 
 async function start(file = null) {
-  if (connection) return;
+  if (connection || asking) return;
+  asking = true;
+  await access.ensure();
+  asking = false;
   lastFile = file;
   panel.hide();
   report.hide();
@@ -64,7 +72,7 @@ async function start(file = null) {
   offerText();
   statistics = new Statistics();
   lastError = null;
-  connection = new Connection({ pageUrl: location.href, handlers });
+  connection = new Connection({ pageUrl: location.href, key: access.key, handlers });
   connection.algorithm = $('algorithm').value;
   const mine = connection;
   const options = {
@@ -338,5 +346,5 @@ function connectControls() {
 const observed = new URLSearchParams(location.hash.slice(1)).get('observe')
   ?? new URLSearchParams(location.search).get('observe');
 setState('idle', 'Ready');
-if (observed) observe(observed, { panel, transcript, setState, toast });
+if (observed) observe(observed, { access, panel, transcript, setState, toast });
 else connectControls();

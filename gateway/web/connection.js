@@ -1,6 +1,7 @@
 // One session with the server over as many WebSockets as it takes: connects, sends frames,
 // reconnects with back-off, resumes where the server wants. Knows nothing of the page.
 
+import { subprotocols } from './access.js';
 import { describe, encodeFrame, ADDITIVE } from './integrity.js';
 import { FrameBuffer, withinOf } from './frame-buffer.js';
 
@@ -65,9 +66,10 @@ export class Connection {
   #pumpTimer = null;
   #silenceTimer = null;
 
-  constructor({ pageUrl, observe = null, handlers = {}, WebSocketClass = globalThis.WebSocket,
+  constructor({ pageUrl, key = '', observe = null, handlers = {}, WebSocketClass = globalThis.WebSocket,
     heldBytes = HELD_BYTES }) {
     this.pageUrl = pageUrl;
+    this.key = key;
     this.handlers = handlers;
     this.WebSocketClass = WebSocketClass;
     this.buffer = new FrameBuffer({ maxBytes: heldBytes });
@@ -86,14 +88,16 @@ export class Connection {
     this.#retryTimer = null;
     this.#emit('onState', { name: 'connecting', attempt: this.#attempt });
     const parameters = {};
-    if (this.#observing) parameters.observe = this.#observing;
-    else if (this.#session) {
+    if (this.#session && !this.#observing) {
       Object.assign(parameters, {
-        session: this.#session, resume: '1', sentences: this.#sentences,
-        ...this.buffer.beginWithin,
+        resume: '1', sentences: this.#sentences, ...this.buffer.beginWithin,
       });
     }
-    const socket = new this.WebSocketClass(dataUrl(this.pageUrl, parameters));
+    const socket = new this.WebSocketClass(dataUrl(this.pageUrl, parameters), subprotocols({
+      key: this.key,
+      session: this.#observing ? '' : this.#session,
+      observe: this.#observing,
+    }));
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     // What an abandoned socket still says is nobody's business.

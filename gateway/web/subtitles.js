@@ -3,12 +3,14 @@
 import { closedPanel, waitingPanel } from './close-reasons.js';
 import { Connection } from './connection.js';
 
-export function observe(session, { panel, transcript, setState, toast }) {
+export async function observe(session, { access, panel, transcript, setState, toast }) {
   document.body.dataset.mode = 'observer';
   transcript.invite('Waiting for somebody to speak…');
   let lastError = null;
+  await access.ensure();
   const connection = new Connection({
     pageUrl: location.href,
+    key: access.key,
     observe: session,
     handlers: {
       onState(state) {

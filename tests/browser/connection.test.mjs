@@ -10,8 +10,8 @@ const SAMPLES = Int16Array.of(1, 2, 3);
 class FakeSocket {
   static all = [];
 
-  constructor(url) {
-    Object.assign(this, { url, sent: [], readyState: 1, bufferedAmount: 0, closedWith: null });
+  constructor(url, protocols) {
+    Object.assign(this, { url, protocols, sent: [], readyState: 1, bufferedAmount: 0, closedWith: null });
     FakeSocket.all.push(this);
   }
 
@@ -82,7 +82,8 @@ test('after a lost connection the session is resumed where the server wants', ()
   connection.send(SAMPLES, 16000);
   mock.timers.tick(1000);
   assert.equal(latest().url,
-    'ws://localhost:8012/?events=integrity&session=abc&resume=1&sentences=1');
+    'ws://localhost:8012/?events=integrity&resume=1&sentences=1');
+  assert.deepEqual(latest().protocols, ['stt', 'stt.session.abc']);
   latest().serverSays(hello({ resumed: true, next_sequence: 2 }));
   assert.deepEqual(latest().numbers, [2, 3, 4]);
   assert.equal(sessions.at(-1).resumed, true);
@@ -240,12 +241,26 @@ test('an abandoned socket has no say', () => {
 
 test('an observer sends nothing and asks for the session again', () => {
   const connection = connect({ observe: 'abc' });
-  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity&observe=abc');
+  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity');
+  assert.deepEqual(latest().protocols, ['stt', 'stt.observe.abc']);
   latest().onopen();
   assert.equal(states.at(-1).name, 'open');
   connection.send(SAMPLES, 16000);
   assert.deepEqual(latest().sent, []);
   latest().serverCloses(1001);
   mock.timers.tick(1000);
-  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity&observe=abc');
+  assert.equal(latest().url, 'ws://localhost:8012/?events=integrity');
+  assert.deepEqual(latest().protocols, ['stt', 'stt.observe.abc']);
+});
+
+test('a key and a session are carried by subprotocols and stand in no URL', () => {
+  connect({ key: 'K' });
+  assert.deepEqual(latest().protocols, ['stt', 'stt.key.K']);
+  latest().serverSays(hello());
+  latest().serverCloses(1006);
+  mock.timers.tick(1000);
+  assert.deepEqual(latest().protocols, ['stt', 'stt.key.K', 'stt.session.abc']);
+  assert.ok(FakeSocket.all.every(({ url }) => !url.includes('abc') && !url.includes('K')));
+  connect();
+  assert.equal(latest().protocols, undefined, 'where there is nothing to carry none is offered');
 });

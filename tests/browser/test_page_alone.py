@@ -152,7 +152,7 @@ def test_a_phone_shows_words_and_verdicts(
 def test_a_page_that_is_not_secure_says_what_to_do(
     system: System, open_page: OpenPage, sentence: Recording
 ) -> None:
-    system.serve(*VERIFY)
+    system.serve(*VERIFY, "--server-name", "stt.example")
     page = open_page(
         f"http://stt.example:{system.data_port}/",
         flags=("--host-resolver-rules=MAP stt.example 127.0.0.1",),
