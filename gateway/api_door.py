@@ -15,6 +15,7 @@ from gateway.access import Admission, Arrival, Refusal
 from gateway.gatekeeper import Gatekeeper
 from gateway.protocols.openai_transcriptions import error_body
 from gateway.proxies import TrustedProxies
+from gateway.tokens import EXCHANGE, LIFETIME_S
 
 ADMISSION: Final = "stt.admission"
 """Key of the scope: as whom a request came in."""
@@ -44,7 +45,10 @@ class Door:
             result = UNCHECKED
         if not isinstance(result, Refusal):
             scope[ADMISSION] = result
-            await self._app(scope, receive, send)
+            if scope["path"] == EXCHANGE and scope.get("method") == "POST":
+                await self._token(result.key)(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
             return
         body = error_body(result.reason, code=result.kind)
         answer = JSONResponse(body, result.status, dict(result.headers))
@@ -54,6 +58,19 @@ class Door:
             await websocket.send_denial_response(answer)
         else:
             await answer(scope, receive, send)
+
+    def _token(self, key: ApiKey | None) -> JSONResponse:
+        """A token in exchange for a key, for where only a URL can be given."""
+        if key is None:
+            return JSONResponse(error_body("this server asks for no API keys", code="no_keys"), 404)
+        given = {"token": self._gatekeeper.token(key), "expires_in": LIFETIME_S}
+        return JSONResponse(given, headers={"Cache-Control": "no-store"})
+
+
+def key_of(scope: Scope) -> ApiKey | None:
+    """The API key that a request came in with."""
+    admission = scope.get(ADMISSION)
+    return admission.key if isinstance(admission, Admission) else None
 
 
 def key_of(scope: Scope) -> ApiKey | None:

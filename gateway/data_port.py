@@ -13,7 +13,6 @@ A session id comes in a subprotocol (``gateway/credentials.py``); from older cli
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Final
 
@@ -30,6 +29,7 @@ from gateway.handshake import asked_of, of_key
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.query import Query
+from gateway.quota_wait import keep_to_quota
 from gateway.reception import Reception, Stream
 from gateway.window import START
 
@@ -38,8 +38,6 @@ NOT_A_FRAME: Final = Error(
     f"a frame is a binary message; the text messages here are {END_OF_STREAM} and {RECEIPT_PLEASE}",
     "continue",
 )
-QUOTA_LOOK_S: Final = 0.25
-"""How soon a client that is paused for its speed is seen to be gone."""
 
 MAX_TEXT: Final = 256
 """Characters of a text message that is looked at."""
@@ -155,7 +153,7 @@ class DataPort:
             stream.accept(message)
             if stream.must_wait:
                 await self._wait_for_room(connection, stream)
-            if stream.has_quota and not await self._keep_to_quota(connection, stream):
+            if stream.has_quota and not await keep_to_quota(stream, connection):
                 return
 
     async def _wait_for_room(self, connection: Connection, stream: Stream) -> None:
@@ -164,20 +162,6 @@ class DataPort:
         while stream.must_wait and not connection.is_closed:
             await connection.next_progress()
         self._metrics.window_stall_seconds.inc(time.monotonic() - began_s)
-
-    async def _keep_to_quota(self, connection: Connection, stream: Stream) -> bool:
-        """Wait as long as the key's speed wants; False: it may send no more today."""
-        spent = stream.spent()
-        if spent.refused:
-            connection.deliver(Error("quota", spent.refused, "disconnect"))
-            connection.end(CloseCode.POLICY_VIOLATION, spent.refused)
-            return False
-        wait_until_s = time.monotonic() + spent.pause_s
-        while (left_s := wait_until_s - time.monotonic()) > 0:
-            if connection.is_closed or not stream.is_open:
-                break
-            await asyncio.sleep(min(left_s, QUOTA_LOOK_S))
-        return True
 
     def _too_large(self, connection: Connection, stream: Stream, size: int) -> None:
         self._metrics.refused.labels(MalformedReason.TOO_LARGE).inc()

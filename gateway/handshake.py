@@ -25,11 +25,11 @@ from gateway.pairing import Origin
 from gateway.proxies import TrustedProxies
 from gateway.query import Query
 from gateway.tenants import REVOKED
-from gateway.tokens import LIFETIME_S
+from gateway.tokens import EXCHANGE, LIFETIME_S
 from gateway.web_files import FOR_ALL_PAGES, respond
 
 PAGE_MAY_ASK: Final = "/access"
-EXCHANGE: Final = "/token"
+POST: Final = "POST"
 NOBODY: Final = Admission(None, Credentials())
 
 Pages = Callable[[str, str], Response]
@@ -71,7 +71,8 @@ class Handshake:
         if isinstance(connection, Visitor) and arrival.address != _host(connection.remote_address):
             connection.behind_proxy = arrival.address
         method = connection.method if isinstance(connection, Visitor) else GET
-        if method not in (GET, HEAD):
+        is_exchange = method == POST and arrival.path.partition("?")[0] == EXCHANGE
+        if method not in (GET, HEAD) and not is_exchange:
             return not_allowed()
         if not is_readable(request):
             return _text(HTTPStatus.BAD_REQUEST, "A header is not ASCII.")
@@ -99,7 +100,7 @@ class Handshake:
         return self._pages(arrival.path, hosts[0] if hosts else "")
 
     async def _token(self, arrival: Arrival) -> Response:
-        """A token in exchange for a key (the API port takes the same as a POST request)."""
+        """A token in exchange for a key, for where only a URL can be given."""
         result = await self._gatekeeper.admit(arrival)
         if isinstance(result, Refusal):
             return refusal_response(result)

@@ -14,6 +14,8 @@ from typing import Final
 
 from common.api_keys import ApiKey, KeyRing
 
+EXCHANGE: Final = "/token"
+"""Path at which a key is exchanged for one."""
 LIFETIME_S: Final = 60
 PREFIX: Final = "sttt_"
 SECRET_BYTES: Final = 32
