@@ -40,10 +40,17 @@ class Access(NamedTuple):
         Raises:
             ValueError: the authorities cannot be used.
         """
-        return _context(self.authorities) if url.startswith("wss:") else None
+        if not url.startswith("wss:"):
+            return None
+        # A file may be another one at the next connection; the system's takes 20 ms to read.
+        return _context(self.authorities) if self.authorities else _system_context()
 
 
 @functools.cache
+def _system_context() -> ssl.SSLContext:
+    return _context("")
+
+
 def _context(authorities: str) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=authorities or None)

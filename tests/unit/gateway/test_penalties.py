@@ -19,7 +19,7 @@ def test_the_first_failures_cost_nothing_and_the_next_ones_ever_more_up_to_a_bou
     attempts = FailedAttempts()
     delays = [attempts.failed("192.0.2.1", 0).delay_s for _ in range(FREE_FAILURES + 8)]
     assert delays[:FREE_FAILURES] == [0] * FREE_FAILURES
-    assert delays[FREE_FAILURES:] == [0.5, 1, 2, 4, MOST_S, MOST_S, MOST_S, MOST_S]
+    assert delays[FREE_FAILURES:] == [0.25, 0.5, 1, MOST_S, MOST_S, MOST_S, MOST_S, MOST_S]
 
 
 def test_failures_are_counted_by_address() -> None:

@@ -1,0 +1,84 @@
+"""A system that asks for TLS and API keys, for the tests of who may come in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+from common.api_keys import line_of, new_key
+from common.tls import client_context, make_certificate
+from deploy.health import sample
+from tests.processes import StageProcess, Stages, free_port
+
+NAMES = ["localhost", "127.0.0.1"]
+
+
+class SafeSystem:
+    """A gateway with TLS, keys, an API port and an audit log; a verifier; a transcriber.
+
+    Attributes:
+        keys: by name: alice, bob, and one that is expired.
+    """
+
+    def __init__(self, stages: Stages, folder: Path) -> None:
+        self.folder = folder
+        self.certificate, self.tls_key = make_certificate(folder / "tls", NAMES)
+        self.keys = {name: new_key() for name in ("alice", "bob", "expired")}
+        self.keys_path = folder / "api-keys"
+        self.write_keys(*self.keys)
+        self.audit_path = folder / "audit"
+        self.ports = {name: free_port() for name in ("data", "control", "api", "metrics")}
+        self.gateway: StageProcess = stages.start(
+            "gateway",
+            *("--data_port", str(self.ports["data"]), "--control_port", str(self.ports["control"])),
+            *("--api-port", str(self.ports["api"]), "--metrics-port", str(self.ports["metrics"])),
+            *("--tls-cert", str(self.certificate), "--tls-key", str(self.tls_key)),
+            *("--api-keys", str(self.keys_path), "--audit-log", str(self.audit_path)),
+            "--verify-data-integrity",
+        )
+        stages.start("verifier")
+        stages.start("transcriber", "--engine", "null")
+        self.gateway.wait_for_line("transcriber .* joined")
+
+    def write_keys(self, *names: str) -> None:
+        """Have these keys in the file, and no others."""
+        lines = [line_of(name, self.keys[name]) for name in names]
+        expiry = (" expires=2020-01-01" if name == "expired" else "" for name in names)
+        partial = self.keys_path.with_suffix(".new")
+        partial.write_text("\n".join(map("".join, zip(lines, expiry, strict=True))))
+        partial.chmod(0o600)
+        partial.replace(self.keys_path)
+
+    def url(self, port: str, scheme: str = "wss") -> str:
+        """Of one of the ports."""
+        return f"{scheme}://localhost:{self.ports[port]}"
+
+    def metric(self, name: str) -> float:
+        """Sum of a gateway's metric."""
+        return sample(self.url("metrics", "http"), (name,)) or 0.0
+
+    def request(self, port: str, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+        """Status and body of a plain request."""
+        number = self.ports[port]
+        connection: http.client.HTTPConnection
+        if port == "metrics":
+            connection = http.client.HTTPConnection("localhost", number, timeout=30)
+        else:
+            context: ssl.SSLContext = client_context(str(self.certificate))
+            connection = http.client.HTTPSConnection(
+                "localhost", number, timeout=30, context=context
+            )
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, headers=named)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What the audit log holds."""
+        return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
