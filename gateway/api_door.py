@@ -69,12 +69,6 @@ class Door:
 
 def key_of(scope: Scope) -> ApiKey | None:
     """The API key that a request came in with."""
-    admission = scope.get(ADMISSION)
-    return admission.key if isinstance(admission, Admission) else None
-
-
-def key_of(scope: Scope) -> ApiKey | None:
-    """The API key that a request came in with."""
     admission: Admission = scope[ADMISSION]
     return admission.key
 
