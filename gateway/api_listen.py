@@ -14,6 +14,7 @@ from common.settings import GatewaySettings
 from gateway.api_door import Door
 from gateway.api_port import ApiPort
 from gateway.api_server import listening_socket, make_server
+from gateway.bounded_connection import Connections
 from gateway.gatekeeper import Gatekeeper
 from gateway.metrics import GatewayMetrics
 from gateway.reception import Reception
@@ -35,6 +36,7 @@ async def serve_api(
     reception: Reception,
     engine: Callable[[], str],
     gatekeeper: Gatekeeper,
+    connections: Connections,
 ) -> AsyncIterator[None]:
     """Serve the API port while the context lasts.
 
@@ -52,6 +54,7 @@ async def serve_api(
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     server = make_server(
         Door(ApiPort(settings, metrics, reception, engine).app, gatekeeper),
+        connections,
         max_message_bytes=settings.max_message_bytes * HARD_LIMIT_FACTOR,
         most_connections=2 * settings.max_sessions + SPARE_CONNECTIONS,
         tls=gatekeeper.tls.context if gatekeeper.tls else None,
@@ -72,6 +75,7 @@ async def serve_wyoming(
     reception: Reception,
     engine: Callable[[], str],
     gatekeeper: Gatekeeper,
+    connections: Connections,
 ) -> AsyncIterator[None]:
     """Serve Wyoming while the context lasts.
 
@@ -83,7 +87,7 @@ async def serve_wyoming(
             "Wyoming knows neither keys nor TLS: --wyoming-port does not go with --api-keys or "
             "--tls-cert"
         )
-    port = WyomingPort(settings, metrics, reception, engine)
+    port = WyomingPort(settings, metrics, reception, engine, connections)
     try:
         server = await port.listen()
     except OSError as error:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,31 +21,40 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from common.errors import CloseCode
 from gateway.api_connection import ABORT
+from gateway.bounded_connection import LAST_WORDS_S, Connections, far_end
+from gateway.budgets import FrameBudget, Met
 
 FIRST_REQUEST_S: Final = 10.0
 MAX_HEADER_BYTES: Final = 32 * 1024
-MAX_FRAGMENTS: Final = 1_024
-MAX_UNREAD_BYTES: Final = 256 * 1024
-PROTOCOL_ERROR: Final = 1002
 STOP_S: Final = 2
 """Requests that still run when the server stops get so long."""
 
 
 class ApiHttp(H11Protocol):
-    """An HTTP connection whose first request has to come in time."""
+    """An HTTP connection that is let in, and whose first request has to come in time."""
 
+    registry: Connections
     _deadline: asyncio.TimerHandle | None = None
+    _entered = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client connected."""
+        """A client connected; a connection too many is closed."""
         super().connection_made(transport)
+        address, peer = far_end(transport.get_extra_info("peername"))
+        if not self.registry.enter_elsewhere(address, peer):
+            transport.close()
+            return
+        self._entered = address
         self._deadline = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """The connection is gone (one that became a WebSocket has another to tell)."""
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._entered:
+            self.registry.leave_elsewhere(self._entered)
         super().connection_lost(exc)
 
     def _give_up(self) -> None:
@@ -56,6 +66,19 @@ class ApiHttp(H11Protocol):
 class ApiWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket connection whose control frames and fragments are bounded."""
 
+    registry: Connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """An HTTP connection that was let in becomes this one."""
+        super().connection_made(transport)
+        self._address, self._peer = far_end(transport.get_extra_info("peername"))
+        self._budget = FrameBudget(time.monotonic())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self.registry.leave_elsewhere(self._address)
+        super().connection_lost(exc)
+
     def handle_connect(self, event: Request) -> None:
         """A handshake came; what handles it is given the means to cut the connection."""
         super().handle_connect(event)
@@ -65,18 +88,22 @@ class ApiWebSocket(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         """A fragment came."""
-        if len(self.frames) >= MAX_FRAGMENTS:
-            self.conn.fail(PROTOCOL_ERROR, "too many fragments")
-            self.handle_parser_exception()
-            return
-        super().handle_cont(event)
+        if not self._cut(self._budget.fragment(is_last=event.fin)):
+            super().handle_cont(event)
 
     def handle_ping(self) -> None:
         """A ping came, and its answer is to be sent."""
-        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            self.transport.abort()
-            return
-        super().handle_ping()
+        if not self._cut(self._budget.control_frame(time.monotonic())):
+            super().handle_ping()
+
+    def _cut(self, met: Met | None) -> bool:
+        """End the connection if a bound was met, or was before."""
+        if met is not None and not self.close_sent:
+            self.registry.met(self._peer, met)
+            self.conn.fail(CloseCode.POLICY_VIOLATION, met.text)
+            self.handle_parser_exception()
+            self.loop.call_later(LAST_WORDS_S, self.transport.abort)
+        return met is not None or self.close_sent
 
 
 class ApiServer(uvicorn.Server):
@@ -89,14 +116,24 @@ class ApiServer(uvicorn.Server):
 
 
 def make_server(
-    app: ASGIApp, *, max_message_bytes: int, most_connections: int, tls: ssl.SSLContext | None
+    app: ASGIApp,
+    connections: Connections,
+    *,
+    max_message_bytes: int,
+    most_connections: int,
+    tls: ssl.SSLContext | None,
 ) -> ApiServer:
-    """A server that is told its sockets when it serves."""
+    """A server that is told its sockets when it serves.
+
+    Args:
+        connections: where its own are counted.
+    """
+    counted = {"registry": connections}
     config = uvicorn.Config(
         app,
         loop="none",
-        http=ApiHttp,
-        ws=ApiWebSocket,
+        http=type("CountedHttp", (ApiHttp,), counted),
+        ws=type("CountedWebSocket", (ApiWebSocket,), counted),
         ws_max_size=max_message_bytes,
         ws_ping_timeout=None,  # back-pressure holds the answers back, as on the data port
         ws_per_message_deflate=False,

@@ -39,7 +39,7 @@ def far_end(remote: Any) -> tuple[str, str]:
 
 
 class Connections:
-    """All connections of the WebSocket ports.
+    """All connections of the WebSocket ports, and how many other ports have.
 
     Args:
         budgets: of their addresses.
@@ -64,6 +64,17 @@ class Connections:
     def leave(self, connection: BoundedConnection, address: str) -> None:
         """One that might stay is gone."""
         self._open.discard(connection)
+        self._budgets.leave(address)
+
+    def enter_elsewhere(self, address: str, peer: str) -> bool:
+        """A connection of a port that has another server is made; whether it may stay."""
+        met = self._budgets.enter(address, time.monotonic())
+        if met is not None:
+            self.met(peer, met)
+        return met is None
+
+    def leave_elsewhere(self, address: str) -> None:
+        """One that might stay is gone."""
         self._budgets.leave(address)
 
     def met(self, peer: str, met: Met) -> None:

@@ -111,7 +111,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             # Imported here: a web framework takes a while, and not everybody wants it.
             from gateway import api_listen
 
-            ports = (settings, metrics, reception, lambda: hub.engine, gatekeeper)
+            ports = (settings, metrics, reception, lambda: hub.engine, gatekeeper, connections)
             if settings.api_port:
                 await stack.enter_async_context(api_listen.serve_api(*ports))
             if settings.wyoming_port:

@@ -13,6 +13,7 @@ from wyoming.event import Event, async_read_event, async_write_event
 
 from common.errors import BusyError, CloseCode
 from common.settings import GatewaySettings
+from gateway.bounded_connection import Connections, far_end
 from gateway.connection import STUCK_S
 from gateway.heard import Ear
 from gateway.metrics import GatewayMetrics
@@ -67,9 +68,7 @@ class WyomingConnection:
         settings: GatewaySettings,
         metrics: GatewayMetrics,
     ) -> None:
-        name = writer.get_extra_info("peername")
-        self.address = str(name[0]) if isinstance(name, tuple) else "local"
-        self.peer = f"{self.address}:{name[1]}" if isinstance(name, tuple) else "local"
+        self.address, self.peer = far_end(writer.get_extra_info("peername"))
         self._reader = BoundedReader(reader, settings.max_message_bytes)
         self._writer = writer
         self._translator = translator
@@ -208,12 +207,13 @@ class WyomingPort:
         metrics: GatewayMetrics,
         reception: Reception,
         engine: Callable[[], str],
+        connections: Connections,
     ) -> None:
         self._settings = settings
+        self._connections = connections
         self._metrics = metrics
         self._reception = reception
         self._engine = engine
-        self._room = 2 * settings.max_sessions
 
     async def listen(self) -> asyncio.Server:
         """Start to listen.
@@ -226,11 +226,10 @@ class WyomingPort:
         )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._room <= 0:
-            self._metrics.busy.inc()
+        address, peer = far_end(writer.get_extra_info("peername"))
+        if not self._connections.enter_elsewhere(address, peer):
             writer.transport.abort()
             return
-        self._room -= 1
         try:
             translator = Wyoming(engine=self._engine() or "none", languages=["en"])
             connection = WyomingConnection(
@@ -238,4 +237,4 @@ class WyomingPort:
             )
             await connection.serve(self._reception)
         finally:
-            self._room += 1
+            self._connections.leave_elsewhere(address)

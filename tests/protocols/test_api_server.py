@@ -10,7 +10,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway import api_server
-from gateway.api_server import MAX_UNREAD_BYTES, listening_socket, make_server
+from gateway.api_server import listening_socket, make_server
+from gateway.bounded_connection import Connections
+from gateway.budgets import AddressBudgets
+from gateway.metrics import GatewayMetrics
 from tests.processes import free_port
 
 HANDSHAKE = (
@@ -31,7 +34,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(api_server, "FIRST_REQUEST_S", 0.2)
     port = free_port()
-    server = make_server(app, max_message_bytes=1 << 20, most_connections=8, tls=None)
+    connections = Connections(AddressBudgets(4, 3, 100.0), GatewayMetrics())
+    server = make_server(app, connections, max_message_bytes=1 << 20, most_connections=8, tls=None)
     serving = asyncio.create_task(server.serve([listening_socket("127.0.0.1", port)]))
     yield port
     server.should_exit = True
@@ -46,13 +50,13 @@ async def test_a_connection_that_asks_for_nothing_is_closed(port: int) -> None:
     writer.close()
 
 
-async def test_pings_whose_answers_nobody_reads_cut_the_connection(port: int) -> None:
+async def test_a_flood_of_pings_cuts_the_connection(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
     writer.write(HANDSHAKE)
     ping = b"\x89\xfd" + bytes(4) + os.urandom(125)
 
     async def flood() -> None:
-        for _ in range(2 * MAX_UNREAD_BYTES):
+        for _ in range(100_000):
             writer.write(ping * 500)
             await writer.drain()
 
@@ -70,3 +74,24 @@ async def test_a_connection_that_did_ask_may_stay_idle(port: int) -> None:
         async with asyncio.timeout(1):  # five times as long as a first request may take
             await reader.read()
     writer.close()
+
+
+async def test_an_address_has_only_so_many_connections_websockets_included(port: int) -> None:
+    kept = []
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        kept.append(writer)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await reader.read() == b""
+    writer.close()
+    kept.pop().transport.abort()
+    async with asyncio.timeout(20):
+        while True:  # until the server has seen that it is gone
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HANDSHAKE)
+            if (await reader.read(12)) == b"HTTP/1.1 101":
+                break
+    for open_one in (*kept, writer):
+        open_one.transport.abort()
