@@ -10,6 +10,7 @@ import dataclasses
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from common.access_settings import AccessSettings
 from common.api_settings import ApiSettings
@@ -17,6 +18,9 @@ from common.envelope import OnCorruption
 from common.limit_settings import LimitSettings
 from common.options import option
 from common.recognition_settings import EngineSettings, LogSettings, RecorderSettings
+
+MOST_GATEWAYS: Final = 64
+"""That share one run dir."""
 
 
 def default_run_dir() -> str:
@@ -98,6 +102,18 @@ class StageSettings(LogSettings):
 class GatewaySettings(ApiSettings, AccessSettings, StageSettings, LimitSettings):
     """Options of ``python -m gateway``."""
 
+    slot: int = option(
+        1,
+        "--slot",
+        help="number of this gateway among those that share its run dir",
+        low=1,
+        high=MOST_GATEWAYS,
+    )
+    share_ports: bool = option(
+        False,
+        "--share-ports",
+        help="let several gateways listen on the same ports, as --gateways N does",
+    )
     host: str = option("127.0.0.1", "--host", help="address to listen on")
     control_port: int = option(
         8011,
@@ -215,6 +231,12 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings, LimitSettings)
         low=0,
         high=86_400,
     )
+
+    def endpoint(self, link: str) -> str:
+        """As for every stage; the second gateway of a run dir and those after it have their own."""
+        if self.slot > 1 and not getattr(self, link):
+            return f"ipc://{self.run_path}/{link}-{self.slot}.sock"
+        return super().endpoint(link)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

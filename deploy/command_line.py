@@ -36,7 +36,7 @@ USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys|certi
 EPILOG: Final = """\
 A running system is steered by (all take --run-dir):
   deploy/stt-server status               what runs, with its sessions
-  deploy/stt-server scale verifiers N    add or take away verifiers (or transcribers)
+  deploy/stt-server scale verifiers N    add or take away verifiers, transcribers, gateways
   deploy/stt-server stop                 drain and stop
 Secrets are made by:
   deploy/stt-server keys DIR             the CURVE keys that tcp:// links need
@@ -50,6 +50,13 @@ Secrets are made by:
 class SystemSettings:
     """Options of the system as a whole; the stages' own are declared with them."""
 
+    gateways: int = option(
+        1,
+        "--gateways",
+        help="gateway processes on the same ports (more than one: with --share-ports)",
+        low=1,
+        high=MOST_STAGES,
+    )
     verifiers: int = option(2, "--verifiers", help="verifier processes", low=0, high=MOST_STAGES)
     transcribers: int = option(
         1, "--transcribers", help="transcriber processes", low=0, high=MOST_STAGES
@@ -98,6 +105,9 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         raise SettingsError(
             "--audio and --commands name one endpoint: start further transcribers by hand"
         )
+    arguments.share_ports = arguments.share_ports or arguments.gateways > 1
+    if arguments.share_ports:
+        _check_several(arguments)
     host, wanted = arguments.metrics_host, arguments.metrics_port
     if wanted <= 0:
         find = plans.any_free_port(host)
@@ -114,10 +124,12 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         data_port=arguments.data_port,
         api_port=_api_port(arguments),
         tls=bool(arguments.tls_cert),
+        share_ports=arguments.share_ports,
         metrics_host=host,
         drain_s=arguments.drain_s,
         stages=(Stage(GATEWAY, GATEWAY, port),),
     )
+    plan = plan.scaled(GATEWAY, arguments.gateways, find)
     plan = plan.scaled(TRANSCRIBER, arguments.transcribers, find)
     return plan.scaled(VERIFIER, arguments.verifiers, find)
 
@@ -131,6 +143,23 @@ def _api_port(arguments: argparse.Namespace) -> int:
         *range(DEFAULT_METRICS_PORT, DEFAULT_METRICS_PORT + MOST_STAGES),
     )
     return plans.next_free_port(arguments.host, taken)(DEFAULT_API_PORT)
+
+
+def _check_several(arguments: argparse.Namespace) -> None:
+    if arguments.frames or arguments.verdicts or arguments.results:
+        raise SettingsError(
+            "--frames, --verdicts and --results name one gateway's endpoints: start further "
+            "gateways by hand"
+        )
+    for name in ("control_port", "data_port"):
+        if not getattr(arguments, name):
+            raise SettingsError(f"--{name} 0 picks a port for each gateway: name one to share")
+        if not plans.is_free(arguments.host, getattr(arguments, name)):
+            # One who shares it, too, would get a part of this system's clients.
+            raise SettingsError(
+                f"cannot listen on {arguments.host}:{getattr(arguments, name)}, which another "
+                f"program uses; choose another with --{name}"
+            )
 
 
 def stage_environment(

@@ -61,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     metrics_host: str
     drain_s: float
     tls: bool = False
+    share_ports: bool = False
     api_port: int = 0
     stages: tuple[Stage, ...] = ()
 
@@ -71,7 +72,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def gateway(self) -> Stage:
-        """The one gateway."""
+        """The first gateway."""
         return next(stage for stage in self.stages if stage.kind == GATEWAY)
 
     def of_kind(self, kind: str) -> list[Stage]:
@@ -90,12 +91,20 @@ class Plan(msgspec.Struct, frozen=True):
         """
         kept = self.of_kind(kind)[:count]
         port = max((stage.metrics_port for stage in self.stages), default=0)
-        number = int(kept[-1].name.rpartition("-")[2]) if kept else 0
+        number = number_of(kept[-1]) if kept else 0
         while len(kept) < count:
             port, number = free_port(port + 1), number + 1
-            kept.append(Stage(f"{kind}-{number}", kind, port))
+            # The first gateway, which every system has, needs no number.
+            name = kind if kind == GATEWAY and number == 1 else f"{kind}-{number}"
+            kept.append(Stage(name, kind, port))
         others = [stage for stage in self.stages if stage.kind != kind]
         return msgspec.structs.replace(self, stages=(*others, *kept))
+
+
+def number_of(stage: Stage) -> int:
+    """A stage's number among those of its kind."""
+    _, _, number = stage.name.rpartition("-")
+    return int(number) if number.isdecimal() else 1
 
 
 def reachable(host: str) -> str:
@@ -109,7 +118,7 @@ def next_free_port(host: str, taken: Iterable[int]) -> Callable[[int], int]:
 
     def find(port: int) -> int:
         for candidate in range(port, 65_536):
-            if candidate not in reserved and _is_free(host, candidate):
+            if candidate not in reserved and is_free(host, candidate):
                 return candidate
         raise SettingsError(f"no free port above {port} on {host}")
 
@@ -131,7 +140,8 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether nobody listens there, not even one who would share the port."""
     with socket.socket(_family(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -210,11 +220,14 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 def _program(plan: Plan, stage: Stage) -> str:
     tether = (sys.executable, "-I", "-S", str(TETHER), str(plan.server_pid))
     lock = str(plan.folder / STAGES_LOCK)
+    environment = f'STT_METRICS_PORT="{stage.metrics_port}"'
+    if stage.kind == GATEWAY and plan.share_ports:
+        environment += f',STT_SLOT="{number_of(stage)}"'
     command = shlex.join([*tether, lock, sys.executable, "-P", "-m", stage.kind])
     return f"""\
 [program:{stage.name}]
 command={_literal(command)}
-environment=STT_METRICS_PORT="{stage.metrics_port}"
+environment={environment}
 priority={100 * (1 + STOP_ORDER.index(stage.kind))}
 autorestart=true
 startsecs={START_SECONDS}

@@ -31,7 +31,7 @@ SESSION_METRICS: Final = {
     TRANSCRIBER: ("stt_transcriber_sessions",),
 }
 """Gauges that count sessions, by stage."""
-SCALABLE: Final = {"verifiers": VERIFIER, "transcribers": TRANSCRIBER}
+SCALABLE: Final = {"gateways": GATEWAY, "verifiers": VERIFIER, "transcribers": TRANSCRIBER}
 MOST_STAGES: Final = 64
 RUN_DIR_VARIABLE: Final = f"{ENVIRONMENT_PREFIX}RUN_DIR"
 
@@ -204,6 +204,13 @@ def scale(argv: Sequence[str]) -> int:
     kind = SCALABLE[arguments.what]
     with _foreign_errors():
         system = System(arguments.run_dir)
+        if kind == GATEWAY:
+            check_range(arguments.what, arguments.count, 1, MOST_STAGES)
+            if not system.plan.share_ports:
+                raise SettingsError(
+                    "this system's gateway does not share its ports: start it with --share-ports "
+                    "or --gateways N"
+                )
         before = len(system.plan.of_kind(kind))
         plan = system.scale(kind, arguments.count)
     print(f"{arguments.what}: {before} before, now {len(plan.of_kind(kind))}")

@@ -48,7 +48,7 @@ async def serve_api(
     """
     host, port = settings.host, settings.api_port
     try:
-        listening = listening_socket(host, port)
+        listening = listening_socket(host, port, reuse_port=settings.share_ports)
     except OSError as error:
         raise _port_error("api", host, port, error) from None
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)

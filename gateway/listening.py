@@ -60,6 +60,15 @@ def make_connections(
     return Connections(budgets, metrics)
 
 
+def make_relayed_connections(settings: GatewaySettings, metrics: GatewayMetrics) -> Connections:
+    """The registry of what neighbours pass on, who have bounded it by its address already."""
+    most = 2 * _most_connections(settings)
+    budgets = AddressBudgets(
+        most, settings.address_connections, settings.address_opens_per_s, lambda _: True
+    )
+    return Connections(budgets, metrics)
+
+
 def _raise_file_limit() -> int:
     """Raise the soft limit of open files to the hard one; the limit that holds now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -86,6 +95,7 @@ async def listen_control(
             _limited(settings, handle),
             settings.host,
             settings.control_port,
+            reuse_port=settings.share_ports or None,
             ssl=gatekeeper.tls.context if gatekeeper.tls else None,
             create_connection=_visitors(connections),
             open_timeout=OPEN_TIMEOUT_S,
@@ -117,6 +127,7 @@ async def listen_data(
             _limited(settings, handle),
             settings.host,
             settings.data_port,
+            reuse_port=settings.share_ports or None,
             ssl=gatekeeper.tls.context if gatekeeper.tls else None,
             create_connection=_visitors(connections),
             open_timeout=OPEN_TIMEOUT_S,

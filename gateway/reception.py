@@ -32,6 +32,7 @@ from gateway.healing import HealingLimits
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.metrics import GatewayMetrics
+from gateway.neighbours import new_session_id
 from gateway.notary import NO_RECEIPT, RECEIPT_INTERVAL_S, TOO_SOON
 from gateway.pairing import NamedSessions, Origin
 from gateway.quotas import Spent
@@ -225,6 +226,7 @@ class Reception:
             limits=self._limits,
             ledger=self._ledger,
             start=start,
+            session_id=new_session_id(self._settings.slot) if self._settings.share_ports else None,
             receipt_from_ns=time.time_ns()
             if wants_events and wants_receipt and self._hub.notary is not None
             else None,

@@ -108,8 +108,9 @@ class Session:
         start: Commit = START,
         receipt_from_ns: int | None = None,
         resends: tuple[int, HealingLimits] | None = None,
+        session_id: bytes | None = None,
     ) -> None:
-        self.id: bytes = secrets.token_bytes(SESSION_ID_BYTES)
+        self.id: bytes = session_id or secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
         self.wants_events = wants_events
         self.wants_utterances = wants_utterances
@@ -297,16 +298,8 @@ class Session:
         """The event, for who asked for it, that says how far the window has moved."""
         if not self.wants_events:
             return []
-        commit = self.window.commit
-        return [
-            Acknowledged(
-                self.window.fed,
-                commit.seq,
-                commit.skip_samples,
-                commit.run_samples,
-                commit.sample,
-            )
-        ]
+        fed, at = self.window.fed, self.window.commit
+        return [Acknowledged(fed, at.seq, at.skip_samples, at.run_samples, at.sample)]
 
     def take_sentence(self, sentence: envelope.Sentence) -> SentenceTaken:
         """Take in a final result and what it commits.

@@ -28,13 +28,22 @@ from gateway.data_port import DataPort
 from gateway.gatekeeper import Gatekeeper
 from gateway.handshake import Visitors
 from gateway.hub import Hub
-from gateway.listening import listen_control, listen_data, make_connections
+from gateway.listening import (
+    HARD_LIMIT_FACTOR,
+    Handler,
+    listen_control,
+    listen_data,
+    make_connections,
+    make_relayed_connections,
+)
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
+from gateway.neighbours import Neighbours
 from gateway.notary import Notary
 from gateway.quarantine import Quarantine, QuarantineFolder
 from gateway.reception import Reception
 from gateway.retention import RetentionLedger
+from gateway.sharing import CONTROL, DATA, SharedPorts
 from gateway.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -56,7 +65,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
     metrics = GatewayMetrics()
     # Closed in reverse order: the loop must have let go of a socket before it is closed.
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_sole_user_of(settings.run_path))
+        stack.enter_context(_sole_user_of(settings.run_path, settings.slot))
         audit = AuditLog(settings.audit_log, settings.audit_log_bytes, settings.audit_log_files)
         stack.callback(audit.close)
         gatekeeper = Gatekeeper(settings, metrics, audit)
@@ -96,12 +105,20 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         async def handle_control(websocket: ServerConnection) -> None:
             await commanders.serve(websocket, control_port.serve)
 
-        await stack.enter_async_context(
-            await listen_control(settings, handle_control, gatekeeper, connections)
-        )
-        await stack.enter_async_context(
-            await listen_data(settings, data_port.serve, gatekeeper, connections)
-        )
+        handlers: dict[str, Handler] = {CONTROL: handle_control, DATA: data_port.serve}
+        if settings.share_ports:
+            neighbours = Neighbours(settings.run_path, settings.slot)
+            shared = SharedPorts(neighbours, settings.slot, peers, handlers)
+            largest = settings.max_message_bytes * HARD_LIMIT_FACTOR
+            relayed = make_relayed_connections(settings, metrics)
+            await stack.enter_async_context(shared.taking_in(gatekeeper, relayed, largest))
+            handlers = {port: shared.routed(port) for port in handlers}
+        servers = [
+            await listen_control(settings, handlers[CONTROL], gatekeeper, connections),
+            await listen_data(settings, handlers[DATA], gatekeeper, connections),
+        ]
+        for server in servers:
+            await stack.enter_async_context(server)
         if settings.reject_corrupted_data and not settings.verify_data_integrity:
             log.info("--reject-corrupted-data turns --verify-data-integrity on")
         scheme = "wss" if gatekeeper.tls else "ws"
@@ -119,6 +136,9 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         audit.write("start", host=settings.host, tls=bool(gatekeeper.tls))
         lifecycle.ready()
         await stopping.wait()
+        if settings.share_ports:  # who comes now is for the others
+            for server in servers:
+                server.close(close_connections=False)
         await _drain(reception, connections, settings.drain_s)
 
 
@@ -149,10 +169,10 @@ async def _drain(reception: Reception, connections: Connections, timeout_s: floa
 
 
 @contextlib.contextmanager
-def _sole_user_of(run_path: Path) -> Iterator[None]:
-    """Hold the run directory: a second gateway there would take the first one's endpoints."""
+def _sole_user_of(run_path: Path, slot: int) -> Iterator[None]:
+    """Hold a slot of the run directory: a second gateway would take the first one's endpoints."""
     own_folder(run_path)
-    path = run_path / "gateway.lock"
+    path = run_path / ("gateway.lock" if slot == 1 else f"gateway-{slot}.lock")
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -222,7 +222,11 @@ class WyomingPort:
             OSError: the port cannot be had.
         """
         return await asyncio.start_server(
-            self._serve, self._settings.host, self._settings.wyoming_port, limit=MAX_LINE_BYTES
+            self._serve,
+            self._settings.host,
+            self._settings.wyoming_port,
+            limit=MAX_LINE_BYTES,
+            reuse_port=self._settings.share_ports or None,
         )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

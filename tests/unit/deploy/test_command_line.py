@@ -12,6 +12,7 @@ from common.options import parse
 from common.settings import GatewaySettings, TranscriberSettings
 from deploy.command_line import main, make_plan, stage_environment, start_parser
 from deploy.plan import GATEWAY, TRANSCRIBER, VERIFIER, Plan
+from tests.processes import free_port
 
 
 def plan_of(*argv: str) -> Plan:
@@ -183,3 +184,22 @@ def test_steering_where_nothing_runs_says_so(
 ) -> None:
     assert main([*command.split(), "--run-dir", str(tmp_path)]) == 2
     assert f"no system runs in {tmp_path}" in capsys.readouterr().err
+
+
+def test_several_gateways_need_ports_and_endpoints_that_they_can_share() -> None:
+    def plan(*options: str) -> Plan:
+        return make_plan(start_parser().parse_args(["--gateways", "2", *options]))
+
+    ports = ("--data_port", str(free_port()), "--control_port", str(free_port()))
+    assert [stage.name for stage in plan(*ports).of_kind("gateway")] == ["gateway", "gateway-2"]
+    assert plan(*ports).share_ports
+    with pytest.raises(SettingsError, match="one gateway's endpoints"):
+        plan(*ports, "--frames", "tcp://*:1")
+    with pytest.raises(SettingsError, match="name one to share"):
+        plan("--data_port", "0")
+    with socket.socket() as other:  # of a system that shares its ports, too
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(SettingsError, match="which another program uses"):
+            plan(*ports, "--control_port", str(other.getsockname()[1]))

@@ -7,6 +7,7 @@ import json
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common.errors import SettingsError
@@ -50,6 +51,16 @@ def test_scaling_down_removes_the_highest_numbers() -> None:
 def test_scaling_to_nothing_and_back_starts_from_one() -> None:
     plan = make().scaled(VERIFIER, 0, int).scaled(VERIFIER, 1, int)
     assert names(plan)[-1] == "verifier-1"
+
+
+def test_the_first_gateway_has_no_number_and_the_others_are_told_theirs() -> None:
+    plan = msgspec.structs.replace(make(), share_ports=True).scaled(GATEWAY, 3, int)
+    assert [stage.name for stage in plan.of_kind(GATEWAY)] == ["gateway", "gateway-2", "gateway-3"]
+    assert plan.gateway.name == "gateway"
+    config = plans.supervisord_config(plan)
+    assert [f'STT_SLOT="{slot}"' in config for slot in (1, 2, 3, 4)] == [True, True, True, False]
+    assert "STT_SLOT" not in plans.supervisord_config(make()), "an only one has its usual endpoints"
+    assert len(plan.scaled(GATEWAY, 1, int).of_kind(GATEWAY)) == 1
 
 
 def test_each_stage_is_a_program_of_its_own_with_its_metrics_port() -> None:
