@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from common.api_keys import line_of, new_key
+from common.tls import make_certificate
 from tests.processes import StageProcess, Stages, free_port
 from tests.protocols.test_deepgram import deepgram
 
@@ -124,6 +126,23 @@ async def test_fragments_without_end_cut_the_connection(gateway: Gateway) -> Non
         rest = await reader.read()
     assert b"more than 256 fragments" in rest
     writer.close()
+
+
+async def test_with_a_certificate_the_port_speaks_https_and_wss(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path / "tls", ["localhost"])
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    port = free_port()
+    with Stages() as stages:
+        process = stages.start(
+            "gateway",
+            *("--api-port", str(port), "--tls-cert", str(certificate), "--tls-key", str(key)),
+            *("--data_port", str(free_port()), "--control_port", str(free_port())),
+        )
+        await asyncio.to_thread(process.wait_for_line, "is ready")
+        async with httpx.AsyncClient(verify=trusting) as http:
+            assert (await http.get(f"https://localhost:{port}/v1/models")).status_code == 200
+        async with connect(f"wss://localhost:{port}/v1/realtime", ssl=trusting) as websocket:
+            assert json.loads(await websocket.recv())["type"] == "session.created"
 
 
 async def test_when_the_server_stops_its_clients_are_told_and_it_does_not_wait(
