@@ -87,7 +87,7 @@ export class Connection {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = null;
     this.#emit('onState', { name: 'connecting', attempt: this.#attempt });
-    const parameters = {};
+    const parameters = this.#observing ? {} : { resend: '1' };
     if (this.#session && !this.#observing) {
       Object.assign(parameters, {
         resume: '1', sentences: this.#sentences, ...this.buffer.beginWithin,
@@ -167,6 +167,7 @@ export class Connection {
         this.#sentences += 1;
         this.buffer.acknowledge(event.committed ?? 0, event.committed ?? 0, withinOf(event));
         break;
+      case 'resend': this.#sendAgain(event); break;
       case 'end': this.#ended = true; break;
     }
     this.#emit('onEvent', event);
@@ -180,6 +181,7 @@ export class Connection {
     this.#attempt = 0;
     this.#endSent = false;
     this.#session = event.session;
+    this.buffer.window = event.resend ? event.window_frames : null;
     if (continued) {
       missing = this.buffer.resume(event.next_sequence, event.committed_sequence);
     } else {
@@ -197,7 +199,7 @@ export class Connection {
     clearTimeout(this.#pumpTimer);
     const socket = this.#socket;
     if (!socket || !this.#sessionOpen || this.#observing) return;
-    while (this.buffer.unsent) {
+    while (this.buffer.ready) {
       if (socket.readyState !== OPEN) return; // closing: its close event comes next
       if (socket.bufferedAmount > SOCKET_BACKLOG_BYTES) {
         this.#pumpTimer = setTimeout(() => this.#pump(), BACKLOG_POLL_MS);
@@ -205,9 +207,11 @@ export class Connection {
       }
       this.#sendNext(socket);
     }
-    if (this.#ending && !this.#endSent && socket.readyState === OPEN) {
+    const allSent = this.buffer.unsent === 0;
+    if (this.#ending && allSent && !this.#endSent && socket.readyState === OPEN) {
       this.#endSent = true;
-      socket.send('{"type":"end"}');
+      const end = this.buffer.window === null ? {} : { frames: this.buffer.total };
+      socket.send(JSON.stringify({ type: 'end', ...end }));
     }
   }
 
@@ -218,10 +222,27 @@ export class Connection {
       sampleRate, audioSequence, timestamp, algorithm: this.algorithm,
     });
     const outgoing = again ? samples : this.handlers.tamper?.(samples) ?? samples;
+    frame.outgoing = outgoing; // what was tampered with for a demonstration is so for good
     socket.send(encodeFrame(metadata, outgoing));
     this.#emit('onSent', {
       sequence, epoch: this.epoch, samples, sampleRate, again, corrupted: outgoing !== samples,
     });
+  }
+
+  /** A frame arrived corrupt or not at all; one that is held no more stays unanswered. */
+  #sendAgain({ sequence, attempt }) {
+    const socket = this.#socket;
+    if (!socket || socket.readyState !== OPEN) return;
+    const found = this.buffer.again(sequence);
+    if (found === undefined) {
+      socket.send(JSON.stringify({ type: 'not_sent', sequence }));
+    } else if (found !== null) {
+      const { samples, sampleRate, timestamp, outgoing } = found.frame;
+      const metadata = describe(samples, {
+        sampleRate, audioSequence: found.audioSequence, timestamp, algorithm: this.algorithm,
+      });
+      socket.send(encodeFrame({ ...metadata, resend: attempt }, outgoing ?? samples));
+    }
   }
 
   #lost(code, reason) {

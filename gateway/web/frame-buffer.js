@@ -30,6 +30,7 @@ export class FrameBuffer {
     this.received = 0; // frames below this number are with a recorder
     this.committed = 0; // frames below this number need no replay
     this.within = {}; // nor does a part of what follows: see `withinOf`
+    this.window = null; // for a server that asks for frames again: how many may be on their way
     this.nextIndex = 0;
     this.firstIndexOfSession = 0;
     this.highestSentIndex = -1;
@@ -48,6 +49,27 @@ export class FrameBuffer {
     return true;
   }
 
+  /** Whether a frame may be sent now. */
+  get ready() {
+    const onTheirWay = this.firstSequence + this.sent - this.received;
+    return this.unsent > 0 && (this.window === null || onTheirWay < this.window);
+  }
+
+  /** The number of the frame after the last one, as the server counts. */
+  get total() {
+    return this.firstSequence + this.frames.length;
+  }
+
+  /**
+   * A frame that the server asks for again: `{frame, audioSequence}`; null if it is held no more,
+   * undefined if it was not sent yet.
+   */
+  again(sequence) {
+    const place = sequence - this.firstSequence;
+    if (place >= this.sent) return undefined;
+    return place < 0 ? null : { frame: this.frames[place], audioSequence: sequence };
+  }
+
   /** The next frame to send, counted as sent: `{frame, sequence, audioSequence, again}`. */
   takeNext() {
     if (this.sent >= this.frames.length) return null;
@@ -57,7 +79,9 @@ export class FrameBuffer {
     this.sent += 1;
     if (again) this.resent += 1;
     this.highestSentIndex = Math.max(this.highestSentIndex, frame.index);
-    return { frame, sequence, audioSequence: frame.index - this.firstIndexOfSession, again };
+    // Who asks for frames again knows them by this number: one that was dropped here has none.
+    const audioSequence = this.window === null ? frame.index - this.firstIndexOfSession : sequence;
+    return { frame, sequence, audioSequence, again };
   }
 
   /** What a new session that starts with the oldest frame held is to leave out of it. */

@@ -82,7 +82,7 @@ test('after a lost connection the session is resumed where the server wants', ()
   connection.send(SAMPLES, 16000);
   mock.timers.tick(1000);
   assert.equal(latest().url,
-    'ws://localhost:8012/?events=integrity&resume=1&sentences=1');
+    'ws://localhost:8012/?events=integrity&resend=1&resume=1&sentences=1');
   assert.deepEqual(latest().protocols, ['stt', 'stt.session.abc']);
   latest().serverSays(hello({ resumed: true, next_sequence: 2 }));
   assert.deepEqual(latest().numbers, [2, 3, 4]);
@@ -263,4 +263,21 @@ test('a key and a session are carried by subprotocols and stand in no URL', () =
   assert.ok(FakeSocket.all.every(({ url }) => !url.includes('abc') && !url.includes('K')));
   connect();
   assert.equal(latest().protocols, undefined, 'where there is nothing to carry none is offered');
+});
+
+test('a frame that the server asks for again is sent again and marked', () => {
+  const connection = connect();
+  latest().serverSays(hello({ resend: true, window_frames: 2 }));
+  for (let i = 0; i < 3; i++) connection.send(SAMPLES, 16000);
+  assert.deepEqual(latest().numbers, [0, 1], 'no more than a window');
+  latest().serverSays({ type: 'resend', sequence: 1, attempt: 1 });
+  latest().serverSays({ type: 'resend', sequence: 2, attempt: 1 });
+  assert.deepEqual(latest().numbers, [0, 1, 1]);
+  const { metadata, samples } = decodeFrame(latest().sent.at(-2));
+  assert.equal(metadata.resend, 1);
+  assert.deepEqual(samples, SAMPLES);
+  assert.equal(latest().sent.at(-1), '{"type":"not_sent","sequence":2}');
+  latest().serverSays({ type: 'ack', received: 2, committed: 0 });
+  connection.finish();
+  assert.equal(latest().sent.at(-1), '{"type":"end","frames":3}');
 });

@@ -162,3 +162,20 @@ test('where the first frame was forgotten, the next one begins whole', () => {
   buffer.push(FRAME, 16000, 5);
   assert.deepEqual(buffer.beginWithin, {});
 });
+
+test('a frame that is asked for again is found while it is held, and numbered as it was', () => {
+  const buffer = new FrameBuffer({ maxBytes: 1000 });
+  buffer.window = 2;
+  for (let i = 0; i < 4; i++) buffer.push(Int16Array.of(i), 16000, i);
+  assert.equal(buffer.total, 4);
+  assert.ok(buffer.ready);
+  buffer.takeNext();
+  assert.equal(buffer.takeNext().audioSequence, 1);
+  assert.ok(!buffer.ready, 'the server could not read answers behind more');
+  assert.equal(buffer.again(1).frame.samples[0], 1);
+  assert.equal(buffer.again(1).audioSequence, 1);
+  assert.equal(buffer.again(2), undefined, 'not sent yet');
+  buffer.acknowledge(1, 1);
+  assert.equal(buffer.again(0), null, 'held no more');
+  assert.ok(buffer.ready);
+});
