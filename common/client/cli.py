@@ -22,7 +22,7 @@ from ..wire import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Parameter
 from .audio import AudioFile, AudioFileError
 from .control import DEFAULT_CONTROL_URL, ControlClient
 from .errors import RejectedError, StreamError
-from .frames import flip_bit
+from .frames import OnTheLine, flip_bit
 from .sentence_view import OutputFormat, SentenceView
 from .standard_input import StandardInput
 from .stream import DEFAULT_URL, Stream, connect
@@ -96,7 +96,16 @@ def parser() -> argparse.ArgumentParser:
         help="file with the API key, for servers that ask for one [STT_API_KEY]",
     )
     add("--ca", default="", metavar="FILE", help="certificates to trust, for wss:// [the system's]")
-    add("--corrupt", type=_samples, metavar="N", help="damage every Nth frame")
+    fault = result.add_mutually_exclusive_group()
+    fault.add_argument(
+        "--corrupt", type=_samples, metavar="N", help="damage every Nth frame for good"
+    )
+    fault.add_argument(
+        "--damage",
+        type=_samples,
+        metavar="N",
+        help="damage every Nth frame on its way only: asked for again, it heals",
+    )
     add(
         "--set",
         action="append",
@@ -245,6 +254,8 @@ async def _converse(
 
 async def _send(stream: Stream, source: StandardInput | None, options: argparse.Namespace) -> None:
     corrupt = every_nth(options.corrupt) if options.corrupt else None
+    if options.damage:
+        corrupt = OnTheLine(every_nth(options.damage))
     if source is None:
         pace = None if options.fast else options.pace
         await stream.send_file(options.file, pace=pace, corrupt=corrupt)

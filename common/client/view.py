@@ -17,6 +17,7 @@ from ..events import (
     FramesLost,
     FrameVerdict,
     FullSentence,
+    Healed,
     Notice,
     Realtime,
     Report,
@@ -85,6 +86,9 @@ def notice_line(event: ClientEvent) -> str:
             return f"[NOTE] session resumed at frame {sequence} of it"
         case SessionStarted(verify=False):
             return "[NOTE] the server does not verify (start it with --verify-data-integrity)"
+        case Healed(sequence=sequence, attempts=attempts, delay_ms=delay_ms):
+            late = f"{delay_ms:.0f} ms late"
+            return f"[HEALED] frame {sequence} arrived as sent at attempt {attempts}, {late}"
         case FramesLost(kind=kind, expected=expected, got=got):
             return f"[WARNING] frames {kind}: expected frame {expected}, got {got}"
         case RetentionLimited(message=message):
@@ -118,6 +122,7 @@ def report_tables(report: Report) -> list[Table]:
         ("ok", report.ok),
         ("unverified", report.unverified),
         ("corrupt", report.corrupt),
+        ("healed", report.healed),
         ("not judged, after a rejection", unjudged),
         ("lost / repeated / reordered", f"{report.lost} / {report.repeated} / {report.reordered}"),
         ("retransmissions", report.retransmissions),

@@ -194,4 +194,6 @@ def test_the_demonstration_hears_what_was_spoken_and_leaves_nothing() -> None:
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "“The new bridge was opened in september.”" in demo.stdout
     assert demo.stdout.count("[FAIL] frame 5") == 1
+    assert demo.stdout.count("[HEALED] frame 8") == 1
+    assert "frame 5 is the first that differs" in demo.stdout, "the receipt shows it"
     assert "nothing is left running" in demo.stdout

@@ -24,6 +24,7 @@ from common.events import (
     FramesLost,
     FrameVerdict,
     FullSentence,
+    Healed,
     Notice,
     Realtime,
     Report,
@@ -202,3 +203,9 @@ def test_the_live_view_says_how_far_it_is(
     sent_s: float, total_s: float | None, elapsed_s: float, shown: str
 ) -> None:
     assert progress(sent_s, total_s, elapsed_s) == shown
+
+
+def test_a_healed_frame_has_a_line_of_its_own() -> None:
+    assert notice_line(Healed(17, 2, 12.3)) == (
+        "[HEALED] frame 17 arrived as sent at attempt 2, 12 ms late"
+    )
