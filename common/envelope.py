@@ -44,6 +44,10 @@ VerdictCode = Annotated[int, Meta(ge=0, le=2)]
 PolicyBits = Annotated[int, Meta(ge=0, lt=1 << 16)]
 WindowFrames = Annotated[int, Meta(ge=1, le=MAX_WINDOW_FRAMES)]
 Gaps = Annotated[list[Seq], Meta(max_length=MAX_WINDOW_FRAMES)]
+RequestKind = Annotated[int, Meta(ge=0, le=2)]
+AudioSamples = Annotated[int, Meta(ge=0, le=1 << 26)]
+FeatureBins = Annotated[int, Meta(ge=0, le=1_024)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Tolerated = Annotated[int, Meta(ge=-1)]
 Digest = Annotated[bytes, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=256)]
@@ -221,6 +225,8 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
     draining: bool = False
     results: Endpoint = ""
     """The link that this came over, as the transcriber names it; see :class:`Open`."""
+    final_wait_s: Seconds = 0.0
+    """For how long a final that comes now would wait for an engine."""
 
 
 class Commit(Record, frozen=True):
@@ -412,6 +418,74 @@ class Ping(Envelope, frozen=True, tag=tag_of(28)):
     """As in :class:`Open`."""
 
 
+# -- engine link: transcriber DEALER -> engine process ROUTER, answers on the same sockets --------
+
+
+class Transcribe(Envelope, frozen=True, tag=tag_of(40)):
+    """Transcriber to engine: make text of a recording, or of one so far; answered once.
+
+    ``request`` is the transcriber's number, ``session`` a name for taking turns. The part after it
+    holds ``samples`` int16 LE samples at 16 kHz and, with ``feature_bins``, the float32 features of
+    them, so many rows. A request whose answer does not come is asked again, here or elsewhere.
+    """
+
+    request: Count
+    session: Name
+    request_kind: RequestKind
+    """A value of :class:`transcriber.schedule.Kind`."""
+    language: Name
+    use_prompt: bool
+    word_timestamps: bool
+    samples: AudioSamples
+    feature_bins: FeatureBins = 0
+
+
+class Promote(Envelope, frozen=True, tag=tag_of(41)):
+    """Transcriber to engine: an early request is its recording's final; unknown ones are fine."""
+
+    request: Count
+
+
+class Withdraw(Envelope, frozen=True, tag=tag_of(42)):
+    """Transcriber to engine: nobody waits for this request any more; unknown ones are fine."""
+
+    request: Count
+
+
+class EnginePing(Envelope, frozen=True, tag=tag_of(43)):
+    """Transcriber to engine, several times a second: it lives; answered by :class:`EngineHello`."""
+
+    transcriber: Name
+
+
+class Transcribed(Envelope, frozen=True, tag=tag_of(44)):
+    """Engine to transcriber: the text of a request, or why there is none.
+
+    A transcriber takes the first answer to a request, from the engine that it asked last.
+    """
+
+    request: Count
+    text: Text
+    language: Name = ""
+    language_probability: float = 0.0
+    error: Text = ""
+    metadata: Text = ""
+    """What else the engine tells (word times), as a JSON object; or nothing."""
+
+
+class EngineHello(Envelope, frozen=True, tag=tag_of(45)):
+    """Engine to transcriber, in answer to each ping, from when its model is warm."""
+
+    instance: Name
+    pid: Count
+    engine: Name
+    concurrency: Count
+    wait_s: Seconds
+    """For how long a final that comes now would wait."""
+    feature_bins: FeatureBins = 0
+    """Mel bins of the features that it would rather be sent than compute; 0: none."""
+
+
 FramesMessage = Frame
 AudioMessage = Audio
 VerdictsMessage = VerdictBatch | VerifierHello
@@ -419,6 +493,9 @@ ResultsMessage = TranscriberHello | AckBatch | RecorderEvent | Sentence | Draine
 CommandsMessage = Open | Close | Finish | SetParameter | GetParameter | CallMethod | Ping
 RepliesMessage = Opened | Reply
 """What travels against the direction of the commands link."""
+EngineMessage = Transcribe | Promote | Withdraw | EnginePing
+AnswersMessage = Transcribed | EngineHello
+"""What travels against the direction of the engine link."""
 
 Message = (
     FramesMessage
@@ -427,6 +504,8 @@ Message = (
     | ResultsMessage
     | CommandsMessage
     | RepliesMessage
+    | EngineMessage
+    | AnswersMessage
 )
 
 _BY_TAG: Final = {kind.__struct_config__.tag: kind for kind in get_args(Message)}
@@ -479,6 +558,12 @@ unpack_commands: Final[Callable[[bytes | memoryview], CommandsMessage]] = _unpac
 )
 unpack_replies: Final[Callable[[bytes | memoryview], RepliesMessage]] = _unpacker(
     msgspec.msgpack.Decoder(RepliesMessage).decode
+)
+unpack_engine: Final[Callable[[bytes | memoryview], EngineMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(EngineMessage).decode
+)
+unpack_answers: Final[Callable[[bytes | memoryview], AnswersMessage]] = _unpacker(
+    msgspec.msgpack.Decoder(AnswersMessage).decode
 )
 
 

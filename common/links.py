@@ -49,6 +49,9 @@ class End(enum.Enum):
     RESULTS_IN = (Role.GATEWAY, Role.TRANSCRIBER, "PULL", True, 1_024, 0)
     COMMANDS_OUT = (Role.GATEWAY, Role.TRANSCRIBER, "DEALER", False, 1_024, 500)
     COMMANDS_IN = (Role.TRANSCRIBER, Role.GATEWAY, "ROUTER", True, 1_024, 500)
+    # An engine process is a part of its transcribers, and has their key.
+    ENGINE_OUT = (Role.TRANSCRIBER, Role.TRANSCRIBER, "DEALER", False, 1_024, 0)
+    ENGINE_IN = (Role.TRANSCRIBER, Role.TRANSCRIBER, "ROUTER", True, 1_024, 500)
 
     def __init__(
         self, role: Role, peer: Role, pattern: str, binds: bool, high_water: int, linger_ms: int

@@ -276,6 +276,30 @@ class TranscriberSettings(StageSettings, EngineSettings, RecorderSettings):
         low=0,
         high=86_400,
     )
+    engines_at: str = option(
+        "",
+        "--engines-at",
+        help="engine processes that make the texts: 'run-dir' for those of this system, or their "
+        "tcp endpoints, separated by commas [the engine runs within the transcriber]",
+    )
+    engine_timeout_s: float = option(
+        3.0,
+        "--engine-timeout",
+        help="seconds of silence after which an engine process is given up",
+        low=0.05,
+        high=3_600,
+    )
     tap_dir: str = option(
         "", "--tap-dir", help="debugging: write the PCM that each recorder was fed to this folder"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineStageSettings(StageSettings, EngineSettings):
+    """Options of ``python -m transcriber.engines``."""
+
+    engine_endpoint: str = option(
+        "",
+        "--engine-endpoint",
+        help="endpoint to bind for transcribers [ipc in the run dir, or tcp://*:port]",
     )

@@ -23,7 +23,7 @@ from common.options import (
 )
 from common.settings import GatewaySettings, TranscriberSettings, VerifierSettings, default_run_dir
 from deploy import plan as plans
-from deploy.plan import GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
+from deploy.plan import ENGINE, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
 from deploy.run_dir import RunDir
 from deploy.stock_options import add_stock_options
 
@@ -60,6 +60,14 @@ class SystemSettings:
     verifiers: int = option(2, "--verifiers", help="verifier processes", low=0, high=MOST_STAGES)
     transcribers: int = option(
         1, "--transcribers", help="transcriber processes", low=0, high=MOST_STAGES
+    )
+    engines: int = option(
+        0,
+        "--engines",
+        help="engine processes that all transcribers share, each with its own copy of the model "
+        "[0: each transcriber has the engine within]",
+        low=0,
+        high=MOST_STAGES,
     )
     api_port: int = option(
         DEFAULT_API_PORT,
@@ -130,6 +138,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
         stages=(Stage(GATEWAY, GATEWAY, port),),
     )
     plan = plan.scaled(GATEWAY, arguments.gateways, find)
+    plan = plan.scaled(ENGINE, arguments.engines, find)
     plan = plan.scaled(TRANSCRIBER, arguments.transcribers, find)
     return plan.scaled(VERIFIER, arguments.verifiers, find)
 
@@ -168,6 +177,8 @@ def stage_environment(
     """The environment that all stages share: ``inherited``, and the options as variables."""
     kept = {k: v for k, v in inherited.items() if not k.startswith(ENVIRONMENT_PREFIX)}
     options = to_environment(arguments, *STAGE_SETTINGS)
+    if plan.of_kind(ENGINE):
+        options.setdefault(f"{ENVIRONMENT_PREFIX}ENGINES_AT", "run-dir")
     options.pop(f"{ENVIRONMENT_PREFIX}METRICS_PORT", None)  # every stage has its own
     options[f"{ENVIRONMENT_PREFIX}RUN_DIR"] = plan.run_dir
     options[f"{ENVIRONMENT_PREFIX}API_PORT"] = str(plan.api_port)

@@ -28,7 +28,10 @@ TETHER: Final = Path(__file__).with_name("tether.py")
 GATEWAY: Final = "gateway"
 VERIFIER: Final = "verifier"
 TRANSCRIBER: Final = "transcriber"
-STOP_ORDER: Final = (TRANSCRIBER, VERIFIER, GATEWAY)
+ENGINE: Final = "engine"
+MODULES: Final = {ENGINE: "transcriber.engines"}
+"""What is run for a kind; the others are packages of their own."""
+STOP_ORDER: Final = (ENGINE, TRANSCRIBER, VERIFIER, GATEWAY)
 """supervisord stops the highest priority first: whoever feeds a stage goes before it."""
 
 START_SECONDS: Final = 4
@@ -223,7 +226,9 @@ def _program(plan: Plan, stage: Stage) -> str:
     environment = f'STT_METRICS_PORT="{stage.metrics_port}"'
     if stage.kind == GATEWAY and plan.share_ports:
         environment += f',STT_SLOT="{number_of(stage)}"'
-    command = shlex.join([*tether, lock, sys.executable, "-P", "-m", stage.kind])
+    command = shlex.join(
+        [*tether, lock, sys.executable, "-P", "-m", MODULES.get(stage.kind, stage.kind)]
+    )
     return f"""\
 [program:{stage.name}]
 command={_literal(command)}

@@ -23,7 +23,7 @@ from common.options import ENVIRONMENT_PREFIX, check_range
 from common.settings import default_run_dir
 from deploy import plan as plans
 from deploy.health import health, sample
-from deploy.plan import CONTROL_SOCKET, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
+from deploy.plan import CONTROL_SOCKET, ENGINE, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
 from deploy.run_dir import is_in_use
 
 SESSION_METRICS: Final = {
@@ -31,7 +31,12 @@ SESSION_METRICS: Final = {
     TRANSCRIBER: ("stt_transcriber_sessions",),
 }
 """Gauges that count sessions, by stage."""
-SCALABLE: Final = {"gateways": GATEWAY, "verifiers": VERIFIER, "transcribers": TRANSCRIBER}
+SCALABLE: Final = {
+    "gateways": GATEWAY,
+    "verifiers": VERIFIER,
+    "transcribers": TRANSCRIBER,
+    "engines": ENGINE,
+}
 MOST_STAGES: Final = 64
 RUN_DIR_VARIABLE: Final = f"{ENVIRONMENT_PREFIX}RUN_DIR"
 
@@ -73,7 +78,7 @@ class System:
     def status(self) -> list[StageStatus]:
         """What each stage does, in the order gateway, verifiers, transcribers."""
         infos = {info["name"]: info for info in self.supervisor.getAllProcessInfo()}
-        order = (GATEWAY, VERIFIER, TRANSCRIBER)
+        order = (GATEWAY, VERIFIER, TRANSCRIBER, ENGINE)
         stages = [stage for kind in order for stage in self.plan.of_kind(kind)]
         with ThreadPoolExecutor(max_workers=max(len(stages), 1)) as pool:
             rows = pool.map(lambda stage: self._row(stage, infos.get(stage.name, {})), stages)

@@ -8,13 +8,12 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.stamps import INTERNAL_CORRUPTION, Hop
+from transcriber.batch_metrics import BatchMetrics
+from transcriber.engine_pool import Lost
 from transcriber.resequencer import Arrival
-from transcriber.schedule import Kind
-from transcriber.scheduler import BatchReport
 
 SPEECH_S: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 """Bounds of what a speaker waits for."""
-_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class TranscriberMetrics:
@@ -25,15 +24,6 @@ class TranscriberMetrics:
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"stt_transcriber_{name}", text, labels, registry=self.registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(
-                f"stt_transcriber_{name}",
-                text,
-                ["kind"],
-                registry=self.registry,
-                buckets=buckets,
-            )
 
         self.frames = counter("frames", "Frames that arrived, by what became of them", "arrival")
         self.unknown = counter("unknown_session_frames", "Frames of sessions that are not open")
@@ -54,12 +44,11 @@ class TranscriberMetrics:
         self.sessions = Gauge(
             "stt_transcriber_sessions", "Sessions that are open", registry=self.registry
         )
-        self.queue_delay = histogram(
-            "queue_delay_seconds", "Wait of requests for the engine", _SECONDS
+        self.batch = BatchMetrics("stt_transcriber", self.registry).batch
+        self.engines_lost = counter(
+            "engines_lost", "Engine processes that fell silent or let a final wait", "how"
         )
-        self.inference = histogram("inference_seconds", "One call of the engine", _SECONDS)
-        self.batch_size = histogram("batch_size", "Requests of one call", (1, 2, 4, 8, 16, 32))
-        self.audio = counter("audio_seconds", "Seconds of audio transcribed", "kind")
+        self.finals_again = counter("finals_asked_again", "Finals that a lost engine had")
         self.final_latency = self._speech("final", "From the end of speech to its text")
         self.first_partial_latency = self._speech(
             "first_partial", "From the start of a recording to its first partial text"
@@ -75,10 +64,9 @@ class TranscriberMetrics:
             ["kind"],
             registry=self.registry,
         )
-        for kind in Kind:  # series that are there from the start can be alerted on
-            for family in (self.queue_delay, self.inference, self.batch_size, self.audio):
-                family.labels(kind.name.lower())
-        for link in ("audio", "commands"):
+        for how in ("silent", "hung"):
+            self.engines_lost.labels(how)
+        for link in ("audio", "commands", "engine"):
             self.bad_envelopes.labels(link)
         for arrival in Arrival:
             self.frames.labels(arrival.value)
@@ -92,11 +80,8 @@ class TranscriberMetrics:
         name = f"stt_transcriber_{name}_latency_seconds"
         return Histogram(name, text, registry=self.registry, buckets=SPEECH_S)
 
-    def batch(self, report: BatchReport) -> None:
-        """Count one call of an engine."""
-        kind = report.kind.name.lower()
-        self.batch_size.labels(kind).observe(report.size)
-        self.inference.labels(kind).observe(report.inference_s)
-        self.audio.labels(kind).inc(report.audio_s)
-        for delay_s in report.queue_delays_s:
-            self.queue_delay.labels(kind).observe(delay_s)
+    def lost(self, lost: Lost) -> None:
+        """Count engine processes that were lost."""
+        self.engines_lost.labels("silent").inc(len(lost.gone))
+        self.engines_lost.labels("hung").inc(len(lost.hung))
+        self.finals_again.inc(len(lost.again))

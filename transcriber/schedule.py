@@ -84,6 +84,8 @@ class Schedule(Generic[P]):
         self._partials: OrderedDict[str, Job[P]] = OrderedDict()
         self._running = dict.fromkeys(Kind, 0)
         self._long_running = 0
+        self._started: dict[int, Batch[P]] = {}
+        self._factor = 0.0  # seconds of a call per second of its audio, the latest ones
         self._partials_from_s = float("-inf")
         # Where there is one worker all may use it; of more, one is always left to finals.
         self._slots = max(1, limits.concurrency - 1)
@@ -184,15 +186,36 @@ class Schedule(Generic[P]):
         is_long = any(map(self._is_long, jobs))
         self._running[kind] += 1
         self._long_running += is_long
-        return Batch(kind, jobs, now, is_long)
+        batch = Batch(kind, jobs, now, is_long)
+        self._started[id(batch)] = batch
+        return batch
 
     def finish(self, batch: Batch[P], now: float) -> None:
         """A batch has run, well or not."""
         self._running[batch.kind] -= 1
         self._long_running -= batch.is_long
+        self._started.pop(id(batch), None)
+        audio_s = sum(job.audio_s for job in batch.jobs)
+        if audio_s and batch.kind is not Kind.REALTIME:
+            factor = (now - batch.started_s) / audio_s
+            self._factor += 0.2 * (factor - self._factor) if self._factor else factor
         if batch.kind is Kind.REALTIME:
             pause = (now - batch.started_s) * (1 / self._limits.realtime_share - 1)
             self._partials_from_s = max(self._partials_from_s, now + pause)
+
+    def wait_s(self, now: float) -> float:
+        """For how long a final that comes now would wait, by how fast the last ones went."""
+        if sum(self._running.values()) < self._limits.concurrency and not self._finals:
+            return 0.0
+        ahead_s = sum(job.audio_s for waiting in self._finals.values() for job in waiting)
+        work_s = ahead_s * self._factor
+        for batch in self._started.values():
+            expected_s = self._factor * sum(job.audio_s for job in batch.jobs)
+            work_s += max(0.0, expected_s - (now - batch.started_s))
+        predicted_s = work_s / self._limits.concurrency
+        # A call that hangs: its queue gets older, whatever was expected.
+        oldest = min((w[0].submitted_s for w in self._finals.values()), default=now)
+        return max(predicted_s, now - oldest)
 
     def next_change_s(self, now: float) -> float | None:
         """When :meth:`expire` or :meth:`take` may do more without anything else happening."""

@@ -7,16 +7,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from typing import Any, Final, NamedTuple
+from concurrent.futures import CancelledError
+from typing import NamedTuple
 
-from transcriber.engines.base import AudioRequest, Engine, FloatAudio, Outcome, Transcript
+from transcriber.engines.base import AudioRequest, Engine, Outcome
+from transcriber.executors import (
+    NOTHING,
+    FinalExecutor,
+    Lane,
+    RealtimeExecutor,
+    TranscriptFuture,
+    resolve,
+)
 from transcriber.schedule import Batch, Job, Kind, Limits, Schedule
 
 log = logging.getLogger(__name__)
-
-NOTHING: Final = Transcript("")
-"""What a partial that was dropped comes back as."""
 
 
 class BatchReport(NamedTuple):
@@ -46,12 +51,6 @@ class Counters:
 class _Payload(NamedTuple):
     request: AudioRequest
     future: TranscriptFuture
-
-
-class TranscriptFuture(Future[Transcript]):
-    """A transcription to come; cancelling it takes the request back."""
-
-    job: Job[_Payload]
 
 
 class _Lane:
@@ -126,6 +125,10 @@ class _Lane:
         with self._changed:
             return self._schedule.waiting_finals, self._schedule.waiting_partials
 
+    def wait_s(self) -> float:
+        with self._changed:
+            return self._schedule.wait_s(time.monotonic())
+
     def close(self) -> None:
         with self._changed:
             self._closed = True
@@ -145,7 +148,7 @@ class _Lane:
         with self._changed:
             self._counters.partials_dropped += len(jobs)
         for job in jobs:
-            _resolve(job.payload.future, NOTHING)
+            resolve(job.payload.future, NOTHING)
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -161,7 +164,7 @@ class _Lane:
                 self._changed.notify_all()
             self._count(batch, outcomes, now)
             for job, outcome in zip(batch.jobs, outcomes, strict=True):
-                _resolve(job.payload.future, outcome)
+                resolve(job.payload.future, outcome)
 
     def _next_batch(self) -> Batch[_Payload] | None:
         while True:
@@ -205,101 +208,6 @@ class _Lane:
             self._on_batch(report)
 
 
-def _resolve(future: Future[Transcript], outcome: Outcome) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
-
-
-class _Executor:
-    def __init__(self, lane: _Lane, session: str) -> None:
-        self._lane = lane
-        self._session = session
-        self._closed = False
-
-    def close(self) -> None:
-        """Take no more requests: they are cancelled at once."""
-        self._closed = True
-
-    def _submit(self, kind: Kind, request: AudioRequest) -> TranscriptFuture:
-        if self._closed:
-            raise CancelledError("the session is closed")
-        return self._lane.submit(self._session, kind, request)
-
-
-class FinalExecutor(_Executor):
-    """Final transcriptions of one session, by the signature that RealtimeSTT calls."""
-
-    def submit(
-        self,
-        audio: FloatAudio,
-        language: str | None = None,
-        use_prompt: bool = True,
-        *,
-        early: bool = False,
-        **options: Any,
-    ) -> TranscriptFuture:
-        """Queue a transcription; cancelling the future takes it back.
-
-        Args:
-            early: the recording goes on, and speech may yet overtake the result; it waits behind
-                others until :meth:`promote`, and replaces an early one that waits.
-
-        Raises:
-            QueueFullError: the session has too many finals waiting.
-            CancelledError: the session or the scheduler is closed.
-        """
-        request = AudioRequest(
-            audio, language or None, use_prompt, False, bool(options.get("word_timestamps"))
-        )
-        return self._submit(Kind.EARLY if early else Kind.FINAL, request)
-
-    def promote(self, future: TranscriptFuture) -> None:
-        """The recording has ended, and ``future`` is its final."""
-        self._lane.promote(future)
-
-    def transcribe(
-        self,
-        audio: FloatAudio,
-        language: str | None = None,
-        use_prompt: bool = True,
-        **options: Any,
-    ) -> Transcript:
-        """Transcribe and wait.
-
-        Raises:
-            Exception: as :meth:`submit`, or what the engine raised.
-        """
-        return self.submit(audio, language, use_prompt, **options).result()
-
-
-class RealtimeExecutor(_Executor):
-    """Partial transcriptions of one session, by the signature that RealtimeSTT calls."""
-
-    def __init__(self, lane: _Lane, session: str) -> None:
-        super().__init__(lane, session)
-        self._current: TranscriptFuture | None = None
-
-    def drop(self) -> None:
-        """The recording has ended: nobody needs the partial that waits."""
-        if self._current is not None:
-            self._current.cancel()
-
-    def transcribe(
-        self, audio: FloatAudio, language: str | None = None, use_prompt: bool = True, **_: Any
-    ) -> Transcript:
-        """Transcribe and wait; an empty text when the request was dropped for newer ones."""
-        request = AudioRequest(audio, language or None, use_prompt, True)
-        try:
-            self._current = self._submit(Kind.REALTIME, request)
-            return self._current.result()
-        except CancelledError:
-            return NOTHING
-
-
 class Scheduler:
     """Shares the engines among all sessions. Thread-safe.
 
@@ -318,12 +226,39 @@ class Scheduler:
         on_batch: Callable[[BatchReport], None] | None = None,
     ) -> None:
         self.counters = Counters()
-        self._finals = _Lane(engine, realtime_deadline_s, self.counters, on_batch)
-        self._partials = self._finals
+        finals = _Lane(engine, realtime_deadline_s, self.counters, on_batch)
+        self._finals: Lane = finals
+        self._partials: Lane = finals
         if realtime_engine is not None and realtime_engine is not engine:
             self._partials = _Lane(
-                realtime_engine, realtime_deadline_s, self.counters, on_batch, self._finals
+                realtime_engine, realtime_deadline_s, self.counters, on_batch, finals
             )
+
+    @classmethod
+    def over(cls, lane: Lane) -> Scheduler:
+        """A scheduler whose requests all take a lane that was made elsewhere."""
+        scheduler = cls.__new__(cls)
+        scheduler.counters = Counters()
+        scheduler._finals = scheduler._partials = lane
+        return scheduler
+
+    def submit(self, session: str, kind: Kind, request: AudioRequest) -> TranscriptFuture:
+        """Queue a request, as the executors of sessions do.
+
+        Raises:
+            QueueFullError: the session has too many finals waiting.
+            CancelledError: the scheduler is closed.
+        """
+        lane = self._partials if kind is Kind.REALTIME else self._finals
+        return lane.submit(session, kind, request)
+
+    def promote(self, future: TranscriptFuture) -> None:
+        """An early request is its recording's final."""
+        self._finals.promote(future)
+
+    def wait_s(self) -> float:
+        """For how long a final that comes now would wait."""
+        return self._finals.wait_s()
 
     def final_executor(self, session: str) -> FinalExecutor:
         """For ``AudioToTextRecorder(transcription_executor=...)``."""
@@ -354,5 +289,5 @@ class Scheduler:
         for lane in self._lanes():
             lane.close()
 
-    def _lanes(self) -> list[_Lane]:
+    def _lanes(self) -> list[Lane]:
         return list(dict.fromkeys((self._finals, self._partials)))

@@ -9,6 +9,8 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import AsyncIterator
+from typing import Final
 
 import zmq
 
@@ -23,6 +25,7 @@ from common.settings import TranscriberSettings
 from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from common.wire import MIN_SAMPLE_RATE_HZ
+from transcriber.engine_client import EngineClient
 from transcriber.engines import EngineError, create_engines
 from transcriber.gateways import GatewayLinks
 from transcriber.metrics import TranscriberMetrics
@@ -33,6 +36,9 @@ from transcriber.scheduler import Scheduler
 from transcriber.sessions import OpenSessions, RecorderFactory, Sessions
 
 log = logging.getLogger(__name__)
+
+ENGINE_BEAT_S: Final = 0.25
+"""How often engine processes are looked for, told that we live, and given up."""
 
 
 async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
@@ -45,12 +51,15 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
     check_links(settings, "results")
     metrics = TranscriberMetrics()
     # Closed in reverse order: the loop must have let go of a socket before it is closed.
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         links = Links(settings)
         stack.callback(links.close_all)
         telemetry = Telemetry(settings, lifecycle, metrics.registry)
         stack.callback(telemetry.close)
-        scheduler = await _warm_up(settings, metrics)
+        if settings.engines_at:
+            scheduler = await stack.enter_async_context(_remote(settings, links, metrics))
+        else:
+            scheduler = await _warm_up(settings, metrics)
         stack.callback(scheduler.close)
         stage = TranscriberStage(settings, lifecycle, links, metrics, scheduler)
         lifecycle.ready()
@@ -69,6 +78,45 @@ async def _warm_up(settings: TranscriberSettings, metrics: TranscriberMetrics) -
     return Scheduler(main, realtime, on_batch=metrics.batch)
 
 
+@contextlib.asynccontextmanager
+async def _remote(
+    settings: TranscriberSettings, links: Links, metrics: TranscriberMetrics
+) -> AsyncIterator[Scheduler]:
+    """A scheduler over engine processes, once there is one."""
+    client = EngineClient(
+        f"{socket.gethostname()}-{os.getpid()}",
+        links,
+        lambda: engine_endpoints(settings),
+        metrics.bad_envelopes.labels("engine").inc,
+        metrics.lost,
+        settings.engine_timeout_s,
+    )
+
+    async def beat() -> None:
+        while True:
+            client.beat()
+            await asyncio.sleep(ENGINE_BEAT_S)
+
+    beats = asyncio.create_task(beat())
+    try:
+        await asyncio.get_running_loop().run_in_executor(None, preload)
+        if not client.heard.is_set():
+            log.info("waiting for an engine process")
+        await client.heard.wait()
+        yield Scheduler.over(client)
+    finally:
+        beats.cancel()
+        client.close_links()
+
+
+def engine_endpoints(settings: TranscriberSettings) -> list[str]:
+    """Where engine processes are: those that were named, or those whose sockets are there."""
+    if settings.engines_at != "run-dir":
+        return [endpoint.strip() for endpoint in settings.engines_at.split(",")]
+    sweep_dead_sockets(settings.run_path)
+    return [f"ipc://{path}" for path in sorted(settings.run_path.glob("engine-*.sock"))]
+
+
 class TranscriberStage:
     """One transcriber with its links open."""
 
@@ -84,6 +132,7 @@ class TranscriberStage:
         self._settings = settings
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self._scheduler = scheduler
         self._instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         sweep_dead_sockets(settings.run_path)
         self._audio = links.open(End.AUDIO_IN, self._endpoint("audio", settings.audio))
@@ -208,6 +257,7 @@ class TranscriberStage:
                 max_sessions=self.sessions.capacity,
                 draining=self._lifecycle.draining,
                 results=link,
+                final_wait_s=self._scheduler.wait_s(),
             )
         )
 

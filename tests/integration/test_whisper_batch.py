@@ -13,6 +13,7 @@ import pytest
 from tests.speech import load
 from transcriber.engines import whisper_batch
 from transcriber.engines.base import AudioRequest, FloatAudio, Outcome, Transcript
+from transcriber.engines.features import FeatureMaker
 from transcriber.engines.whisper_batch import Thresholds, WhisperBatch
 
 PROMPT = "Incomplete thoughts end with dots. Yes..."
@@ -81,7 +82,10 @@ def test_partials_are_decoded_with_their_own_beam(model: Any) -> None:
 
 def test_features_may_be_computed_beforehand(model: Any) -> None:
     batch = batch_of(model)
-    prepared = [batch.prepare(request) for request in REQUESTS]
+    maker = FeatureMaker()
+    assert maker.of(REQUESTS[0]) is None, "none are made unless they are wanted"
+    maker.bins = batch.feature_bins
+    prepared = [request._replace(features=maker.of(request)) for request in REQUESTS]
     assert all(request.features is not None for request in prepared)
     assert texts(batch.transcribe(prepared)) == texts(batch.transcribe(REQUESTS))
 

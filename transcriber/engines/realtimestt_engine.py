@@ -42,6 +42,7 @@ class RealtimeSTTEngine:
         self.name = name
         self.realtime_share = realtime_share
         self.max_batch = batch.max_batch if batch is not None else 1
+        self.feature_bins = batch.feature_bins if batch is not None else 0
         self._engine = engine
         self._batch = batch
 

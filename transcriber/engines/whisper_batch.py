@@ -71,16 +71,12 @@ class WhisperBatch:
         extractor = model.feature_extractor
         self._frames: int = extractor.nb_max_frames
         self._max_samples: int = extractor.n_samples
+        # What others may compute for it is of the samples as they are.
+        self.feature_bins = 0 if normalize else int(extractor.mel_filters.shape[0])
 
     def accepts(self, request: AudioRequest) -> bool:
         """Whether the request fits one window and needs no word timestamps."""
         return 0 < request.audio.size <= self._max_samples and not request.word_timestamps
-
-    def prepare(self, request: AudioRequest) -> AudioRequest:
-        """The request with its features (1 to 20 ms of CPU), so that the engine need not."""
-        if request.features is not None or not self.accepts(request):
-            return request
-        return request._replace(features=self._features(request))
 
     def transcribe(self, requests: Sequence[AudioRequest]) -> list[Outcome]:
         """Transcribe requests that :meth:`accepts`, all partial or none."""
@@ -200,13 +196,11 @@ class WhisperBatch:
         return audio
 
     def _features_of(self, request: AudioRequest) -> Features:
-        return self._features(request) if request.features is None else request.features
-
-    def _features(self, request: AudioRequest) -> Features:
-        # Without the last frame, as faster-whisper does it: it belongs to the padding.
-        features: Features = pad_or_trim(
-            self._model.feature_extractor(self._samples(request))[..., :-1], self._frames
-        )
+        found = request.features
+        if found is None:
+            # Without the last frame, as faster-whisper does it: it belongs to the padding.
+            found = self._model.feature_extractor(self._samples(request))[..., :-1]
+        features: Features = pad_or_trim(found, self._frames)
         return features
 
     def _languages(self, requests: Sequence[AudioRequest], encoded: Any) -> list[TranscriptInfo]:

@@ -22,6 +22,7 @@ from RealtimeSTT.core.voice_activity import (
 
 from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import FloatAudio
+from transcriber.executors import FinalExecutor, RealtimeExecutor, TranscriptFuture
 from transcriber.recorder import realtimestt_names
 from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ, AudioClock
 from transcriber.recorder.feed import CHUNK_BYTES, CHUNK_SAMPLES, ChunkFeed
@@ -30,7 +31,6 @@ from transcriber.recorder.outputs import NoticeType
 from transcriber.recorder.text_recorder import TextRecorder
 from transcriber.recorder.utterance import CommitTracker, Utterance
 from transcriber.schedule import QueueFullError
-from transcriber.scheduler import FinalExecutor, RealtimeExecutor, TranscriptFuture
 
 log = logging.getLogger(__name__)
 

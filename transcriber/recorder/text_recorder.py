@@ -19,8 +19,8 @@ from RealtimeSTT.core.recording_buffers import set_audio_from_frames
 from RealtimeSTT.core.text_formatting import preprocess_output
 
 from transcriber.engines.base import FloatAudio, Transcript
+from transcriber.executors import FinalExecutor
 from transcriber.recorder.utterance import Utterance
-from transcriber.scheduler import FinalExecutor
 
 log = logging.getLogger(__name__)
 

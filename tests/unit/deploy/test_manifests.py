@@ -119,7 +119,9 @@ def test_services_lead_to_the_gateways_ports() -> None:
 
 
 def test_the_network_allows_the_links_of_the_table_and_no_others() -> None:
-    binding = {end: end.name.rpartition("_")[0].lower() for end in End if end.binds}
+    # Engines run within their transcribers there.
+    binds = [end for end in End if end.binds and end is not End.ENGINE_IN]
+    binding = {end: end.name.rpartition("_")[0].lower() for end in binds}
     table = {(str(end.peer), str(end.role), link) for end, link in binding.items()}
     outwards: set[tuple[str, str, str]] = set()
     inwards: set[tuple[str, str, str]] = set()

@@ -1,0 +1,158 @@
+"""Engines share the work, may die or hang, and each sentence has one answer."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from transcriber.engine_pool import MAX_ATTEMPTS, PENALTY_S, Asked, EnginePool, Hello
+from transcriber.schedule import Kind
+
+
+def hear(pool: EnginePool, now: float, **waits: float) -> None:
+    for instance, wait_s in waits.items():
+        pool.hear(Hello(instance, wait_s, 1), now)
+
+
+@pytest.fixture
+def pool() -> EnginePool:
+    return EnginePool(silent_s=3)
+
+
+def ask(pool: EnginePool, request: int, now: float = 0, kind: Kind = Kind.FINAL) -> str:
+    pool.submit(request, kind, 2.0)
+    (asked,) = pool.place(now) or [Asked(request, "")]
+    return asked.instance
+
+
+def test_the_engine_with_the_shortest_wait_is_asked(pool: EnginePool) -> None:
+    hear(pool, 0, a=0.5, b=0.1)
+    assert ask(pool, 1) == "b"
+    assert pool.wait_s() == 0.5, "what it was given counts at once, before it says so"
+    hear(pool, 1, a=0.5, b=60)
+    assert ask(pool, 2) == "a"
+
+
+def test_without_an_engine_finals_wait_for_one(pool: EnginePool) -> None:
+    assert ask(pool, 1) == ""
+    assert ask(pool, 2) == ""
+    hear(pool, 5, a=0)
+    assert pool.place(5) == [Asked(1, "a"), Asked(2, "a")]
+    assert pool.place(5) == []
+
+
+def test_finals_of_a_silent_engine_are_asked_again_and_partials_dropped(pool: EnginePool) -> None:
+    hear(pool, 0, a=0)
+    ask(pool, 1)
+    ask(pool, 2, kind=Kind.REALTIME)
+    ask(pool, 3, kind=Kind.EARLY)
+    hear(pool, 3, b=0)
+    lost = pool.expire(3.5)
+    assert (lost.again, lost.dropped, lost.gone) == ([1, 3], [2], ["a"])
+    assert pool.place(3.5) == [Asked(1, "b"), Asked(3, "b")]
+
+
+def test_only_the_first_answer_of_who_has_the_request_counts(pool: EnginePool) -> None:
+    hear(pool, 0, a=0)
+    ask(pool, 1)
+    pool.lose("a")
+    hear(pool, 1, a=0, b=0)
+    (asked,) = pool.place(1)
+    other = "b" if asked.instance == "a" else "a"
+    assert not pool.answered(1, other, 2)
+    assert pool.answered(1, asked.instance, 2)
+    assert not pool.answered(1, asked.instance, 2)
+
+
+def test_an_engine_that_hangs_is_given_up_by_deadline_and_avoided_for_a_while(
+    pool: EnginePool,
+) -> None:
+    hear(pool, 0, a=0)
+    ask(pool, 1)
+    for now in range(1, 60):
+        hear(pool, now, a=0)
+        lost = pool.expire(now)
+        if lost.hung:
+            break
+    assert lost.hung == ["a"]
+    assert lost.again == [1]
+    assert now < 20
+    assert pool.place(now) == [], "there is no other, and it is not asked again at once"
+    hear(pool, now, b=0)
+    assert pool.place(now) == [Asked(1, "b")]
+    pool.lose("b")
+    hear(pool, now + PENALTY_S, a=0)
+    assert pool.place(now + PENALTY_S) == [Asked(1, "a")]
+
+
+def test_a_partial_that_waits_does_not_make_its_engine_hang(pool: EnginePool) -> None:
+    hear(pool, 0, a=0)
+    ask(pool, 1, kind=Kind.REALTIME)
+    for now in range(1, 60):
+        hear(pool, now, a=0)
+        assert not pool.expire(now).hung
+
+
+def test_a_final_that_engines_die_of_fails_at_last(pool: EnginePool) -> None:
+    pool.submit(1, Kind.FINAL, 2.0)
+    for number in range(MAX_ATTEMPTS):
+        hear(pool, number, **{f"e{number}": 0})
+        assert len(pool.place(number)) == 1
+        lost = pool.lose(f"e{number}")
+    assert lost.failed == [1]
+    assert pool.waiting() == (0, 0)
+
+
+def test_what_is_withdrawn_is_told_to_who_has_it(pool: EnginePool) -> None:
+    hear(pool, 0, a=0)
+    ask(pool, 1)
+    assert pool.withdraw(1) == "a"
+    assert pool.withdraw(1) == ""
+    assert not pool.answered(1, "a", 1)
+    assert pool.wait_s() == 0
+
+
+def test_an_early_request_is_promoted_once(pool: EnginePool) -> None:
+    hear(pool, 0, a=0)
+    ask(pool, 1, kind=Kind.EARLY)
+    assert pool.promote(1) == "a"
+    assert pool.promote(1) == ""
+
+
+def test_whatever_dies_each_final_is_answered_once() -> None:
+    """A thousand random deaths, hellos, answers and requests."""
+    chance = random.Random(5)
+    pool = EnginePool(silent_s=3)
+    has: dict[int, str] = {}
+    answers: dict[int, int] = {}
+    now = 0.0
+    for number in range(3_000):
+        now += chance.random() * 0.2
+        name = f"e{chance.randrange(3)}"
+        match chance.randrange(5):
+            case 0 | 1:
+                pool.hear(Hello(name, chance.random(), 1), now)
+            case 2:
+                pool.submit(number, Kind.FINAL, 1.0)
+                answers[number] = 0
+            case 3 if chance.random() < 0.1:
+                pool.lose(name)
+            case _:
+                for request, instance in list(has.items())[:3]:
+                    answers[request] += pool.answered(request, instance, now)
+                    del has[request]
+        for failed in pool.expire(now).failed:
+            answers.pop(failed)
+        has.update({asked.request: asked.instance for asked in pool.place(now)})
+    assert len(answers) > 400
+    for _ in range(50):
+        now += 1
+        pool.hear(Hello("last", 0, 1), now)
+        pool.expire(now)
+        has.update({asked.request: asked.instance for asked in pool.place(now)})
+        for request, instance in list(has.items()):
+            answers[request] = answers.get(request, 0) + pool.answered(request, instance, now)
+            del has[request]
+    assert set(answers.values()) <= {0, 1}
+    assert sum(answers.values()) > 0.9 * len(answers)

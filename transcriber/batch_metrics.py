@@ -1,0 +1,66 @@
+"""What an engine's calls cost, for Prometheus: in the transcriber, or in an engine process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from transcriber.schedule import Kind
+from transcriber.scheduler import BatchReport
+
+_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class BatchMetrics:
+    """Histograms of the engine's calls; their names start with ``prefix``."""
+
+    def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"{prefix}_{name}", text, ["kind"], registry=registry, buckets=buckets)
+
+        self._queue_delay = histogram(
+            "queue_delay_seconds", "Wait of requests for the engine", _SECONDS
+        )
+        self._inference = histogram("inference_seconds", "One call of the engine", _SECONDS)
+        self._size = histogram("batch_size", "Requests of one call", (1, 2, 4, 8, 16, 32))
+        self._audio = Counter(
+            f"{prefix}_audio_seconds", "Seconds of audio transcribed", ["kind"], registry=registry
+        )
+        for kind in Kind:  # series that are there from the start can be alerted on
+            for family in (self._queue_delay, self._inference, self._size, self._audio):
+                family.labels(kind.name.lower())
+
+    def batch(self, report: BatchReport) -> None:
+        """Count one call of an engine."""
+        kind = report.kind.name.lower()
+        self._size.labels(kind).observe(report.size)
+        self._inference.labels(kind).observe(report.inference_s)
+        self._audio.labels(kind).inc(report.audio_s)
+        for delay_s in report.queue_delays_s:
+            self._queue_delay.labels(kind).observe(delay_s)
+
+
+class EngineMetrics:
+    """Counters and gauges of one engine process; names start with ``stt_engine_``."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.batch = BatchMetrics("stt_engine", self.registry).batch
+        self.requests = Counter(
+            "stt_engine_requests", "Requests of transcribers", ["kind"], registry=self.registry
+        )
+        for kind in Kind:
+            self.requests.labels(kind.name.lower())
+        self.bad_envelopes = Counter(
+            "stt_engine_bad_envelopes",
+            "Envelopes dropped as malformed",
+            ["link"],
+            registry=self.registry,
+        )
+        self.bad_envelopes.labels("engine")
+        self.wait = Gauge(
+            "stt_engine_final_wait_seconds",
+            "For how long a final that comes now would wait",
+            registry=self.registry,
+        )
