@@ -118,6 +118,12 @@ class TranscriberRegistry:
             transcriber.assigned.discard(session)
 
     @property
+    def final_wait_s(self) -> float:
+        """For how long a final that comes now would wait, where it would wait least."""
+        waits = (t.hello.final_wait_s for t in self._live.values() if not t.hello.draining)
+        return min(waits, default=0.0)
+
+    @property
     def free_places(self) -> int:
         """Sessions that instances still take, all together."""
         return sum(

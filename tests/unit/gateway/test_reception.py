@@ -31,6 +31,7 @@ class FakeHub:
         self.policy = RejectionPolicy.of(SETTINGS)
         self.notary = None
         self.mender = SimpleNamespace(resumed=lambda attachment: None)
+        self.placement = SimpleNamespace(registry=SimpleNamespace(final_wait_s=0.0))
         self.added: list[Session] = []
         self.removed: list[Session] = []
         self.finished: list[Session] = []
@@ -69,6 +70,26 @@ class World:
     def begin(self, *, events: bool = True) -> tuple[Stream, FakeClient]:
         client = FakeClient()
         return self.reception.begin(client, wants_events=events), client
+
+
+def test_newcomers_are_turned_away_while_a_sentence_would_wait_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the wait that transcribers measure; who is here stays, and 0 is no limit."""
+    world = World(monkeypatch, max_final_wait_s=1.0)
+    world.hub.placement.registry.final_wait_s = 1.0
+    world.begin()
+    world.hub.placement.registry.final_wait_s = 2.5
+    client = FakeClient()
+    with pytest.raises(BusyError, match=r"a sentence would wait 2\.5 s"):
+        world.reception.begin(client)
+    assert world.metrics.registry.get_sample_value("stt_gateway_busy_rejections_total") == 1
+    world.hub.placement.registry.final_wait_s = 0.2
+    world.begin()
+    assert len(world.hub.added) == 2
+    unlimited = World(monkeypatch)
+    unlimited.hub.placement.registry.final_wait_s = 60.0
+    unlimited.begin()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from common.envelope import TranscriberHello
 from gateway.transcribers import TranscriberRegistry
 
@@ -58,3 +60,11 @@ def test_a_session_that_left_makes_room() -> None:
     assert chosen(registry, b"y" * 16) is None
     registry.release(b"x" * 16, "a")
     assert chosen(registry, b"y" * 16) == "a"
+
+
+def test_the_wait_for_a_final_is_that_of_the_least_busy_which_stays() -> None:
+    registry = TranscriberRegistry(3.0)
+    assert registry.final_wait_s == 0
+    for name, wait_s, draining in (("a", 4.0, False), ("b", 1.5, False), ("c", 0.0, True)):
+        registry.hear(replace(hello(name, draining=draining), final_wait_s=wait_s), 0.0)
+    assert registry.final_wait_s == 1.5

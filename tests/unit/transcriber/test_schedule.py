@@ -257,3 +257,32 @@ def test_a_single_worker_takes_long_recordings_in_turn() -> None:
     schedule = make()
     schedule.submit("a", Kind.FINAL, "long", 0, audio_s=24)
     assert texts(schedule.take(0)) == ["long"]
+
+
+def test_the_wait_for_a_final_is_predicted_from_what_is_ahead_of_it() -> None:
+    schedule = make()
+    assert schedule.wait_s(0) == 0
+    schedule.submit("a", Kind.FINAL, "a", 0, audio_s=4)
+    batch = schedule.take(0)
+    assert batch is not None
+    schedule.finish(batch, 2)  # half as long as its audio
+    assert schedule.wait_s(2) == 0, "an idle engine takes it at once"
+    for session in "bc":
+        schedule.submit(session, Kind.FINAL, session, 2, audio_s=4)
+    assert schedule.take(2) is not None
+    assert schedule.wait_s(2) == 2 + 2
+    assert schedule.wait_s(3) == 1 + 2
+    assert schedule.wait_s(60) == 58, "a call that hangs: the queue gets older"
+
+
+def test_several_workers_share_the_wait() -> None:
+    schedule = make(concurrency=2)
+    schedule.submit("a", Kind.FINAL, "a", 0, audio_s=1)
+    batch = schedule.take(0)
+    assert batch is not None
+    schedule.finish(batch, 1)
+    for session in "abcd":
+        schedule.submit(session, Kind.FINAL, session, 1, audio_s=1)
+    schedule.take(1)
+    schedule.take(1)
+    assert schedule.wait_s(1) == 2
