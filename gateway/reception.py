@@ -216,10 +216,8 @@ class Reception:
         if len(self._clients) >= self._settings.max_sessions and not self._make_room(client):
             most = self._settings.max_sessions
             raise self._busy(client, f"the server is at its limit of {most} sessions; try later")
-        wait_s = self._hub.placement.registry.final_wait_s
-        if 0 < self._settings.max_final_wait_s < wait_s:
-            text = f"the engines are busy: a sentence would wait {wait_s:.1f} s; try later"
-            raise self._busy(client, text)
+        if reason := self._hub.placement.registry.overload(self._settings.max_final_wait_s):
+            raise self._busy(client, reason)
         self._tenants.admit(key, client.peer)
         policy = self._hub.policy
         session = Session(

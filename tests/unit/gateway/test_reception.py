@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from common.envelope import Commit, Sentence
+from common.envelope import Commit, Sentence, TranscriberHello
 from common.errors import BusyError, CloseCode
 from common.events import Error, FullSentence, SessionStarted
 from common.settings import GatewaySettings
@@ -19,6 +19,7 @@ from gateway.reception import Reception, Stream
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
 from gateway.session import Session
+from gateway.transcribers import TranscriberRegistry
 from tests.unit.gateway.fake_client import FakeClient
 
 SETTINGS = GatewaySettings(max_sessions=2, resume_grace_s=30.0, window_frames=2)
@@ -31,7 +32,7 @@ class FakeHub:
         self.policy = RejectionPolicy.of(SETTINGS)
         self.notary = None
         self.mender = SimpleNamespace(resumed=lambda attachment: None)
-        self.placement = SimpleNamespace(registry=SimpleNamespace(final_wait_s=0.0))
+        self.placement = SimpleNamespace(registry=TranscriberRegistry(3.0))
         self.added: list[Session] = []
         self.removed: list[Session] = []
         self.finished: list[Session] = []
@@ -72,23 +73,28 @@ class World:
         return self.reception.begin(client, wants_events=events), client
 
 
+def hear_of_a_wait(world: World, wait_s: float) -> None:
+    hello = TranscriberHello("t", 1, "ipc://a", "ipc://c", "null", 0, 64, final_wait_s=wait_s)
+    world.hub.placement.registry.hear(hello, 0.0)
+
+
 def test_newcomers_are_turned_away_while_a_sentence_would_wait_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By the wait that transcribers measure; who is here stays, and 0 is no limit."""
     world = World(monkeypatch, max_final_wait_s=1.0)
-    world.hub.placement.registry.final_wait_s = 1.0
+    hear_of_a_wait(world, 1.0)
     world.begin()
-    world.hub.placement.registry.final_wait_s = 2.5
+    hear_of_a_wait(world, 2.5)
     client = FakeClient()
     with pytest.raises(BusyError, match=r"a sentence would wait 2\.5 s"):
         world.reception.begin(client)
     assert world.metrics.registry.get_sample_value("stt_gateway_busy_rejections_total") == 1
-    world.hub.placement.registry.final_wait_s = 0.2
+    hear_of_a_wait(world, 0.2)
     world.begin()
     assert len(world.hub.added) == 2
     unlimited = World(monkeypatch)
-    unlimited.hub.placement.registry.final_wait_s = 60.0
+    hear_of_a_wait(unlimited, 60.0)
     unlimited.begin()
 
 
