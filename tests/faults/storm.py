@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from common.events import SessionStarted
 from tests.faults.crowd import POLL_S, Talker, talk_all
 from tests.faults.system import Member, Stage, System
 
@@ -50,6 +51,7 @@ class Weather:
         verifier_pause, transcriber_pause: how long one is paused.
         kills: the share of kills among the strikes.
         transcriber_strikes: how many there are at most; each kill costs seconds of CPU time.
+        gateway_kills: how often the gateway is killed, at most; it is never paused.
     """
 
     calm: Range
@@ -58,6 +60,7 @@ class Weather:
     transcriber_pause: Range
     kills: float
     transcriber_strikes: int = 1_000_000
+    gateway_kills: int = 0
 
 
 ROUGH: Final = Weather(
@@ -127,7 +130,7 @@ class Storm:
         stage = self._rng.choice(fresh or stages)
         victim = self._rng.choice([member for member in victims if member.stage is stage])
         kills = bool(fresh) or self._rng.random() < self._weather.kills
-        kind = Kind.KILL if kills else Kind.PAUSE
+        kind = Kind.KILL if kills or stage is Stage.GATEWAY else Kind.PAUSE
         strike = Strike(stage, kind, time.monotonic())
         self.strikes.append(strike)
         self._later(self._watch_recovery(strike))
@@ -144,8 +147,12 @@ class Storm:
         self._later(self._resume(victim, pause.draw(self._rng)))
 
     def _may_be_struck(self, member: Member) -> bool:
-        if member.stage is Stage.GATEWAY or not member.ready:
+        if not member.ready:
             return False
+        if member.stage is Stage.GATEWAY:
+            killed = sum(strike.stage is Stage.GATEWAY for strike in self.strikes)
+            # Each time some client has come further than what the last one cost it.
+            return killed < self._weather.gateway_kills and self._sentences > killed
         return member.stage is Stage.VERIFIER or self._transcribers_may_be_struck()
 
     def _transcribers_may_be_struck(self) -> bool:
@@ -217,8 +224,10 @@ def check(talker: Talker, tap_dir: Path, expected: Sequence[str]) -> None:
     """
     assert talker.done
     assert not talker.errors
-    check_tap(talker, tap_dir)
+    check_taps(talker, tap_dir)
     assert talker.sentences == list(expected)
+    if len(sessions_of(talker)) > 1:
+        return  # each gateway reports of what it had
     assert talker.report is not None
     assert talker.report.frames == talker.sent
     assert talker.report.sentences == len(expected)
@@ -226,15 +235,27 @@ def check(talker: Talker, tap_dir: Path, expected: Sequence[str]) -> None:
     assert judged == talker.sent
 
 
-def check_tap(talker: Talker, tap_dir: Path) -> None:
-    """The recorder was fed all that the client said, and each replay the same.
+def sessions_of(talker: Talker) -> dict[str, int]:
+    """A client's sessions, one for each gateway that it had, and the sample at which each began."""
+    return {e.session: e.sample for e in talker.events if isinstance(e, SessionStarted)}
+
+
+def check_taps(talker: Talker, tap_dir: Path) -> None:
+    """The recorders were fed all that the client said, and each replay the same.
 
     Raises:
         AssertionError: says what is wrong.
     """
-    tap = tap_dir / f"{talker.session}.pcm"
-    assert first_difference(tap.read_bytes(), talker.pcm) is None
-    assert not tap.with_suffix(".mismatch").exists(), "a replay fed other audio than before"
+    heard = b""
+    for session, sample in sessions_of(talker).items():
+        tap = tap_dir / f"{session}.pcm"
+        assert not tap.with_suffix(".mismatch").exists(), "a replay fed other audio than before"
+        fed = tap.read_bytes() if tap.exists() else b""
+        begin = 2 * sample
+        assert begin <= len(heard), "a session begins after what the one before it heard"
+        assert first_difference(fed[begin:], talker.pcm[begin : len(fed)]) is None
+        heard = max(heard, talker.pcm[:begin] + fed[begin:], key=len)
+    assert first_difference(heard, talker.pcm) is None
 
 
 def first_difference(heard: bytes, sent: bytes) -> str | None:

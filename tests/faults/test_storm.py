@@ -5,6 +5,7 @@ The schedule is seeded; what it meets is not, since processes take the time they
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Final
 
@@ -13,7 +14,7 @@ import pytest
 from tests.faults.clips import speech
 from tests.faults.conftest import StartSystem
 from tests.faults.crowd import Talker, talk_all
-from tests.faults.storm import ROUGH, Kind, check, through_storm
+from tests.faults.storm import ROUGH, Kind, check, sessions_of, through_storm
 from tests.faults.system import Stage, System, Usage
 from tests.processes import wait_until
 
@@ -58,6 +59,21 @@ async def test_a_storm_changes_nothing_that_clients_or_recorders_hear(
     assert after.rss_bytes - before.rss_bytes < GROWTH
     wait_until(lambda: usage(system).files <= before.files, "it has let go of all connections")
     assert system.metrics()["sessions"] == 0
+    system.stop()
+
+
+async def test_a_storm_may_kill_gateways_too(start_system: StartSystem) -> None:
+    """Clients go on out of their own buffers: no sentence is lost or comes twice."""
+    system = start_system(engine="null", transcribers=1, gateway=["--verify-data-integrity"])
+    quiet, talkers = crowd(4)[:4], crowd(4)[:4]
+    await talk_all(system.url, quiet)
+    weather = dataclasses.replace(ROUGH, gateway_kills=3)
+    strikes = await through_storm(system, talkers, random.Random(3), weather, pace=1.0)
+    for talker, calm in zip(talkers, quiet, strict=True):
+        check(talker, system.tap_dir, calm.sentences)
+    assert (Stage.GATEWAY, Kind.KILL) in {(strike.stage, strike.kind) for strike in strikes}
+    assert any(len(sessions_of(talker)) > 1 for talker in talkers)
+    system.wait_ready()
     system.stop()
 
 
