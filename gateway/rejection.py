@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
 import xxhash
 
 from common.envelope import OnCorruption, Policy, Verdict
@@ -69,22 +70,32 @@ class FailureCount:
         return self._policy.reject and self.failures > self._policy.tolerated
 
 
+LEAST_SOUND_BYTES: Final = 64
+"""Bytes that are not 0, of a frame whose repetition is no accident of a few flipped bits."""
+
+
 class StaleFrames:
     """Recognises a corrupt frame whose samples are those of the frame before: a stale buffer."""
 
     def __init__(self) -> None:
-        self._last = (0, 0)
+        self._last: tuple[int, int] | None = None
 
     def diagnose(self, verdict: Verdict, message: bytes, corrupt: bool) -> str:
         """Look at the next verdict in order, and its frame; a diagnosis if it is a repetition.
 
-        Equal sums prove nothing, so it is the samples that are compared. Silence repeats itself.
+        Equal sums prove nothing, so it is the samples that are compared; and those of a frame
+        that was itself corrupt, or all but silent, may come again by the same fault.
         """
         size = verdict.actual_length * BYTES_PER_SAMPLE
         pcm = memoryview(message)[len(message) - size :]
         seen = (size, xxhash.xxh3_64_intdigest(pcm))
-        stale = corrupt and seen == self._last and verdict.malformed == "" and any(pcm)
-        self._last = seen
+        stale = (
+            corrupt
+            and seen == self._last
+            and not verdict.malformed
+            and np.count_nonzero(np.frombuffer(pcm, np.uint8)) >= LEAST_SOUND_BYTES
+        )
+        self._last = None if corrupt else seen
         return "stale frame: it repeats the samples of the frame before" if stale else ""
 
 

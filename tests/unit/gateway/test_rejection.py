@@ -95,3 +95,11 @@ def test_silent_frames_are_never_called_stale() -> None:
     silent = verdict(actual_checksum=0, expected_checksum=1)
     assert stale.diagnose(silent, bytes(8192), corrupt=True) == ""
     assert stale.diagnose(silent, bytes(8192), corrupt=True) == ""
+
+
+def test_silence_damaged_twice_in_one_place_is_not_called_stale() -> None:
+    stale = StaleFrames()
+    flipped = b"\1\0" + bytes(8190)
+    assert stale.diagnose(verdict(), bytes(8192), corrupt=False) == ""
+    assert stale.diagnose(verdict(), flipped, corrupt=True) == ""
+    assert stale.diagnose(verdict(), flipped, corrupt=True) == ""

@@ -49,7 +49,7 @@ class Client:
     def frames(self, *codes: Code, **fields: Any) -> None:
         """Frames arrive, are sent, and get these verdicts."""
         for code in codes:
-            seq = self.session.window.accept(b"message", 0.0, 0)
+            seq = self.session.window.accept(b"message" * 40, 0.0, 0)
             self.session.window.sent(seq, 0.0)
             judged = msgspec.structs.replace(verdict(self.session, seq, code), **fields)
             self.judge(judged, 0.001)
