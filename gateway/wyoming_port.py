@@ -235,7 +235,7 @@ class WyomingPort:
             writer.transport.abort()
             return
         try:
-            translator = Wyoming(engine=self._engine() or "none", languages=["en"])
+            translator = Wyoming(engine=self._engine() or "none")
             connection = WyomingConnection(
                 reader, writer, translator, self._settings, self._metrics
             )

@@ -46,6 +46,20 @@ ATTRIBUTION: Final = Attribution(name="verified-stt", url="")
 NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER = 1000, 1008, 1013
 
 
+WHISPER_LANGUAGES: Final = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he "
+    "hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne "
+    "nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk "
+    "ur uz vi yi yo zh yue"
+)
+"""What engines other than the embedded one are taken to know; Home Assistant offers no others."""
+
+
+def languages_of(engine: str) -> list[str]:
+    """Codes of the languages that an engine is said to know."""
+    return ["en"] if engine == "pocketsphinx" else WHISPER_LANGUAGES.split()
+
+
 class SayEvent(NamedTuple):
     """Send an event to the client."""
 
@@ -60,12 +74,10 @@ class Wyoming:
 
     Args:
         engine: the name of what transcribes.
-        language: that the engine knows, for ``describe``; "" for any.
     """
 
-    def __init__(self, *, engine: str, languages: list[str]) -> None:
+    def __init__(self, *, engine: str) -> None:
         self._engine = engine
-        self._languages = languages
         self._language = ""
         self._maker: FrameMaker | None = None
         self._streams = False
@@ -73,7 +85,6 @@ class Wyoming:
         self._parts: list[str] = []
         self._stable = StableText()
         self._started = False
-        self._marked_ms = 0.0
 
     def receive(self, event: Event) -> list[WyomingAction]:
         """An event of the client; those of unknown types are dropped, as the protocol asks."""
@@ -135,7 +146,6 @@ class Wyoming:
         self._streams = False
         self._marks += 1
         frames = self._maker.mark(Mark.END, self._marks)
-        self._marked_ms = self._maker.position_ms
         return [Pass(frame) for frame in frames]
 
     def flush(self) -> list[WyomingAction]:
@@ -197,7 +207,7 @@ class Wyoming:
             installed=True,
             description="What this server transcribes with",
             version="1",
-            languages=self._languages,
+            languages=languages_of(self._engine),
         )
         program = AsrProgram(
             name="verified-stt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from faster_whisper import tokenizer
 from wyoming.asr import Transcribe
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.event import Event
@@ -10,11 +11,11 @@ from wyoming.info import Describe
 
 from common.wire import Mark, parse_message
 from gateway.protocols.base import Close, Drained, Partial, Pass, Refused, Set, Utterance
-from gateway.protocols.wyoming import SayEvent, Wyoming, WyomingAction
+from gateway.protocols.wyoming import SayEvent, Wyoming, WyomingAction, languages_of
 
 
 def wyoming() -> Wyoming:
-    return Wyoming(engine="pocketsphinx", languages=["en"])
+    return Wyoming(engine="pocketsphinx")
 
 
 def said(actions: list[WyomingAction]) -> list[tuple[str, str]]:
@@ -104,6 +105,14 @@ def test_it_says_what_it_can() -> None:
     (action,) = wyoming().receive(Describe().event())
     assert isinstance(action, SayEvent)
     assert action.event.data["asr"][0]["models"][0]["name"] == "pocketsphinx"
+
+
+def test_other_engines_offer_whispers_languages() -> None:
+    (action,) = Wyoming(engine="faster_whisper").receive(Describe().event())
+    assert isinstance(action, SayEvent)
+    (model,) = action.event.data["asr"][0]["models"]
+    assert model["languages"] == list(tokenizer._LANGUAGE_CODES)
+    assert languages_of("pocketsphinx") == ["en"]
 
 
 def test_ends() -> None:
