@@ -2,7 +2,7 @@
 
 A line is ``name:hash`` and, after spaces, what the key may do::
 
-    alice:3b5d…   sessions=4 hours=8 speed=2 algorithms=crc32c,hmac-sha256 verified hmac
+    alice:3b5d…   sessions=4 hours=8 speed=2 algorithms=crc32c,hmac-sha256 verified
     bob:9f1c…     expires=2030-01-31
 
 A key is 256 random bits: its SHA-256 tells nothing about it, and needs no salt and no slow hash.
@@ -55,7 +55,6 @@ class ApiKey(NamedTuple):
         expires_s: seconds since 1970; None: never.
         algorithms: of checksums that it may use; None: all.
         verified: frames without a checksum are corrupt.
-        own_hmac: its HMAC key is its own (:func:`derived_hmac_key`).
     """
 
     name: str
@@ -64,7 +63,6 @@ class ApiKey(NamedTuple):
     expires_s: float | None = None
     algorithms: frozenset[Algorithm] | None = None
     verified: bool = False
-    own_hmac: bool = False
 
     def is_expired(self, now_s: float) -> bool:
         """Whether its time is over; ``now_s``: seconds since 1970."""
@@ -94,14 +92,6 @@ def line_of(name: str, key: str) -> str:
     """
     _check_name(name)
     return f"{name}:{digest_of(key).hex()}"
-
-
-def derived_hmac_key(master: bytes, name: str) -> bytes:
-    """The HMAC key of an API key that has its own: out of the verifiers' key and its name.
-
-    So a verifier knows all of them by one secret, and a client by its own can forge nobody else's.
-    """
-    return hmac.digest(master, b"stt hmac key of " + name.encode(), hashlib.sha256).hex().encode()
 
 
 def _check_name(name: str) -> None:
@@ -193,12 +183,10 @@ def _with(key: ApiKey, option: str, value: str) -> ApiKey:
             return key._replace(expires_s=_moment(value))
         case "verified":
             return key._replace(verified=True)
-        case "hmac":
-            return key._replace(own_hmac=True)
         case _:
             raise SettingsError(
-                f"no option {option!r}: there are sessions, hours, speed, algorithms, expires, "
-                "verified and hmac"
+                f"no option {option!r}: there are sessions, hours, speed, algorithms, expires "
+                "and verified"
             )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from common import curve
-from common.api_keys import derived_hmac_key, line_of, new_key, read_keys
+from common.api_keys import line_of, new_key, read_keys
 from common.errors import SettingsError
 from common.receipts import signing
 from common.secret_files import refuse_if_writable_by_others, write_secret
@@ -61,22 +61,12 @@ def key(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--file", type=Path, help="append the line to this file (of --api-keys) [print it]"
     )
-    parser.add_argument(
-        "--hmac-key-file",
-        type=Path,
-        help="the verifiers' own: gives the key an HMAC key of its own, which is shown too",
-    )
     arguments = parser.parse_args(argv)
     text = new_key()
     line = line_of(arguments.name, text)
-    if arguments.hmac_key_file:
-        line += " hmac"
     if arguments.file:
         _append(arguments.file, arguments.name, line)
     print(f"key of {arguments.name}, shown this once: {text}")
-    if arguments.hmac_key_file:
-        master = _read(arguments.hmac_key_file).strip()
-        print(f"its HMAC key: {derived_hmac_key(master, arguments.name).decode()}")
     print(f"written to {arguments.file}" if arguments.file else f"line for --api-keys: {line}")
     return 0
 

@@ -150,6 +150,9 @@ class DataPort:
             if len(message) > limit:
                 self._too_large(connection, stream, len(message))
                 continue
+            if why := stream.objection(message):
+                self._demanded(connection, stream, why)
+                return
             stream.accept(message)
             if stream.must_wait:
                 await self._wait_for_room(connection, stream)
@@ -162,6 +165,13 @@ class DataPort:
         while stream.must_wait and not connection.is_closed:
             await connection.next_progress()
         self._metrics.window_stall_seconds.inc(time.monotonic() - began_s)
+
+    def _demanded(self, connection: Connection, stream: Stream, why: str) -> None:
+        """The key demands something else than what was sent: its client is told and let go."""
+        self._metrics.refused.labels("demands").inc()
+        stream.refuse(why)
+        connection.deliver(Error("unverified", why, "disconnect"))
+        connection.end(CloseCode.POLICY_VIOLATION, why)
 
     def _too_large(self, connection: Connection, stream: Stream, size: int) -> None:
         self._metrics.refused.labels(MalformedReason.TOO_LARGE).inc()

@@ -20,13 +20,13 @@ class SafeSystem:
     """A gateway with TLS, keys, an API port and an audit log; a verifier; a transcriber.
 
     Attributes:
-        keys: by name: alice, bob, and one that is expired.
+        keys: by name: alice, bob, one that is expired, and one for CRC-32C only.
     """
 
     def __init__(self, stages: Stages, folder: Path) -> None:
         self.folder = folder
         self.certificate, self.tls_key = make_certificate(folder / "tls", NAMES)
-        self.keys = {name: new_key() for name in ("alice", "bob", "expired")}
+        self.keys = {name: new_key() for name in ("alice", "bob", "expired", "strong")}
         self.keys_path = folder / "api-keys"
         self.write_keys(*self.keys)
         self.audit_path = folder / "audit"
@@ -46,7 +46,8 @@ class SafeSystem:
     def write_keys(self, *names: str) -> None:
         """Have these keys in the file, and no others."""
         lines = [line_of(name, self.keys[name]) for name in names]
-        expiry = (" expires=2020-01-01" if name == "expired" else "" for name in names)
+        options = {"expired": " expires=2020-01-01", "strong": " verified algorithms=crc32c"}
+        expiry = (options.get(name, "") for name in names)
         partial = self.keys_path.with_suffix(".new")
         partial.write_text("\n".join(map("".join, zip(lines, expiry, strict=True))))
         partial.chmod(0o600)

@@ -198,7 +198,7 @@ async def test_a_revoked_key_ends_its_sessions_and_nobody_elses(system: SafeSyst
         async with raw(
             system, "control", Authorization=f"Bearer {system.keys['bob']}"
         ) as commanding:
-            system.write_keys("alice", "expired")
+            system.write_keys("alice", "expired", "strong")
             try:
                 await goes.wait_closed()
                 with pytest.raises(DisconnectedError, match="revoked"):
@@ -210,7 +210,7 @@ async def test_a_revoked_key_ends_its_sessions_and_nobody_elses(system: SafeSyst
             finally:
                 system.write_keys(*system.keys)
         assert await finished(stays) > 0
-    system.gateway.wait_for_line(r"3 API keys were read", after=len(system.gateway.lines) - 5)
+    system.gateway.wait_for_line(r"4 API keys were read", after=len(system.gateway.lines) - 5)
 
 
 async def test_a_certificate_is_replaced_under_a_running_session(
@@ -232,6 +232,14 @@ async def test_a_certificate_is_replaced_under_a_running_session(
         with pytest.raises(ConnectionLostError, match="not trusted"):
             await connect(system.url("data"), api_key=key, authorities=str(old)).open()
         assert await finished(stream) > 0, "the session goes on over the connection of before"
+
+
+async def test_a_key_for_strong_checksums_sends_no_others(system: SafeSystem) -> None:
+    async with stream_of(system, "strong") as stream:
+        await stream.send(silence(0.1))
+        await stream.wait_closed()
+        with pytest.raises(DisconnectedError, match="is for checksums of crc32c"):
+            await stream.send(silence(0.1))
 
 
 def test_the_audit_log_tells_it_all_and_no_secret(system: SafeSystem) -> None:

@@ -11,7 +11,6 @@ from common.api_keys import (
     ApiKey,
     KeyRing,
     Quota,
-    derived_hmac_key,
     digest_of,
     line_of,
     new_key,
@@ -58,7 +57,7 @@ def test_a_line_says_what_the_key_may_do() -> None:
     ring = read_keys(
         f"""
         # our own
-        alice:{HASH}  sessions=4 hours=0.5 speed=2 algorithms=crc32c,hmac-sha256 verified hmac
+        alice:{HASH}  sessions=4 hours=0.5 speed=2 algorithms=crc32c,hmac-sha256 verified
         bob:{"cd" * 32}  expires=2030-01-31   # until then
         """,
         "keys",
@@ -68,7 +67,6 @@ def test_a_line_says_what_the_key_may_do() -> None:
     assert alice.quota == Quota(sessions=4, audio_s=1800, speed=2)
     assert alice.algorithms == frozenset({Algorithm.CRC32C, Algorithm.HMAC_SHA256})
     assert alice.verified
-    assert alice.own_hmac
     assert not alice.is_expired(9e9)
     assert bob == ApiKey("bob", bytes.fromhex("cd" * 32), expires_s=1_896_048_000.0)
     assert bob.is_expired(1_896_048_000)
@@ -112,10 +110,3 @@ def test_a_key_holds_until_it_is_revoked_replaced_or_expired() -> None:
 def test_a_name_that_cannot_be_one_is_refused() -> None:
     with pytest.raises(SettingsError, match="cannot name a key"):
         line_of("a:b", new_key())
-
-
-def test_hmac_keys_are_each_keys_own_and_all_of_one_master() -> None:
-    alice = derived_hmac_key(b"master", "alice")
-    assert alice == derived_hmac_key(b"master", "alice")
-    assert len({alice, derived_hmac_key(b"master", "bob"), derived_hmac_key(b"m", "alice")}) == 3
-    assert re.fullmatch(rb"[0-9a-f]{64}", alice), "text, so that it can be put into a file"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.api_keys import derived_hmac_key, read_keys
+from common.api_keys import read_keys
 from common.curve import Role, RoleKeys
 from common.errors import SettingsError
 from common.receipts.signing import load_public
@@ -43,16 +43,6 @@ def test_a_line_is_added_to_a_file_that_a_person_wrote(tmp_path: Path) -> None:
 def test_without_a_file_the_line_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     key(["alice"])
     assert re.search(r"line for --api-keys: alice:[0-9a-f]{64}$", capsys.readouterr().out.strip())
-
-
-def test_a_key_with_an_hmac_key_of_its_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "master").write_text("master\n")
-    key(["alice", "--hmac-key-file", str(tmp_path / "master")])
-    out = capsys.readouterr().out
-    assert derived_hmac_key(b"master", "alice").decode() in out
-    assert out.strip().endswith(" hmac")
 
 
 @pytest.mark.parametrize("argv", [["a b"], ["alice", "--file", "/proc/none/keys"]])
