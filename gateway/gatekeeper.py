@@ -21,7 +21,12 @@ from common.errors import SettingsError
 from common.exposure import check_exposure
 from common.logs import LogBudget
 from common.origins import Names, OriginRule, origin_of
-from common.secret_files import Stamp, refuse_if_writable_by_others
+from common.secret_files import (
+    Stamp,
+    refuse_if_readable_by_others,
+    refuse_if_writable_by_others,
+    write_secret,
+)
 from common.settings import GatewaySettings
 from common.tls import ServerTls
 from gateway.access import Access, Admission, Arrival, Refusal
@@ -32,6 +37,8 @@ from gateway.proxies import TrustedProxies
 from gateway.tokens import SECRET_BYTES, Tokens
 
 log = logging.getLogger(__name__)
+
+TOKEN_SECRET = "tokens.secret"  # noqa: S105 - a file's name
 
 
 class Gatekeeper:
@@ -73,7 +80,9 @@ class Gatekeeper:
             settings.allow_origin,
             allow_null=settings.allow_null_origin,
         )
-        self._access = Access(names, origins, keys, Tokens(secrets.token_bytes(SECRET_BYTES)))
+        self._access = Access(
+            names, origins, keys, Tokens(_token_secret(settings.run_path / TOKEN_SECRET))
+        )
         self._attempts = FailedAttempts()
         self._budget = LogBudget(10, 0.5)
 
@@ -160,3 +169,16 @@ class Gatekeeper:
             self._audit.write("key_loaded", key=name)
         log.info("%d API keys were read from %s", len(keys), self._keys_path)
         return keys
+
+
+def _token_secret(path: Path) -> bytes:
+    """The secret of the tokens, which the gateways of a run dir share."""
+    try:
+        write_secret(path, secrets.token_bytes(SECRET_BYTES))
+    except FileExistsError:
+        refuse_if_readable_by_others(path)
+    except OSError as error:
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+    content = path.read_bytes()
+    # Half written, by a gateway that starts just now: then this one's tokens are its own.
+    return content if len(content) == SECRET_BYTES else secrets.token_bytes(SECRET_BYTES)

@@ -1,7 +1,7 @@
 """Tokens: what a key is exchanged for where only a URL can be given. They live one minute.
 
-A token names its key and says when it ends, under a MAC with a secret that this gateway drew when
-it started; other gateways, and this one after a restart, do not take it.
+A token names its key and says when it ends, under a MAC with a secret that the gateways of a run
+dir share.
 """
 
 from __future__ import annotations
