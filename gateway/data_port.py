@@ -25,6 +25,7 @@ from common.events import END_OF_STREAM, NO_REQUEST, RECEIPT_PLEASE, Error, clie
 from common.settings import GatewaySettings
 from gateway.clients import Clients
 from gateway.connection import Connection
+from gateway.demands import objection
 from gateway.handshake import asked_of, of_key
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
@@ -122,11 +123,11 @@ class DataPort:
                 key=key,
             )
         try:
-            await self._read(connection, stream)
+            await self._read(connection, stream, key)
         finally:
             self._leave(connection, stream)
 
-    async def _read(self, connection: Connection, stream: Stream) -> None:
+    async def _read(self, connection: Connection, stream: Stream, key: ApiKey | None) -> None:
         """Take in a client's messages, no faster than its window allows."""
         session, limit = stream.session, self._settings.max_message_bytes
         async for message in connection.websocket:
@@ -150,7 +151,7 @@ class DataPort:
             if len(message) > limit:
                 self._too_large(connection, stream, len(message))
                 continue
-            if why := stream.objection(message):
+            if key is not None and (why := objection(key, message)):
                 self._demanded(connection, stream, why)
                 return
             stream.accept(message)

@@ -28,7 +28,6 @@ from common.parameters import checked_value
 from common.settings import GatewaySettings
 from common.wire import Parameter
 from gateway.clients import Attachment, Client, Clients
-from gateway.demands import objection
 from gateway.healing import HealingLimits
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
@@ -102,11 +101,6 @@ class Stream:
     def accept(self, message: bytes) -> None:
         """Take in one frame."""
         self._hub.accept(self._attachment, message)
-
-    def objection(self, message: bytes) -> str:
-        """Why a frame is not taken with the session's key; "" when it is."""
-        key = self._attachment.key
-        return objection(key, message) if key is not None else ""
 
     @property
     def has_quota(self) -> bool:
