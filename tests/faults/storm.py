@@ -237,7 +237,11 @@ def check(talker: Talker, tap_dir: Path, expected: Sequence[str]) -> None:
 
 def sessions_of(talker: Talker) -> dict[str, int]:
     """A client's sessions, one for each gateway that it had, and the sample at which each began."""
-    return {e.session: e.sample for e in talker.events if isinstance(e, SessionStarted)}
+    return {
+        event.session: event.sample
+        for event in talker.events
+        if isinstance(event, SessionStarted) and not event.resumed
+    }
 
 
 def check_taps(talker: Talker, tap_dir: Path) -> None:
