@@ -203,3 +203,16 @@ def test_several_gateways_need_ports_and_endpoints_that_they_can_share() -> None
         other.listen()
         with pytest.raises(SettingsError, match="which another program uses"):
             plan(*ports, "--control_port", str(other.getsockname()[1]))
+
+
+def test_transcribers_ask_the_engine_processes_that_are_started() -> None:
+    plan = plan_of("--engines", "2", "--transcribers", "3")
+    assert [stage.name for stage in plan.of_kind("engine")] == ["engine-1", "engine-2"]
+    assert environment_of("--engines", "2")["STT_ENGINES_AT"] == "run-dir"
+    there = environment_of("--engines", "1", "--engines-at", "tcp://gpu:5556")
+    assert there["STT_ENGINES_AT"] == "tcp://gpu:5556"
+
+
+def test_without_engine_processes_each_transcriber_has_its_engine() -> None:
+    assert not plan_of().of_kind("engine")
+    assert "STT_ENGINES_AT" not in environment_of()

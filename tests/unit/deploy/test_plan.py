@@ -154,3 +154,11 @@ def test_a_wildcard_address_is_reached_over_loopback(host: str) -> None:
 
 def test_a_named_address_is_reached_as_it_is() -> None:
     assert plans.reachable("10.1.2.3") == "10.1.2.3"
+
+
+def test_an_engine_is_a_program_of_its_own_that_stops_after_its_transcribers() -> None:
+    config = configparser.RawConfigParser(strict=True)
+    config.read_string(plans.supervisord_config(make().scaled("engine", 1, lambda port: port)))
+    engine, transcriber = (config[f"program:{name}-1"] for name in ("engine", TRANSCRIBER))
+    assert engine["command"].endswith("-m transcriber.engines")
+    assert int(engine["priority"]) < int(transcriber["priority"])
