@@ -9,6 +9,7 @@ import { Corruption } from './corruption.js';
 import { LevelMeter } from './level-meter.js';
 import { Numbers } from './numbers.js';
 import { Panel, saveFile } from './panel.js';
+import { explainOrigin } from './provenance.js';
 import { Report } from './report.js';
 import { Statistics } from './statistics.js';
 import { toSrt, toVtt } from './subtitle-file.js';
@@ -38,7 +39,8 @@ const report = new Report({
   failures: $('report-failures'), save: $('report-save'),
 });
 const numbers = new Numbers({
-  ok: $('count-ok'), unverified: $('count-unverified'), corrupt: $('count-corrupt'),
+  ok: $('count-ok'), healed: $('count-healed'), unverified: $('count-unverified'),
+  corrupt: $('count-corrupt'),
   sent: $('count-sent'), held: $('count-held'), resent: $('count-resent'),
   dropped: $('count-dropped'), verdictLatency: $('verdict-latency'), roundTrip: $('round-trip'),
   clock: $('clock'),
@@ -72,7 +74,9 @@ async function start(file = null) {
   offerText();
   statistics = new Statistics();
   lastError = null;
-  connection = new Connection({ pageUrl: location.href, key: access.key, handlers });
+  connection = new Connection({
+    pageUrl: location.href, key: access.key, handlers, mends: $('heal').checked,
+  });
   connection.algorithm = $('algorithm').value;
   const mine = connection;
   const options = {
@@ -195,11 +199,18 @@ const handlers = {
   onEvent(event) {
     switch (event.type) {
       case 'realtime': transcript.showPartial(event.text); break;
-      case 'fullSentence': transcript.addSentence(event); offerText(); break;
+      case 'fullSentence':
+        explainOrigin(transcript.addSentence(event), event.provenance);
+        offerText();
+        break;
       case 'verdict':
         statistics.verdict(event, connection.epoch, performance.now());
         strip.verdict(event, connection.epoch);
         if (event.verdict === 'corrupt') announcer.corrupt(explain(event));
+        break;
+      case 'healed':
+        statistics.healed();
+        strip.healed(event, connection.epoch);
         break;
       case 'error':
         if (event.action === 'disconnect') lastError = event;
@@ -273,7 +284,7 @@ function setState(state, text) {
   const streaming = !['idle', 'failed'].includes(state);
   $('record').dataset.state = streaming ? 'on' : 'idle';
   $('record-label').textContent = LABELS[state] ?? 'Stop';
-  for (const id of ['microphone', 'file', 'file-fast', 'algorithm']) $(id).disabled = streaming;
+  for (const id of ['microphone', 'file', 'file-fast', 'algorithm', 'heal']) $(id).disabled = streaming;
   $('corrupt-next').disabled = !streaming;
 }
 

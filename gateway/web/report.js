@@ -46,6 +46,7 @@ function rows(event) {
     ['Audio', `${event.audio_seconds.toFixed(1)} s`],
     ['Sentences', `${event.sentences}`],
     ['Verified', `${event.ok}`],
+    ['Healed', `${event.healed ?? 0}`],
     ['Unverified', `${event.unverified}`],
     ['Corrupt', `${event.corrupt}`],
     ['Lost · repeated · reordered', `${event.lost} · ${event.repeated} · ${event.reordered}`],

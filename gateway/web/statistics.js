@@ -5,7 +5,7 @@ const WAITING_LIMIT = 4096; // frames whose send time is remembered
 
 export class Statistics {
   constructor() {
-    this.counts = { ok: 0, unverified: 0, corrupt: 0 };
+    this.counts = { ok: 0, healed: 0, unverified: 0, corrupt: 0 }; // healed ones are ok, too
     this.sent = 0;
     this.seconds = 0;
     this.sentAt = new Map();
@@ -18,6 +18,10 @@ export class Statistics {
     if (!again) this.seconds += samples.length / sampleRate;
     this.sentAt.set(`${epoch}:${sequence}`, nowMs);
     if (this.sentAt.size > WAITING_LIMIT) this.sentAt.delete(this.sentAt.keys().next().value);
+  }
+
+  healed() {
+    this.counts.healed += 1;
   }
 
   verdict(event, epoch, nowMs) {

@@ -54,12 +54,21 @@ export class VerdictStrip {
     this.#pin(null);
   }
 
-  sent({ epoch, sequence }) {
+  sent({ epoch, sequence, again }) {
+    if (again && this.#cells.has(`${epoch}:${sequence}`)) return;
     this.#cell(`${epoch}:${sequence}`, { sequence, verdict: 'pending' });
   }
 
+  /** Comes before the frame's verdict. */
+  healed(event, epoch) {
+    const key = `${epoch}:${event.sequence}`;
+    const known = this.#cells.get(key)?.frame ?? { sequence: event.sequence, verdict: 'pending' };
+    this.#cell(key, { ...known, healed: event });
+  }
+
   verdict(event, epoch) {
-    this.#cell(`${epoch}:${event.sequence}`, event);
+    const key = `${epoch}:${event.sequence}`;
+    this.#cell(key, { ...event, healed: this.#cells.get(key)?.frame.healed });
     if (event.verdict === 'corrupt') this.#addFailure(event);
   }
 
@@ -89,7 +98,7 @@ export class VerdictStrip {
     if (!this.#pointed && this.#pinned === null) this.#placeNew();
     for (const cell of this.#changed) {
       if (!cell.element) continue; // it waits while the strip stands still
-      cell.element.dataset.verdict = cell.frame.verdict;
+      cell.element.dataset.verdict = look(cell.frame);
       cell.element.setAttribute('aria-label', explain(cell.frame));
       if (cell.key === this.#pinned) this.#show(cell.key);
       this.#changed.delete(cell);
@@ -145,7 +154,7 @@ export class VerdictStrip {
     const frame = this.#cells.get(key ?? this.#pinned)?.frame;
     if (frame) this.detail.textContent = explain(frame);
     else this.detail.replaceChildren(...this.#hint);
-    this.detail.dataset.verdict = frame?.verdict ?? '';
+    this.detail.dataset.verdict = frame ? look(frame) : '';
   }
 
   #addFailure(event) {
@@ -156,18 +165,30 @@ export class VerdictStrip {
   }
 }
 
+/** What a bar looks like: a frame's verdict, or that it was healed before. */
+function look({ verdict, healed }) {
+  return healed && verdict === 'ok' ? 'healed' : verdict;
+}
+
 /** One frame's verdict in a sentence. */
 export function explain(frame) {
   const name = `Frame ${frame.sequence}`;
   switch (frame.verdict) {
     case 'pending': return `${name}: sent, no verdict yet.`;
     case 'ok':
+      if (frame.healed) return `${name}: healed — ${healing(frame)}`;
       return `${name}: verified — ${frame.actual_length} samples, checksum ${
         frame.actual_checksum}.`;
     case 'unverified':
       return `${name}: not verified${frame.diagnosis ? ` — ${frame.diagnosis}` : ''}.`;
     default: return `${name}: corrupt — ${differences(frame)}${tally(frame)}`;
   }
+}
+
+function healing({ healed, actual_length: length, actual_checksum: checksum }) {
+  const times = healed.attempts === 1 ? 'once' : `${healed.attempts} times`;
+  return `damaged or lost on the way, asked for ${times}, as sent ${
+    Math.round(healed.delay_ms)} ms later: ${length} samples, checksum ${checksum}.`;
 }
 
 function differences(frame) {

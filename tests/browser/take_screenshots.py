@@ -62,6 +62,9 @@ def main() -> None:
 def _speaking(opened: Pages, system: System, speech: Recording, name: str, **context: Any) -> None:
     """In the middle of a later sentence, after a damaged frame."""
     page = opened.open(system.url, microphone=speech.path, again_and_again=True, **context)
+    page.click(".demo summary")
+    page.uncheck("#heal")
+    page.click(".demo summary")
     page.click("#record")
     expect(page.locator("#sentences li")).to_have_count(1, timeout=SPEECH_MS)
     _corrupt_next(page)
@@ -74,6 +77,7 @@ def _speaking(opened: Pages, system: System, speech: Recording, name: str, **con
 def _report(opened: Pages, system: System, speech: Recording) -> None:
     page = opened.open(system.url, viewport={"width": 1000, "height": 830})
     page.click(".demo summary")
+    page.uncheck("#heal")
     page.check("#corrupt-every")
     page.fill("#corrupt-interval", "40")
     page.check("#file-fast")
@@ -93,6 +97,9 @@ def _reconnecting(opened: Pages, system: System, speech: Recording) -> None:
 
 def _rejected(opened: Pages, system: System, speech: Recording) -> None:
     page = opened.open(system.url, microphone=speech.path, viewport={"width": 1000, "height": 830})
+    page.click(".demo summary")
+    page.uncheck("#heal")
+    page.click(".demo summary")
     page.click("#record")
     expect(page.locator("#sentences li")).to_have_count(1, timeout=SPEECH_MS)
     _corrupt_next(page)

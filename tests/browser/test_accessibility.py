@@ -91,6 +91,7 @@ def test_a_session_with_a_damaged_frame_has_no_serious_finding_and_is_announced(
         }"""
     )
     page.click(".demo summary")
+    page.uncheck("#heal")
     page.click("#corrupt-every")
     page.fill("#corrupt-interval", "10")
     page.set_checked("#file-fast", True)

@@ -121,9 +121,11 @@ def test_a_damaged_frame_turns_red_and_says_expected_and_got(
         color_scheme="dark",
         viewport={"width": 1000, "height": 1010},
     )
+    page.click(".demo summary")
+    page.uncheck("#heal")
+    page.focus("#record")
     speak(page)
     expect(page.locator("#count-ok")).to_have_text(TEN_OR_MORE, timeout=SPEECH_MS)
-    page.click(".demo summary")
     page.click("#corrupt-next")
     red = page.locator("#strip [data-verdict=corrupt]")
     expect(red).to_have_count(1, timeout=SPEECH_MS)
@@ -141,11 +143,44 @@ def test_a_damaged_frame_turns_red_and_says_expected_and_got(
     expect(page.locator("#report-failures tbody tr")).to_have_count(1)
 
 
+def test_a_damaged_frame_heals_and_shows_amber_even_on_a_strict_server(
+    system: System, open_page: OpenPage, sentence: Recording
+) -> None:
+    system.serve(*STRICT)
+    page = open_page(system.url)
+    page.click(".demo summary")
+    page.check("#corrupt-every")
+    page.fill("#corrupt-interval", "20")
+    stream_file(page, sentence, fast=True)
+    expect(page.locator("#report")).to_be_visible(timeout=SPEECH_MS)
+    healed = sentence.frames // 20
+    assert number(page, "count-healed") == healed
+    assert number(page, "count-corrupt") == 0
+    assert number(page, "count-ok") == sentence.frames
+    assert re.search(rf"Healed\s+{healed}\b", page.inner_text("#report-numbers"))
+    amber = page.locator("#strip [data-verdict=healed]")
+    expect(amber).to_have_count(healed)
+    amber.last.hover()
+    expect(page.locator("#frame-detail")).to_have_text(
+        re.compile(
+            r"Frame \d+: healed — damaged or lost on the way, asked for once, as sent \d+ ms"
+        )
+    )
+    assert sentence.recognised_in(sentences(page, 1))
+    page.click("#sentences .mark")
+    expect(page.locator("#sentences .origin")).to_have_text(
+        re.compile(
+            r"Heard from .* samples: \d+ verified, \d+ healed; checksum additive; recogn.*\."
+        )
+    )
+
+
 def test_crc32c_frames_are_verified_and_damage_is_found(
     verifying: System, open_page: OpenPage, sentence: Recording
 ) -> None:
     page = open_page(verifying.url)
     page.click(".demo summary")
+    page.uncheck("#heal")
     page.select_option("#algorithm", "crc32c")
     page.check("#corrupt-every")
     page.fill("#corrupt-interval", "10")
@@ -178,8 +213,10 @@ def test_a_strict_server_rejects_and_the_page_explains_it(
 ) -> None:
     system.serve(*STRICT, "--corruption-threshold=1")
     page = open_page(system.url, microphone=sentence.path, viewport={"width": 1000, "height": 1100})
-    speak(page)
     page.click(".demo summary")
+    page.uncheck("#heal")
+    page.focus("#record")
+    speak(page)
     expect(page.locator("#count-ok")).to_have_text(TEN_OR_MORE, timeout=SPEECH_MS)
     page.click("#corrupt-next")
     expect(page.locator("#failures li")).to_contain_text("Failure 1; 1 are tolerated")

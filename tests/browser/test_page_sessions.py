@@ -65,7 +65,7 @@ def test_the_sentences_are_saved_as_subtitles(page: Page, two_sentences: Recordi
         assert begins == sorted(begins)
         assert all(span[:4] < span[4:] for span in spans)
     for line in page.inner_text("#sentences").splitlines():
-        assert line in srt
+        assert line.strip() in srt
 
 
 def test_it_invites_to_what_can_be_done_now(page: Page, monologue: Recording) -> None:
