@@ -505,3 +505,39 @@ def status(port: int, path: str) -> int:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_a_gateway_that_sends_without_end_leaves_another_its_share(rig: Rig) -> None:
+    """Both are of one run dir, where a verifier finds them by itself; the second comes later."""
+    rig.transcriber()
+    rig.await_ready(rig.verifier())
+    settings = GatewaySettings(run_dir=str(rig.stages.run_dir), slot=2)
+    verdict_link = rig.links.open(End.VERDICTS_IN, settings.endpoint("verdicts"))
+    verdict_link.subscribe("second")
+    frame_link = rig.links.open(End.FRAMES_OUT, settings.endpoint("frames"))
+    waiting = [
+        Frame("second", SESSION, n, n, rig.stages.endpoint("audio"), VERIFY) for n in range(50)
+    ]
+    judged: list[int] = []
+    first_at: int | None = None
+    for seq in range(20_000):  # the first gateway's frames: there is always one more
+        rig.send(seq, good(seq))
+        with contextlib.suppress(zmq.Again):
+            while waiting:
+                frame_link.send_multipart([pack(waiting[0]), good(0)], zmq.NOBLOCK)
+                waiting.pop(0)
+        with contextlib.suppress(zmq.Again):
+            while True:
+                _, body, *_ = verdict_link.recv_multipart(zmq.NOBLOCK)
+                batch = unpack(body)
+                if isinstance(batch, VerdictBatch):
+                    judged += [verdict.seq for verdict in batch.verdicts]
+        if judged and first_at is None:
+            first_at = len(rig.verdicts)
+        if len(judged) == 50:
+            break
+    assert sorted(judged) == list(range(50))
+    assert first_at is not None
+    assert len(rig.verdicts) - first_at < 2_000, (
+        "fifty of one gateway in the time of a few of another"
+    )
