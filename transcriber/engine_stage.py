@@ -124,7 +124,7 @@ class EngineStage:
         # Numbers of requests are a transcriber's own, and so are the names of its sessions.
         session = f"{peer.hex()}/{asked.session}"
         try:
-            future = self._scheduler.submit(session, kind, _request(asked, payload))
+            future = self._scheduler.submit(session, kind, request_of(asked, payload))
         except QueueFullError as error:
             self._send(peer, envelope.Transcribed(asked.request, "", error=str(error)))
             return
@@ -185,7 +185,8 @@ def check_audio(message: envelope.EngineMessage, payload: bytes | None) -> None:
         raise EnvelopeError("a request whose audio has another length than it says")
 
 
-def _request(asked: envelope.Transcribe, payload: bytes) -> AudioRequest:
+def request_of(asked: envelope.Transcribe, payload: bytes) -> AudioRequest:
+    """What an engine is asked, out of a message whose payload was checked."""
     pcm = np.frombuffer(payload, "<i2", asked.samples)
     features: Features | None = None
     if asked.feature_bins:

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from faster_whisper.feature_extractor import FeatureExtractor
 
 from common import envelope
+from common.errors import EnvelopeError
 from common.links import End, Links
 from common.settings import StageSettings
 from transcriber.engine_client import EngineClient
 from transcriber.engine_pool import Lost
+from transcriber.engine_stage import check_audio, request_of
 from transcriber.engines.base import AudioRequest, EngineError
 from transcriber.schedule import Kind
 
@@ -148,3 +151,31 @@ async def test_garbage_from_an_engine_is_counted_and_harms_nothing(bench: Bench)
     bench.tell("a", peer, envelope.Transcribed(message.request, "text"))
     assert (await asyncio.wrap_future(future)).text == "text"
     assert bench.bad == 1
+
+
+async def test_features_that_an_engine_wants_come_with_the_samples(bench: Bench) -> None:
+    """They are what the engine would compute, made on the session's thread."""
+    await bench.engine("a")
+    bench.client._features.bins = 80
+    future = bench.client.submit("s", Kind.FINAL, REQUEST)
+    _, message, payload = await bench.next("a")
+    assert isinstance(message, envelope.Transcribe)
+    check_audio(message, payload)
+    request = request_of(message, payload)
+    expected = FeatureExtractor(feature_size=80)(REQUEST.audio)[..., :-1]
+    assert request.features is not None
+    assert np.array_equal(request.features, expected)
+    assert np.allclose(request.audio, REQUEST.audio, atol=1 / 32_768)
+    future.cancel()
+
+
+@pytest.mark.parametrize(
+    "samples, bins, payload",
+    [(2, 0, b""), (2, 0, b"123"), (2, 0, b"12345678"), (2, 3, b"1234"), (2, 3, bytes(4 + 13))],
+)
+def test_audio_of_another_length_than_it_says_is_refused(
+    samples: int, bins: int, payload: bytes
+) -> None:
+    message = envelope.Transcribe(1, "s", 0, "en", True, False, samples, bins)
+    with pytest.raises(EnvelopeError):
+        check_audio(message, payload)
