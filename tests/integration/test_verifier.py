@@ -541,3 +541,18 @@ def test_a_gateway_that_sends_without_end_leaves_another_its_share(rig: Rig) -> 
     assert len(rig.verdicts) - first_at < 2_000, (
         "fifty of one gateway in the time of a few of another"
     )
+
+
+def test_a_host_name_that_cannot_be_looked_up_stops_nobody_else(rig: Rig) -> None:
+    """It never reaches a socket, where ZeroMQ would look it up on the thread of all links."""
+    audio = rig.transcriber()
+    verifier = rig.verifier("--insecure-tcp")
+    rig.await_ready(verifier)
+    for seq in range(100):
+        rig.send(2 * seq, good(seq))
+        lost = Frame(GATEWAY, SESSION, 2 * seq + 1, 1, "tcp://no-such-host.invalid:5554", VERIFY)
+        wait_until(lambda: rig.frame_link.poll(5, zmq.POLLOUT), "there is room", DEADLINE_S)
+        rig.frame_link.send_multipart([pack(lost), good(seq)])
+    assert sorted(rig.hear(audio, 100)) == list(range(0, 200, 2))
+    assert len(rig.await_verdicts(200)) == 200
+    verifier.wait_for_line("host name in tcp://no-such-host.invalid:5554 cannot be looked up")
