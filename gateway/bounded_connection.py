@@ -86,21 +86,24 @@ class Connections:
             more = f" ({others} more such lines were left out)" if others else ""
             log.warning("client %s is cut off: %s%s", peer, met.text, more)
 
-    def sweep(self, retained_bytes: int, total_bytes: int) -> None:
+    def sweep(self, most_bytes: int) -> int:
         """Now and then: forget idle addresses; cut who holds most, if all hold too much.
 
         Args:
-            retained_bytes: what is kept for replay.
-            total_bytes: what that and the connections' buffers may take together.
+            most_bytes: what the connections' buffers may take together.
+
+        Returns:
+            What they take.
         """
         self._budgets.forget(time.monotonic())
         held = {connection: connection.held_bytes for connection in self._open}
-        excess = retained_bytes + sum(held.values()) - total_bytes
+        total = sum(held.values())
         for connection in sorted(held, key=lambda c: held[c], reverse=True):
-            if excess <= 0 or not held[connection]:
-                return
-            excess -= held[connection]
+            if total <= most_bytes:
+                break
+            total -= held[connection]
             connection.cut(Met("memory", "more is waiting for this client than there is room for"))
+        return total
 
     def abort(self) -> None:
         """Cut all that are left."""

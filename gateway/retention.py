@@ -74,7 +74,7 @@ class RetentionLedger(Generic[K]):
 
     def __init__(self, session_bytes: int, total_bytes: int) -> None:
         self._session_bytes = session_bytes
-        self._total_bytes = total_bytes
+        self._all_bytes = self._total_bytes = total_bytes
         self._book = Book()
         self._accounts: dict[K, Account] = {}
 
@@ -82,6 +82,10 @@ class RetentionLedger(Generic[K]):
     def bytes(self) -> int:
         """What is kept for all sessions."""
         return self._book.bytes
+
+    def reserve(self, held_bytes: int) -> None:
+        """Leave room for what connections hold beside: up to half of the same bound."""
+        self._total_bytes = self._all_bytes - min(held_bytes, self._all_bytes // 2)
 
     def open(self, session: K) -> Account:
         """A session begins; its account."""

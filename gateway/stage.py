@@ -98,7 +98,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             (LOOK_INTERVAL_S, gatekeeper.look),
             (LOOK_INTERVAL_S, lambda: reception.end_revoked(gatekeeper.still_holds)),
             (LOOK_INTERVAL_S, lambda: commanders.end_revoked(gatekeeper.still_holds)),
-            (SWEEP_S, lambda: connections.sweep(ledger.bytes, settings.retain_total_bytes)),
+            (SWEEP_S, lambda: ledger.reserve(connections.sweep(settings.retain_total_bytes // 2))),
         ):
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
 

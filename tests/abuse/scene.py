@@ -125,7 +125,9 @@ class Scene:
     def _connect(port: int, query: str, address: str, options: dict[str, Any]) -> connect:
         uri = f"ws://127.0.0.1:{port}/{query}"
         local = (address, 0)
-        return connect(uri, compression=None, local_addr=local, proxy=None, **options)
+        return connect(
+            uri, compression=None, local_addr=local, proxy=None, max_size=None, **options
+        )
 
     def count(self, name: str) -> float:
         """One of the gateway's metrics, as ``System.metrics`` names it; 0 where it has none."""

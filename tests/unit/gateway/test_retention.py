@@ -66,6 +66,18 @@ def test_what_a_session_gives_up_for_its_own_bound_counts_for_the_total() -> Non
     assert ledger.excesses("a") == [Excess("a", 1_000, "session")]
 
 
+def test_what_connections_hold_comes_out_of_the_same_bound_up_to_half_of_it() -> None:
+    ledger, accounts = ledger_of({"a": 600, "b": 100}, total=1_000)
+    assert not ledger.is_over(accounts["a"])
+    ledger.reserve(400)
+    assert ledger.is_over(accounts["a"])
+    assert [excess.session for excess in ledger.excesses("b")] == ["a"]
+    ledger.reserve(5_000)
+    assert ledger.excesses("b")[0].target_bytes > 300
+    ledger.reserve(0)
+    assert not ledger.is_over(accounts["a"])
+
+
 SIZES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2_000), min_size=1)
 
 
