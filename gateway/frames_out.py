@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from common import envelope
 from common.links import End, Links, Outlet
 from common.settings import GatewaySettings
-from common.stamps import frame_stamp
+from common.stamps import Hop, frame_stamp, stamp_of
 from gateway.clients import Clients
 from gateway.dispatch import FairQueue
 from gateway.metrics import GatewayMetrics
 from gateway.session import Session
+
+log = logging.getLogger(__name__)
 
 
 class FramesOut:
@@ -80,6 +83,10 @@ class FramesOut:
             return None
         frame = window.frame(seq)
         assert frame is not None
+        if frame.attempts and frame.stamp and stamp_of(frame.message) != frame.stamp:
+            self._metrics.damaged.labels(Hop.GATEWAY).inc()
+            log.error("frame %d of client %s was damaged in this gateway", seq, session.peer)
+            window.lose(seq)
         policy = self._policy_bits | session.policy_bits(frame)
         stamp = frame_stamp(frame.stamp, key, seq, policy, frame.version)
         header = envelope.Frame(

@@ -198,6 +198,13 @@ class Window:
         self.in_flight_bytes += frame.size - before
         self._await_no_longer(frame, seq)
 
+    def lose(self, seq: int) -> None:
+        """A frame was damaged in here: as if it had never come, which is held against nobody."""
+        frame = self._frames[seq - self.base]
+        self.account.let_go(len(frame.message))
+        self.in_flight_bytes -= len(frame.message)
+        frame.message, frame.stamp, frame.final = b"", 0, True
+
     def settle_for(self, seq: int) -> None:
         """A frame is not asked for any more: send on what there is, and let its verdict count."""
         frame = self._frames[seq - self.base]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 TABLES = (
     "kernel",
+    "proving",
     "pipeline",
     "latency",
     "stopped",

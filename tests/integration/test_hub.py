@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator
 
 import pytest
+import zmq
 
 from common import envelope
 from common.events import FullSentence
 from common.links import Links
 from common.settings import GatewaySettings
+from common.stamps import stamp_of
 from gateway.clients import Clients
 from gateway.hub import Hub
 from gateway.metrics import GatewayMetrics
@@ -26,7 +30,8 @@ class World:
     """A hub with one session, open on transcriber ``t``, which was sent one frame."""
 
     def __init__(self, settings: GatewaySettings, links: Links) -> None:
-        metrics = GatewayMetrics()
+        metrics = self.metrics = GatewayMetrics()
+        self.settings = settings
         clients = Clients()
         ledger: RetentionLedger[bytes] = RetentionLedger(1 << 20, 1 << 20)
         self.hub = Hub(settings, links, metrics, clients, ledger)
@@ -95,3 +100,27 @@ async def test_commits_are_taken_when_all_their_sentences_came(world: World) -> 
         *(0, 31),
     )
     assert sentence.provenance is not None
+
+
+async def test_a_frame_that_is_damaged_in_the_gateways_memory_is_held_against_nobody(
+    world: World,
+) -> None:
+    """Found when it is to be sent again: as if it had never come."""
+    window = world.session.window
+    seq = window.accept(b"as it was received", 0.0, 0, stamp_of(b"as it was received"))
+    window.sent(seq, -100.0)
+    frame = window.frame(seq)
+    assert frame is not None
+    frame.message = b"as memory has it now"
+    world.hub.expire()
+    with zmq.Context() as context, context.socket(zmq.PULL) as verifier:
+        verifier.connect(world.settings.endpoint("frames"))
+        deadline_s = time.monotonic() + 20
+        while not frame.is_missing:
+            world.hub.expire()
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.01)
+    damaged = world.metrics.registry.get_sample_value(
+        "stt_internal_corruption_total", {"hop": "gateway"}
+    )
+    assert damaged == 1

@@ -296,3 +296,20 @@ def test_places_of_frames_that_never_were_are_given_up() -> None:
     window.judge(of_version(0, 0), 0.0)
     window.truncate(0)
     assert window.next_seq == 1, "what was judged was there"
+
+
+def test_a_frame_that_was_damaged_in_here_is_as_one_that_never_came() -> None:
+    window = Window(4, 1 << 20, RetransmissionTimer(0.25, 4.0))
+    for seq in range(2):
+        window.accept(b"message", 0.0, 0, 7)
+        window.sent(seq, 0.0)
+    before = window.account.bytes
+    window.lose(0)
+    frame = window.frame(0)
+    assert frame is not None
+    assert frame.is_missing
+    assert before - window.account.bytes == len(b"message")
+    window.judge(of_version(0, 0), 0.0)
+    window.judge(of_version(1, 0), 0.0)
+    window.acknowledge(Ack(SESSION, 2, 2, [], Commit(2, 0, 8)))
+    assert (window.account.bytes, window.in_flight_bytes) == (0, 0)
