@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from common.envelope import Code
 from common.errors import MalformedReason
-from common.stamps import INTERNAL_CORRUPTION
+from common.stamps import INTERNAL_CORRUPTION, Hop
 from gateway.latency import LatencyHistogram
 from gateway.offenders import Offenders
 
@@ -120,8 +120,11 @@ class GatewayMetrics:
         self.verifiers = gauge("verifiers", "Verifiers that are alive")
         for link in ("commands", "results", "verdicts"):  # there from the start, for alerts
             self.bad_envelopes.labels(link)
+        for hop in (Hop.GATEWAY, Hop.VERDICTS):
+            self.damaged.labels(hop)
         for reason in (
             "after_end",
+            "repeated",
             "not_an_event",
             "observer",
             "query",
