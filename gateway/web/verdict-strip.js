@@ -18,7 +18,7 @@ export class VerdictStrip {
   #visible = 1; // bars that there is room for
   #pinned = null; // key of the chosen bar
   #pointed = false;
-  #hint; // nodes: it differs between pointers
+  #hint;
   #drawNow = () => this.#draw();
 
   constructor({ strip, detail, failures }) {
@@ -26,7 +26,7 @@ export class VerdictStrip {
     this.track = strip.firstElementChild;
     this.detail = detail;
     this.failures = failures;
-    this.#hint = [...detail.childNodes];
+    this.#hint = detail.textContent;
     new ResizeObserver(([entry]) => {
       this.#visible = Math.max(1, Math.floor(entry.contentRect.width / PITCH_PX));
     }).observe(strip);
@@ -152,8 +152,7 @@ export class VerdictStrip {
 
   #show(key) {
     const frame = this.#cells.get(key ?? this.#pinned)?.frame;
-    if (frame) this.detail.textContent = explain(frame);
-    else this.detail.replaceChildren(...this.#hint);
+    this.detail.textContent = frame ? explain(frame) : this.#hint;
     this.detail.dataset.verdict = frame ? look(frame) : '';
   }
 
