@@ -23,7 +23,7 @@ MAX_SOCKET_PATH_BYTES: Final = 107
 ORPHANS_TIMEOUT_S: Final = 30.0
 """How long to wait for the stages of a system whose supervisor was killed: they are draining."""
 _OWN_FILES: Final = (
-    *("*.sock", "*.sock.*", "supervisord.pid", ".*.new"),
+    *("*.sock", "*.sock.*", "supervisord.pid", ".*.new", "gateway*.lock", "tokens.secret"),
     *(PLAN_FILE, CONFIG_FILE, STAGES_LOCK, TARGETS_FILE),
 )
 
