@@ -8,6 +8,7 @@ only the imports are inherited. The tests of ``deploy/stt-server`` start stages 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import multiprocessing
@@ -103,4 +104,7 @@ def _run(module: str, arguments: list[str], env: dict[str, str], output: Connect
     os.environ.clear()
     os.environ.update(env)
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # which multiprocessing leaves out; log lines may wait for it
