@@ -110,9 +110,8 @@ class Healing:
         """The client has sent all its frames: those with lower numbers; None: it does not say."""
         window = self._window
         if number is None:
-            if self._unreadable:
-                return self._expect(window.next_seq + 1, now_s, now_ns)
-            return []
+            self._total = window.next_seq + bool(self._unreadable)
+            return self._expect(self._total, now_s, now_ns)
         total = self._total = max(number - self._first, 0)
         if total < window.next_seq:
             for seq in range(total, window.next_seq):

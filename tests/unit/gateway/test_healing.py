@@ -195,6 +195,17 @@ def test_an_end_without_a_number_settles_for_what_came() -> None:
     assert world.codes == [Code.CORRUPT]
 
 
+def test_after_the_end_answers_are_taken_and_new_frames_are_not() -> None:
+    for total in (1, None):
+        world = World()
+        world.arrives(message(0, good=False))
+        world.healing.end(total, 0.0, 0)
+        assert world.arrives(message(1)) == []
+        assert world.window.next_seq == 1
+        world.arrives(mark_resent(message(0), 1))
+        assert world.codes == [Code.OK]
+
+
 def test_numbers_begin_where_the_client_says() -> None:
     world = World(first=100)
     world.arrives(message(100))
