@@ -7,6 +7,7 @@ import contextlib
 import json
 
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from tests.abuse.conftest import MAX_SESSIONS, RECORDERS
 from tests.abuse.scene import OTHER, Scene, closing
@@ -43,16 +44,19 @@ async def test_who_waits_for_a_recorder_is_told_and_so_is_the_operator(scene: Sc
     async with contextlib.AsyncExitStack() as stack:
 
         async def talk_on(talker: ClientConnection) -> None:
-            while True:
-                await talker.send(FRAME)
-                await asyncio.sleep(0.05)
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await talker.send(FRAME)
+                    await asyncio.sleep(0.05)
 
         talkers = []
         for _ in range(RECORDERS):
             talker = await stack.enter_async_context(scene.data())
             talkers.append(asyncio.create_task(talk_on(talker)))
-        before = scene.count("frames")
-        await scene.until_count("frames", lambda count: count > before + 3 * RECORDERS)
+        (transcriber,) = scene.system.transcribers
+        await until(
+            lambda: scene.system.metrics(transcriber)["sessions"] == RECORDERS, "all are taken", 60
+        )
         late = await stack.enter_async_context(scene.data("?events=integrity"))
         await opened(late)
         await late.send(FRAME)
