@@ -51,12 +51,12 @@ async def test_who_waits_for_a_recorder_is_told_and_so_is_the_operator(scene: Sc
 
         talkers = []
         for _ in range(RECORDERS):
-            talker = await stack.enter_async_context(scene.data())
+            talker = await stack.enter_async_context(scene.data("?events=integrity"))
+            await opened(talker)
+            await talker.send(FRAME)
+            while json.loads(await talker.recv()).get("state") != "open":
+                pass
             talkers.append(asyncio.create_task(talk_on(talker)))
-        (transcriber,) = scene.system.transcribers
-        await until(
-            lambda: scene.system.metrics(transcriber)["sessions"] == RECORDERS, "all are taken", 60
-        )
         late = await stack.enter_async_context(scene.data("?events=integrity"))
         await opened(late)
         await late.send(FRAME)
