@@ -54,9 +54,13 @@ def two_sentences(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return record(tmp_path_factory.mktemp("speech"), "prices", "garden")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browsers() -> Iterator[Chromium]:
-    """As few as the tests can share; gone with the last of them, for Playwright keeps the loop."""
+    """As few as a file's tests can share; gone with the last of them.
+
+    While Playwright runs, its event loop is the thread's, and no test of another file could run
+    one of its own.
+    """
     if executable() is None:
         pytest.skip("no Chromium is installed (deploy/set-up browser)")
     with chromium() as running:
