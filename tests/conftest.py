@@ -21,6 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 FOLDERS = ("unit", "integration", "clients", "stock", "browser", "abuse", "faults", "hosts")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs what is quick and tells most first; a folder not listed comes after `unit`.
 
