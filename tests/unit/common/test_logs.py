@@ -219,8 +219,14 @@ def test_templates_without_number_are_bounded_together() -> None:
     "extended, level", [(False, logging.INFO), (True, logging.DEBUG)], ids=["debug", "extended"]
 )
 def test_debugging_shows_the_recorders_states_and_with_extended_logging_all(
-    extended: bool, level: int, capsys: pytest.CaptureFixture[str]
+    extended: bool,
+    level: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    recorder = logging.getLogger(RECORDER_LOGGER)
+    monkeypatch.setattr(recorder, "propagate", True)  # RealtimeSTT, once imported, sets these
+    monkeypatch.setattr(recorder, "level", logging.NOTSET)
     settings = StageSettings(debug=True, use_extended_logging=extended)
     handler = configure("transcriber", settings)
     logging.getLogger(RECORDER_LOGGER).info("recording started")
