@@ -1,8 +1,10 @@
 """The bounded queue of events to one connection.
 
-Overflow policy: of partial results and acknowledgements only the latest waits; verdicts of good
-frames are shed when the queue is full (the report counts them all); anything else that does not
-fit means that the client does not read its results, and ends the connection.
+Overflow policy: of partial results and acknowledgements only the latest waits. The latest
+acknowledgement is never shed, for a client whose window is full sends nothing until it comes, and
+no other follows; it has a place of its own. Partial results and verdicts of good frames are shed
+when the queue is full (the report counts them all); anything else that does not fit means that the
+client does not read its results, and ends the connection.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Outbox:
     """Events that wait to be sent on one connection, oldest first.
 
     Args:
-        limit: most events that wait; latest-wins events take one place each at most.
+        limit: most events that wait, beside the latest acknowledgement.
     """
 
     def __init__(self, limit: int) -> None:
@@ -44,8 +46,8 @@ class Outbox:
         """
         if isinstance(event, LATEST_WINS):
             self._replace(event)
-        if len(self._events) >= self._limit:
-            if isinstance(event, LATEST_WINS) or _is_good(event):
+        if not isinstance(event, Acknowledged) and self._is_full():
+            if _may_be_shed(event):
                 return
             if not self._shed_one():
                 raise OutboxOverflowError(f"{len(self._events)} results wait to be read")
@@ -62,15 +64,22 @@ class Outbox:
                 del self._events[index]
                 return
 
+    def _is_full(self) -> bool:
+        if len(self._events) < self._limit:
+            return False
+        return sum(not isinstance(queued, Acknowledged) for queued in self._events) >= self._limit
+
     def _shed_one(self) -> bool:
         for index, queued in enumerate(self._events):
-            if isinstance(queued, LATEST_WINS) or _is_good(queued):
+            if _may_be_shed(queued):
                 del self._events[index]
                 return True
         return False
 
 
-def _is_good(event: Queued) -> bool:
+def _may_be_shed(event: Queued) -> bool:
+    if isinstance(event, Realtime):
+        return True
     return isinstance(event, FrameVerdict) and event.verdict != "corrupt"
 
 

@@ -58,6 +58,26 @@ def test_good_verdicts_are_shed_when_full_and_bad_ones_are_not() -> None:
         outbox.put(FrameVerdict(1, "corrupt", 1.0))
 
 
+def test_the_latest_ack_waits_though_a_burst_of_verdicts_fills_the_queue() -> None:
+    outbox = Outbox(16)
+    for sequence in range(16):
+        outbox.put(FrameVerdict(sequence, "ok", 1.0))
+    outbox.put(Acknowledged(15, 0))
+    outbox.put(Acknowledged(16, 0))
+    assert contents(outbox)[16:] == [Acknowledged(16, 0)]
+
+
+def test_the_latest_ack_is_not_pushed_out_and_takes_no_place_of_others() -> None:
+    outbox = Outbox(2)
+    outbox.put(FrameVerdict(0, "ok", 1.0))
+    outbox.put(Acknowledged(1, 0))
+    outbox.put(FullSentence("1"))
+    outbox.put(FullSentence("2"))
+    with pytest.raises(OutboxOverflowError):
+        outbox.put(FullSentence("3"))
+    assert contents(outbox) == [Acknowledged(1, 0), FullSentence("1"), FullSentence("2")]
+
+
 async def test_writer_wakes_for_events_and_ends_when_closed_and_empty() -> None:
     outbox = AsyncOutbox(4)
     taken = asyncio.create_task(outbox.take())
