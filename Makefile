@@ -56,7 +56,7 @@ check: setup-dev
 test: check
 	@deploy/set-up browser
 	@deploy/set-up services
-	@$(RUN) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(RUN) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-containers: setup-dev
 	@deploy/set-up containers

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("busy", deadline=None)  # machines may be busy
 settings.load_profile("busy")
@@ -21,12 +23,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 FOLDERS = ("unit", "integration", "clients", "stock", "browser", "abuse", "faults", "hosts")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs what is quick and tells most first; a folder not listed comes after `unit`.
 
-    Parallel runs (`make test`) begin with what takes longest instead, and keep the tests of a
-    file together, on one worker, since they share a running system.
+    Parallel runs (`make test`) begin with what takes longest instead.
     """
 
     def position(item: pytest.Item) -> float:
@@ -35,11 +35,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     parallel = bool(getattr(config.option, "numprocesses", None)) or hasattr(config, "workerinput")
     items.sort(key=position, reverse=parallel)
-    for item in items:
-        path = item.nodeid.partition("::")[0]
+
+
+class _TogetherScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps the tests of a file on one worker, or those of a folder that shares more."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path: str = nodeid.partition("::")[0]
         by_folder = path.startswith(("tests/unit/", "tests/hosts/", "tests/protocols/"))
-        together = path.rpartition("/")[0] if by_folder else path
-        item.add_marker(pytest.mark.xdist_group(together))
+        return path.rpartition("/")[0] if by_folder else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _TogetherScheduling:
+    """Parallel runs share running systems: what belongs together runs on one worker."""
+    return _TogetherScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
