@@ -138,8 +138,8 @@ class Hub:
 
     def accept(self, attachment: Attachment, message: bytes) -> None:
         """Take in a client's frame and send it on as soon as the links allow."""
-        session = attachment.session
-        window = session.window
+        session, window = attachment.session, attachment.session.window
+        now_s = session.active_s = time.monotonic()
         self._tally.frames += 1
         self._tally.bytes += len(message)
         if session.resting:
@@ -147,7 +147,7 @@ class Hub:
         if session.healing is not None:
             self.mender.accept(attachment, message)
         else:
-            window.accept(message, time.monotonic(), time.time_ns(), stamp_of(message))
+            window.accept(message, now_s, time.time_ns(), stamp_of(message))
             self._frames_out.offer(session)
         if self._ledger.is_over(window.account):
             self._limit_retention(session)

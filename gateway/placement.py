@@ -67,7 +67,7 @@ class Placement:
         self._epoch = 0
         self._beat_s: float | None = None
         self.waiting_lately = 0
-        self._complaints = LogBudget(1, WAITING_LINES_PER_S)
+        self._waiting_lines = LogBudget(1, WAITING_LINES_PER_S)
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
@@ -315,7 +315,7 @@ class Placement:
         waiting = self.waiting
         self.waiting_lately = len(waiting)
         self._metrics.waiting_sessions.set(len(waiting))
-        if waiting and len(self.registry) and self._complaints.allow(now_s):
+        if waiting and len(self.registry) and self._waiting_lines.allow(now_s):
             log.warning(
                 "%d session(s) wait for a recorder, for all %d are taken; the first is %s",
                 len(waiting),

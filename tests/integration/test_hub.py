@@ -42,7 +42,8 @@ class World:
             "t", 1, f"ipc://{folder}/audio.sock", f"ipc://{folder}/commands.sock", "null", 0, 8
         )
         self.hub.placement.hear(hello, 0.0)
-        self.session = reception.begin(self.client, wants_events=True).session
+        self.stream = reception.begin(self.client, wants_events=True)
+        self.session = self.stream.session
         self.hub.placement.wake(self.session)
         self.open()
         window = self.session.window
@@ -100,6 +101,13 @@ async def test_commits_are_taken_when_all_their_sentences_came(world: World) -> 
         *(0, 31),
     )
     assert sentence.provenance is not None
+
+
+async def test_who_speaks_is_not_silent_however_long_ago_it_came(world: World) -> None:
+    """Or its recorder would go to who waits, and its place to a newcomer, in mid-sentence."""
+    came_s = world.session.active_s = time.monotonic() - 10 * world.settings.recorder_idle_s
+    world.stream.accept(b"frame")
+    assert world.session.active_s >= came_s + 10 * world.settings.recorder_idle_s
 
 
 async def test_a_frame_that_is_damaged_in_the_gateways_memory_is_held_against_nobody(
