@@ -17,7 +17,7 @@ OBSERVERS: Final = 8
 GATEWAY: Final = (
     *("--verify-data-integrity", "--max-sessions", str(MAX_SESSIONS)),
     *("--max-observers", str(OBSERVERS), "--recorder-idle", "0.5", "--session-idle", "4"),
-    *("--max-speed", "1.5", "--resume-grace", "5"),
+    *("--max-speed", "1.5", "--resume-grace", "2"),
     *("--retain-total-bytes", str(2 << 20), "--allow-origin", OTHER_PAGE),
 )
 """Small bounds, so that a few connections meet them."""
