@@ -71,7 +71,7 @@ async def test_a_stranger_that_waits_gets_no_stock_session(scene: Scene) -> None
     assert await stranger.stdout.readline() == b"waits\n"
     async with (
         scene.beside("a stranger's control connection waits"),
-        connect(scene.system.url, compression=None) as victim,
+        connect(scene.system.url, compression=None, max_queue=None) as victim,
     ):
         await say(victim)
         assert await sentence_of(victim)
