@@ -20,7 +20,10 @@ settings.load_profile("busy")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-FOLDERS = ("unit", "integration", "clients", "stock", "browser", "abuse", "faults", "hosts")
+FOLDERS = (
+    *("unit", "integration", "clients", "protocols"),
+    *("stock", "browser", "abuse", "faults", "hosts"),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
