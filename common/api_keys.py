@@ -90,11 +90,16 @@ def line_of(name: str, key: str) -> str:
     Raises:
         SettingsError: the name cannot be one.
     """
-    _check_name(name)
+    check_name(name)
     return f"{name}:{digest_of(key).hex()}"
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """See that a name can be a key's.
+
+    Raises:
+        SettingsError: it cannot.
+    """
     if not _NAME.fullmatch(name):
         raise SettingsError(
             f"{name!r} cannot name a key: up to 64 letters, digits and . _ @ - (a letter or "
@@ -158,7 +163,7 @@ def read_keys(text: str, where: str) -> KeyRing:
 def _read_line(content: str) -> ApiKey:
     head, *words = content.split()
     name, _, digest = head.partition(":")
-    _check_name(name)
+    check_name(name)
     if not _HASH.fullmatch(digest):
         raise SettingsError(
             f"{name} has no hash of 64 hexadecimal digits (make a line with: stt-server key NAME)"

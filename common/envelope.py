@@ -125,6 +125,8 @@ class Frame(Envelope, frozen=True, tag=tag_of(1)):
     """Of :func:`common.stamps.frame_stamp`, taken on receipt; 0: none."""
     attempt: Count = 0
     """How often the client was asked to send this frame again, repeated in the verdict."""
+    key: Name = ""
+    """Name of the API key that the client came in with: whose ``hmac-sha256`` key is meant."""
 
 
 # -- audio link: verifier PUSH -> transcriber PULL ---------------------------------------------

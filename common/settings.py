@@ -246,6 +246,12 @@ class VerifierSettings(StageSettings):
     hmac_key_file: str = option(
         "", "--hmac-key-file", help="file with the key of hmac-sha256 checksums"
     )
+    hmac_keys: str = option(
+        "",
+        "--hmac-keys",
+        help="file of keys of hmac-sha256 for API keys, one `name:key` a line, read again "
+        "when changed; who comes in with another API key then has none",
+    )
     stall_s: float = option(
         0.2, "--stall", help="seconds to wait on a transcriber that does not read", low=0, high=60
     )

@@ -47,11 +47,14 @@ def stamp_of(message: bytes | memoryview) -> int:
     return _xxh3(message) or 1
 
 
-def frame_stamp(receipt: int, session: bytes, seq: int, policy: int, attempt: int) -> int:
+def frame_stamp(
+    receipt: int, session: bytes, seq: int, policy: int, attempt: int, key: str = ""
+) -> int:
     """The stamp of a :class:`Frame`: that of its message, tied to whose frame it is.
 
     Args:
         receipt: :func:`stamp_of` the message, from when it was received; 0: none was taken.
+        key: name of the API key, "" for none.
 
     Returns:
         0 (which is not checked) only where no stamp was taken.
@@ -59,13 +62,15 @@ def frame_stamp(receipt: int, session: bytes, seq: int, policy: int, attempt: in
     if not receipt:
         return 0
     facts = session + _FRAME_FACTS(seq & _MASK64, policy & _MASK32, attempt & _MASK32)
+    if key:
+        facts += key.encode()
     return (receipt ^ _xxh3(facts)) or 1
 
 
 def is_as_stamped(header: Frame, message: bytes) -> bool:
     """Whether a frame is the one that the gateway received; true for one without a stamp."""
     return not header.stamp or header.stamp == frame_stamp(
-        stamp_of(message), header.session, header.seq, header.policy, header.attempt
+        stamp_of(message), header.session, header.seq, header.policy, header.attempt, header.key
     )
 
 

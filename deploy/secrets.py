@@ -9,11 +9,15 @@ from pathlib import Path
 
 import psutil
 
-from common import curve
+from common import curve, hmac_keys
 from common.api_keys import line_of, new_key, read_keys
 from common.errors import SettingsError
 from common.receipts import signing
-from common.secret_files import refuse_if_writable_by_others, write_secret
+from common.secret_files import (
+    refuse_if_readable_by_others,
+    refuse_if_writable_by_others,
+    write_secret,
+)
 from common.tls import make_certificate
 
 
@@ -61,13 +65,45 @@ def key(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--file", type=Path, help="append the line to this file (of --api-keys) [print it]"
     )
+    parser.add_argument(
+        "--hmac",
+        type=Path,
+        metavar="FILE",
+        help="instead make a key of hmac-sha256 for the API key of that name, and put its line "
+        "first into this file (of the verifiers' --hmac-keys): one that is there holds on until "
+        "its line is removed",
+    )
     arguments = parser.parse_args(argv)
+    if arguments.hmac:
+        return _hmac_key(arguments.hmac, arguments.name)
     text = new_key()
     line = line_of(arguments.name, text)
     if arguments.file:
         _append(arguments.file, arguments.name, line)
     print(f"key of {arguments.name}, shown this once: {text}")
     print(f"written to {arguments.file}" if arguments.file else f"line for --api-keys: {line}")
+    return 0
+
+
+def _hmac_key(path: Path, name: str) -> int:
+    """Make an HMAC key, or the one that follows it."""
+    text, line = hmac_keys.new_line(name)
+    before = ""
+    if path.exists():
+        refuse_if_readable_by_others(path)
+        before = _read(path).decode(errors="replace")
+    after = f"{line}\n{before}"
+    hmac_keys.read_own(after, str(path))
+    partial = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        write_secret(partial, after.encode())
+        partial.replace(path)
+    except OSError as error:
+        raise SettingsError(f"cannot write to {path}: {error}") from None
+    print(f"HMAC key of {name}, shown this once (for stt-stream --key-file): {text}")
+    print(f"written to {path}; start the server with: --hmac-keys {path}")
     return 0
 
 

@@ -88,7 +88,8 @@ class FramesOut:
             log.error("frame %d of client %s was damaged in this gateway", seq, session.peer)
             window.lose(seq)
         policy = self._policy_bits | session.policy_bits(frame)
-        stamp = frame_stamp(frame.stamp, key, seq, policy, frame.version)
+        name = attachment.key.name if attachment.key is not None else ""
+        stamp = frame_stamp(frame.stamp, key, seq, policy, frame.version, name)
         header = envelope.Frame(
             self._gateway_id,
             key,
@@ -98,6 +99,7 @@ class FramesOut:
             policy,
             stamp,
             frame.version,
+            name,
         )
         if not self._outlet.send((envelope.pack(header), frame.message)):
             return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from common import logs
 from common.errors import SettingsError
@@ -14,6 +13,7 @@ from common.options import parse
 from common.run_folder import check_links
 from common.settings import VerifierSettings
 from common.telemetry import Telemetry
+from verifier.key_files import KeyFiles
 from verifier.metrics import Metrics
 from verifier.stage import VerifierStage
 
@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: VerifierSettings, lifecycle: Lifecycle) -> None:
     check_links(options, "frames", "verdicts")
     metrics = Metrics()
-    key = read_key(options.hmac_key_file)
+    keys = KeyFiles(options.hmac_key_file, options.hmac_keys)
     links = Links(options)
-    stage = VerifierStage(options, lifecycle, links, metrics, key)
+    stage = VerifierStage(options, lifecycle, links, metrics, keys)
     telemetry = Telemetry(options, lifecycle, metrics.registry, stage.not_ready)
     log.info("verifier waits for a gateway at %s", options.endpoint("verdicts"))
     try:
@@ -54,23 +54,6 @@ def _run(options: VerifierSettings, lifecycle: Lifecycle) -> None:
     finally:
         links.close_all()
         telemetry.close()
-
-
-def read_key(path: str) -> bytes:
-    """The key of ``hmac-sha256`` checksums: a file's content without surrounding white space.
-
-    Raises:
-        SettingsError: the file cannot be read or holds nothing.
-    """
-    if not path:
-        return b""
-    try:
-        key = Path(path).read_bytes().strip()
-    except OSError as error:
-        raise SettingsError(f"cannot read --hmac-key-file {path}: {error.strerror}") from None
-    if not key:
-        raise SettingsError(f"--hmac-key-file {path} is empty")
-    return key
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import msgspec
 from common.diagnosis import NOTHING, Diagnosis, diagnose
 from common.envelope import Audio, Code, Frame, Policy, Verdict
 from common.errors import MalformedFrameError, MalformedReason
+from common.hmac_keys import NO_KEYS, HmacKeys
 from common.integrity import (
     ALGORITHMS,
     MASK32,
@@ -40,6 +41,10 @@ _OK: Final = int(Code.OK)
 _UNVERIFIED: Final = int(Code.UNVERIFIED)
 _CORRUPT: Final = int(Code.CORRUPT)
 _NO_PCM: Final = memoryview(b"")
+_KEYLESS: Final = (b"",)
+WITHHELD: Final = "another"
+"""In place of the right HMAC of a frame whose client sent a wrong one."""
+Keys = tuple[bytes, ...]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -58,13 +63,13 @@ class Outcome(msgspec.Struct, frozen=True):
     pcm: memoryview
 
 
-def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
+def check(header: Frame, message: bytes, keys: HmacKeys = NO_KEYS) -> Outcome:
     """Classify one frame; raises nothing, whatever ``message`` holds.
 
     Args:
         header: whose frame it is, and the policy to apply.
         message: the client's binary message as received.
-        hmac_key: key of ``hmac-sha256`` checksums; empty: this server has none.
+        keys: of ``hmac-sha256`` checksums.
     """
     policy = header.policy
     if policy & _MISSING:
@@ -87,10 +92,10 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
                 good &= isinstance(expected, int) and expected & MASK32 == actual
             else:
                 try:
-                    algorithm = _algorithm(metadata.checksum_algorithm, hmac_key)
+                    algorithm, own = _algorithm(metadata.checksum_algorithm, keys, header.key)
                 except MalformedFrameError as error:
                     return _corrupt(header, frame, None, error.reason, Diagnosis(error.message))
-                actual = digest(algorithm, metadata, pcm, hmac_key)
+                actual = _digest(algorithm, metadata, pcm, expected, own)
                 good &= same_checksum(algorithm, expected, actual)
         elif policy & _REPORT_CORRUPT:
             return _corrupt(
@@ -99,7 +104,7 @@ def check(header: Frame, message: bytes, hmac_key: bytes = b"") -> Outcome:
         good &= expected_length is None or expected_length == length
     if not good:
         reason = MalformedReason.ODD_PCM if odd else ""
-        return _corrupt(header, frame, actual, reason, _diagnosis(frame, hmac_key))
+        return _corrupt(header, frame, actual, reason, _diagnosis(header, frame, keys))
     form = look_at(pcm, first=not header.seq) if header.seq < FRAMES else NOTHING
     verdict = Verdict(
         header.session,
@@ -156,41 +161,62 @@ def _missing(header: Frame) -> Outcome:
     return Outcome(verdict, _audio(header, None, 0, False, 0, _NO_PCM), _NO_PCM)
 
 
-def _algorithm(name: str | None, hmac_key: bytes) -> Algorithm:
-    """The algorithm of that name.
+def _algorithm(name: str | None, keys: HmacKeys, owner: str) -> tuple[Algorithm, Keys]:
+    """The algorithm of that name, and the keys that it may be used with.
+
+    Args:
+        owner: name of the client's API key.
 
     Raises:
-        MalformedFrameError: there is none, or this server has no key for it.
+        MalformedFrameError: there is no such algorithm, or this server has no key for it.
     """
     if name is None:
-        return Algorithm.ADDITIVE
+        return Algorithm.ADDITIVE, _KEYLESS
     if name not in ALGORITHMS:
         raise MalformedFrameError(
             MalformedReason.UNKNOWN_ALGORITHM,
             f"checksumAlgorithm {name!r} is none of {', '.join(sorted(ALGORITHMS))}",
         )
-    if name == Algorithm.HMAC_SHA256 and not hmac_key:
+    if name != Algorithm.HMAC_SHA256:
+        return Algorithm(name), _KEYLESS
+    own = keys.of(owner)
+    if not own:
         raise MalformedFrameError(
             MalformedReason.UNKNOWN_ALGORITHM,
-            f"checksumAlgorithm {name!r} cannot be checked: this server has no key for it",
+            f"checksumAlgorithm {name!r} cannot be checked: this server has no key for it"
+            + (f" of {owner}" if owner else ""),
         )
-    return Algorithm(name)
+    return Algorithm.HMAC_SHA256, own
 
 
-def _diagnosis(frame: ParsedFrame, hmac_key: bytes) -> Diagnosis:
+def _digest(
+    algorithm: Algorithm, metadata: Metadata, pcm: memoryview, expected: int | str, keys: Keys
+) -> int | str:
+    """The frame's checksum; of an HMAC that is not the client's, only that it is another.
+
+    A verdict reaches the client: told what its HMAC should have been, anybody could make one.
+    """
+    for key in keys:
+        actual = digest(algorithm, metadata, pcm, key)
+        if algorithm is not Algorithm.HMAC_SHA256 or same_checksum(algorithm, expected, actual):
+            return actual
+    return WITHHELD
+
+
+def _diagnosis(header: Frame, frame: ParsedFrame, keys: HmacKeys) -> Diagnosis:
     """What the numbers say about a frame found corrupt."""
     metadata = frame.metadata
     try:
-        algorithm = _algorithm(metadata.checksum_algorithm, hmac_key)
+        algorithm, own = _algorithm(metadata.checksum_algorithm, keys, header.key)
     except MalformedFrameError:  # odd PCM while verification is off: the name is not looked at
-        algorithm = Algorithm.ADDITIVE
+        algorithm, own = Algorithm.ADDITIVE, _KEYLESS
     return diagnose(
         algorithm,
         metadata,
         frame.pcm,
         expected_length=metadata.data_length,
         expected=metadata.checksum,
-        key=hmac_key,
+        key=own[0],
     )
 
 

@@ -28,6 +28,7 @@ from common.settings import VerifierSettings
 from common.stamps import is_as_stamped, seal
 from verifier.audio_out import AudioOut
 from verifier.check import check
+from verifier.key_files import KeyFiles
 from verifier.metrics import Metrics
 from verifier.verdict_box import VerdictBox
 
@@ -61,14 +62,14 @@ class VerifierStage:
         lifecycle: Lifecycle,
         links: Links,
         metrics: Metrics,
-        hmac_key: bytes = b"",
+        keys: KeyFiles,
     ) -> None:
         self.name = f"verifier-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._settings = settings
         self._lifecycle = lifecycle
         self._links = links
         self._metrics = metrics
-        self._hmac_key = hmac_key
+        self._keys = keys
         self._names = Names()
         self._frames_from = GatewayEndpoints(settings, "frames", self._names)
         self._verdicts_to = GatewayEndpoints(settings, "verdicts", self._names)
@@ -170,10 +171,11 @@ class VerifierStage:
         return {source for source, _ in zmq.zmq_poll(sources, math.ceil(timeout_s * 1000))}
 
     def _look_for_gateways(self, now_s: float) -> None:
-        """Connect to gateways that came, and let go of those that went."""
+        """Connect to gateways that came, let go of those that went, take up keys that changed."""
         if now_s < self._look_due_s:
             return
         self._look_due_s = now_s + LOOK_S
+        self._keys.look()
         fans = [(self._verdicts_fan, self._verdicts_to), (self._frames_fan, self._frames_from)]
         for fan, ends in fans:
             try:
@@ -216,14 +218,14 @@ class VerifierStage:
         outgoing = []
         counts = [0] * len(Code)
         size = 0
-        key = self._hmac_key
+        keys = self._keys.keys
         put = self._box.put
         started_s = time.perf_counter()
         for header, message, _ in self._frames_in.letters(messages):
             if not is_as_stamped(header, message):
                 self._drop_damaged(header, message)
                 continue
-            outcome = check(header, message, key)
+            outcome = check(header, message, keys)
             verdict = outcome.verdict
             put(header.gateway, verdict)
             if outcome.audio is not None:

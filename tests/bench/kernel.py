@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.envelope import Frame, Policy
+from common.hmac_keys import HmacKeys
 from common.integrity import Algorithm, digest
 from common.wire import LENGTH_PREFIX, Metadata, build_message
 from tests.bench import frames
@@ -19,6 +20,7 @@ from verifier.check import check
 USERS_SERVER_US = 50.0
 USERS_CLIENT_US = 100.0
 HEADER = Frame("gateway", b"s" * 16, 0, 0, "ipc:///tmp/audio.sock", int(Policy.VERIFY))
+KEYS = HmacKeys(frames.KEY)
 
 _decode = msgspec.json.Decoder(Metadata).decode
 
@@ -43,7 +45,7 @@ def cost(*, quick: bool) -> Result:
     result.add("floor: numpy int32 sum + msgspec JSON of the same bytes", floor, 1.0)
     for algorithm in Algorithm:
         checked = frames.message(1, algorithm)
-        spent = _microseconds(lambda m=checked: check(HEADER, m, frames.KEY), runs, calls)  # type: ignore[misc]
+        spent = _microseconds(lambda m=checked: check(HEADER, m, KEYS), runs, calls)  # type: ignore[misc]
         result.add(
             f"verifier: parse + check + classify, {algorithm}", spent, spent.median / floor.median
         )
@@ -192,7 +194,7 @@ def detection(*, quick: bool) -> Result:
             real += 1
             body = damaged.tobytes()
             for algorithm in Algorithm:
-                outcome = check(HEADER, headers[algorithm][trial % 16] + body, frames.KEY)
+                outcome = check(HEADER, headers[algorithm][trial % 16] + body, KEYS)
                 caught[algorithm] += outcome.verdict.code == 2
         result.add(name, *(round(100 * caught[a] / real, 3) for a in Algorithm))
     result.add("repeated frame (audioSequence)", *(_sequence_detects("repeated"),) * len(Algorithm))

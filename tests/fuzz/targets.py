@@ -19,6 +19,7 @@ from common import envelope, events
 from common.diagnosis import diagnose
 from common.envelope import Frame, OnCorruption, Policy
 from common.errors import CommandError, EnvelopeError, MalformedFrameError
+from common.hmac_keys import HmacKeys
 from common.integrity import Algorithm, additive_checksum, digest
 from common.origins import Names, OriginRule
 from common.parameters import checked_call, checked_value, quoted, readable_name
@@ -54,7 +55,7 @@ def client_frame(data: bytes) -> None:
         again = parse_message(build_message(frame.metadata, frame.pcm))
         assert again.metadata == frame.metadata
         assert again.pcm == frame.pcm
-    outcome = check(Frame("gw", SESSION, 0, 0, "ipc://a", POLICY), data, b"key")
+    outcome = check(Frame("gw", SESSION, 0, 0, "ipc://a", POLICY), data, HmacKeys(b"key"))
     assert len(outcome.pcm) % 2 == 0
     for packed in (envelope.VerdictBatch("v", [outcome.verdict]), outcome.audio):
         assert packed is None or envelope.unpack(envelope.pack(packed)) == packed

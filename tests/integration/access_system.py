@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from common.api_keys import line_of, new_key
+from common.hmac_keys import new_line
 from common.tls import client_context, make_certificate
 from deploy.health import sample
 from tests.processes import StageProcess, Stages, free_port
 
 NAMES = ["localhost", "127.0.0.1"]
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file of secrets as one should: whoever reads it finds the old or the new."""
+    partial = path.with_suffix(".new")
+    partial.write_text(text)
+    partial.chmod(0o600)
+    partial.replace(path)
 
 
 class SafeSystem:
@@ -39,7 +48,10 @@ class SafeSystem:
             *("--api-keys", str(self.keys_path), "--audit-log", str(self.audit_path)),
             "--verify-data-integrity",
         )
-        stages.start("verifier")
+        self.hmac_keys = {name: new_line(name)[0] for name in ("alice", "bob")}
+        self.hmac_path = folder / "hmac-keys"
+        self.write_hmac_keys(**self.hmac_keys)
+        self.verifier = stages.start("verifier", "--hmac-keys", str(self.hmac_path))
         stages.start("transcriber", "--engine", "null")
         self.gateway.wait_for_line("transcriber .* joined")
 
@@ -48,10 +60,11 @@ class SafeSystem:
         lines = [line_of(name, self.keys[name]) for name in names]
         options = {"expired": " expires=2020-01-01", "strong": " verified algorithms=crc32c"}
         expiry = (options.get(name, "") for name in names)
-        partial = self.keys_path.with_suffix(".new")
-        partial.write_text("\n".join(map("".join, zip(lines, expiry, strict=True))))
-        partial.chmod(0o600)
-        partial.replace(self.keys_path)
+        replace(self.keys_path, "\n".join(map("".join, zip(lines, expiry, strict=True))))
+
+    def write_hmac_keys(self, **keys: str) -> None:
+        """Have these keys of hmac-sha256 in the verifier's file, and no others."""
+        replace(self.hmac_path, "\n".join(f"{name}:{key}" for name, key in keys.items()))
 
     def url(self, port: str, scheme: str = "wss") -> str:
         """Of one of the ports."""

@@ -24,6 +24,7 @@ from common.client import (
     connect,
 )
 from common.errors import CommandError
+from common.integrity import Algorithm
 from common.tls import client_context, make_certificate
 from tests.integration.access_system import NAMES, SafeSystem
 from tests.processes import ROOT, StageProcess, Stages, free_port, wait_until
@@ -241,6 +242,42 @@ async def test_a_key_for_strong_checksums_sends_no_others(system: SafeSystem) ->
         await stream.wait_closed()
         with pytest.raises(DisconnectedError, match="is for checksums of crc32c"):
             await stream.send(silence(0.1))
+
+
+async def signed_with(system: SafeSystem, hmac_key: str) -> tuple[int, int]:
+    """Frames of alice that were good and corrupt, signed with a key."""
+    stream = connect(
+        system.url("data"),
+        api_key=system.keys["alice"],
+        authorities=str(system.certificate),
+        algorithm=Algorithm.HMAC_SHA256,
+        key=hmac_key.encode(),
+        resend=False,
+    )
+    async with stream:
+        await finished(stream)
+    return stream.verdicts.ok, stream.verdicts.corrupt
+
+
+async def test_each_key_signs_with_an_hmac_key_of_its_own_which_is_replaced_while_all_runs(
+    system: SafeSystem,
+) -> None:
+    own, other = system.hmac_keys["alice"], system.hmac_keys["bob"]
+    good, corrupt = await signed_with(system, own)
+    assert good
+    assert not corrupt
+    good, corrupt = await signed_with(system, other)
+    assert corrupt, "what bob signs is not alice's"
+    assert not good
+    lines = len(system.verifier.lines)
+    system.write_hmac_keys(alice=other)
+    await asyncio.to_thread(system.verifier.wait_for_line, "hmac-sha256 keys of 1", after=lines)
+    try:
+        assert (await signed_with(system, other))[1] == 0
+        assert (await signed_with(system, own))[0] == 0
+    finally:
+        system.write_hmac_keys(**system.hmac_keys)
+    assert not any(key in system.gateway.output + system.verifier.output for key in (own, other))
 
 
 def test_the_audit_log_tells_it_all_and_no_secret(system: SafeSystem) -> None:

@@ -78,6 +78,13 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         Frame("gw", SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2),
     ),
     (
+        (
+            "9acd0201a26777c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffff"
+            "ffffff02a5616c696365"
+        ),
+        Frame("gw", SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2, key="alice"),
+    ),
+    (
         "9acd0202c410000102030405060708090a0b0c0d0e0f07cd3e80c2007ba000cf8000000000000000",
         Audio(SESSION, 7, 16000, False, 0, 123, stamp=2**63),
     ),

@@ -52,7 +52,13 @@ def test_a_flipped_bit_between_two_stages_is_noticed(message: bytes, bit: int) -
 @given(message=st.binary(max_size=50))
 def test_a_message_under_the_header_of_another_frame_is_noticed(message: bytes) -> None:
     header = frame(message)
-    for field, value in (("seq", 8), ("policy", 4), ("attempt", 1), ("session", bytes(16))):
+    for field, value in (
+        ("seq", 8),
+        ("policy", 4),
+        ("attempt", 1),
+        ("session", bytes(16)),
+        ("key", "alice"),
+    ):
         assert not is_as_stamped(msgspec.structs.replace(header, **{field: value}), message)
     sound = audio(b"", hole_samples=10)
     changes: list[tuple[str, object]] = [

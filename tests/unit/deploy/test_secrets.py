@@ -11,6 +11,7 @@ import pytest
 from common.api_keys import read_keys
 from common.curve import Role, RoleKeys
 from common.errors import SettingsError
+from common.hmac_keys import read_own
 from common.receipts.signing import load_public
 from common.tls import ServerTls
 from deploy.secrets import certificate, key, keys
@@ -38,6 +39,22 @@ def test_a_line_is_added_to_a_file_that_a_person_wrote(tmp_path: Path) -> None:
     assert path.read_text().startswith("# our keys\nalice:")
     with pytest.raises(SettingsError, match="a key of alice already"):
         key(["alice", "--file", str(path)])
+
+
+def test_an_hmac_key_is_replaced_in_two_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hmac-keys"
+    for _ in range(2):
+        assert key(["alice", "--hmac", str(path)]) == 0
+    old, new = re.findall(r"stth_\S+", capsys.readouterr().out)
+    assert read_own(path.read_text(), "")["alice"] == (new.encode(), old.encode())
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(SettingsError, match="more than twice"):
+        key(["alice", "--hmac", str(path)])
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        key(["bob", "--hmac", str(path)])
 
 
 def test_without_a_file_the_line_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from typing import Any, Final
 
@@ -21,12 +22,14 @@ from common.envelope import (
     VerdictBatch,
     pack,
 )
+from common.hmac_keys import NO_KEYS, HmacKeys
 from common.integrity import Algorithm, additive_checksum, digest
 from common.stamps import audio_is_as_stamped
-from common.wire import Mark, Metadata, build_message
+from common.wire import Mark, Metadata, build_message, parse_message
 from verifier.check import Outcome, check
 
 KEY: Final = b"a key"
+KEYS: Final = HmacKeys(KEY)
 SESSION: Final = bytes(range(16))
 PCM: Final = np.arange(-50, 50, dtype="<i2").tobytes()
 CHECKSUM: Final = additive_checksum(PCM)
@@ -47,8 +50,10 @@ def message(pcm: bytes = PCM, **fields: Any) -> bytes:
     return struct.pack("<I", len(raw)) + raw + pcm
 
 
-def verdict_on(raw: bytes, policy: int = POLICY[OnCorruption.SILENCE], key: bytes = KEY) -> Verdict:
-    return check(header(policy), raw, key).verdict
+def verdict_on(
+    raw: bytes, policy: int = POLICY[OnCorruption.SILENCE], keys: HmacKeys = KEYS
+) -> Verdict:
+    return check(header(policy), raw, keys).verdict
 
 
 def passed_on(outcome: Outcome) -> Audio:
@@ -207,8 +212,8 @@ def test_a_wrong_checksum_is_corrupt_and_both_values_are_told() -> None:
 def test_a_wav_header_in_the_first_frame_is_named_and_spoils_nothing(policy: int) -> None:
     head = b"RIFF\xff\xff\xff\xffWAVEfmt " + bytes(28)
     raw = signed(Algorithm.CRC32C, head + PCM)
-    first = check(header(policy, seq=0), raw, KEY)
-    later = check(header(policy, seq=1), raw, KEY)
+    first = check(header(policy, seq=0), raw, KEYS)
+    later = check(header(policy, seq=1), raw, KEYS)
     assert first.verdict.code is later.verdict.code is not Code.CORRUPT
     assert first.verdict.diagnosis.startswith("the audio begins with a WAV header")
     assert later.verdict.diagnosis == ""
@@ -245,9 +250,40 @@ def test_an_unknown_algorithm_is_told_apart(name: str) -> None:
 
 
 def test_a_keyed_checksum_without_a_key_on_the_server_says_so() -> None:
-    verdict = verdict_on(signed(Algorithm.HMAC_SHA256), key=b"")
+    verdict = verdict_on(signed(Algorithm.HMAC_SHA256), keys=NO_KEYS)
     assert verdict.malformed == "unknown_algorithm"
     assert "no key" in verdict.diagnosis
+
+
+OWN: Final = HmacKeys(b"everybody's", {"alice": (b"her new one", KEY), "bob": (b"his",)})
+
+
+def of_key(name: str, raw: bytes) -> Verdict:
+    whose = msgspec.structs.replace(header(), key=name)
+    return check(whose, raw, OWN).verdict
+
+
+def test_a_keyed_checksum_is_checked_with_the_api_keys_own_key() -> None:
+    raw = signed(Algorithm.HMAC_SHA256)
+    assert of_key("alice", raw).code == Code.OK, "made with the key that is being replaced"
+    assert of_key("bob", raw).code == Code.CORRUPT
+    carol = of_key("carol", raw)
+    assert (carol.code, carol.malformed) == (Code.CORRUPT, "unknown_algorithm")
+    assert "of carol" in carol.diagnosis
+    assert of_key("", raw).code == Code.CORRUPT, "nobody's is checked with the shared key"
+
+
+def test_nobody_is_told_what_a_keyed_checksum_should_have_been() -> None:
+    """With the right one in its verdict, who sends a wrong one could make a frame that holds."""
+    right = signed(Algorithm.HMAC_SHA256)
+    value = parse_message(right).metadata.checksum
+    assert isinstance(value, str)
+    wrong = right.replace(value.encode(), b"0" * 64)
+    for verdict in (verdict_on(wrong), of_key("alice", wrong), verdict_on(wrong[:-2])):
+        assert verdict.code == Code.CORRUPT
+        assert verdict.actual_checksum == "another"
+        assert not re.search(r"[0-9a-f]{16}", verdict.diagnosis + verdict.likely)
+    assert verdict_on(right).actual_checksum == value
 
 
 @pytest.mark.parametrize("policy", [POLICY[OnCorruption.SILENCE], OFF])
@@ -340,7 +376,7 @@ def assert_whole(outcome: Outcome, raw: bytes) -> None:
 
 @given(st.binary(max_size=120), policies)
 def test_arbitrary_bytes_yield_a_whole_outcome(raw: bytes, policy: int) -> None:
-    assert_whole(check(header(policy), raw, KEY), raw)
+    assert_whole(check(header(policy), raw, KEYS), raw)
 
 
 @given(fields, names, st.binary(max_size=9), policies)
@@ -348,7 +384,7 @@ def test_arbitrary_metadata_yields_a_whole_outcome(
     given_fields: dict[str, Any], name: str | None, pcm: bytes, policy: int
 ) -> None:
     raw = message(pcm, **given_fields, checksumAlgorithm=name)
-    assert_whole(check(header(policy), raw, KEY), raw)
+    assert_whole(check(header(policy), raw, KEYS), raw)
 
 
 frames = st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=200)
