@@ -31,7 +31,7 @@ RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 1_000
 
 
-class End(enum.Enum):
+class LinkEnd(enum.Enum):
     """One end of a link: whose it is, whose the other, socket type, who binds, high-water mark and
     linger, in one row.
 
@@ -114,7 +114,7 @@ class Links:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._ipc_paths: list[Path] = []
 
-    def open(self, end: End, where: str | Target) -> zmq.Socket[bytes]:
+    def open(self, end: LinkEnd, where: str | Target) -> zmq.Socket[bytes]:
         """A configured socket, bound or connected as the table says.
 
         Raises:
@@ -129,7 +129,7 @@ class Links:
             raise
         return socket
 
-    def check_keys(self, end: End) -> None:
+    def check_keys(self, end: LinkEnd) -> None:
         """See that a tcp link of this kind could be opened.
 
         Raises:
@@ -137,7 +137,7 @@ class Links:
         """
         self._keys_of(end.role)
 
-    def open_fan(self, end: End, *, is_tcp: bool) -> Fan:
+    def open_fan(self, end: LinkEnd, *, is_tcp: bool) -> Fan:
         """A socket that connects to any number of peers, one by one.
 
         Raises:
@@ -148,7 +148,7 @@ class Links:
             self._secure(socket, end)
         return Fan(socket, lambda socket, target: self._lead(socket, end, target))
 
-    def _new(self, end: End) -> zmq.Socket[bytes]:
+    def _new(self, end: LinkEnd) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(getattr(zmq, end.pattern))
         self._sockets.append(socket)
         socket.set_hwm(end.high_water)
@@ -163,7 +163,7 @@ class Links:
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         return socket
 
-    def _lead(self, socket: zmq.Socket[bytes], end: End, target: Target) -> None:
+    def _lead(self, socket: zmq.Socket[bytes], end: LinkEnd, target: Target) -> None:
         endpoint = target.endpoint
         if not end.binds and host_to_look_up(endpoint):
             raise SettingsError(f"{endpoint} holds a host name, which no socket is to look up")
@@ -194,7 +194,7 @@ class Links:
         for path in self._ipc_paths:
             path.unlink(missing_ok=True)
 
-    def _bind(self, socket: zmq.Socket[bytes], end: End, endpoint: str) -> None:
+    def _bind(self, socket: zmq.Socket[bytes], end: LinkEnd, endpoint: str) -> None:
         if endpoint.startswith("ipc://"):
             path = Path(endpoint.removeprefix("ipc://"))
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -211,12 +211,12 @@ class Links:
             port = str(socket.get_string(zmq.LAST_ENDPOINT)).rpartition(":")[2].rstrip("\0")
             self._door.guards(end.peer, int(port))
 
-    def _connect(self, socket: zmq.Socket[bytes], end: End, target: Target) -> None:
+    def _connect(self, socket: zmq.Socket[bytes], end: LinkEnd, target: Target) -> None:
         if self._keys is not None and target.endpoint.startswith("tcp://"):
             socket.curve_serverkey = self._keys.of_server(end.peer, target.name)
         socket.connect(target.endpoint)
 
-    def _secure(self, socket: zmq.Socket[bytes], end: End) -> None:
+    def _secure(self, socket: zmq.Socket[bytes], end: LinkEnd) -> None:
         keys = self._keys_of(end.role)
         if keys is None:
             return

@@ -12,7 +12,7 @@ import zmq
 from common import envelope
 from common.addresses import Target
 from common.errors import CommandError
-from common.links import End, Inbox, Links, Parts
+from common.links import Inbox, LinkEnd, Links, Parts
 from common.receiver import Receiver
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class CommandChannel:
     ) -> None:
         self._links = links
         self._replies = replies
-        self._socket = links.open(End.COMMANDS_OUT, where)
+        self._socket = links.open(LinkEnd.COMMANDS_OUT, where)
         self._inbox = Inbox(self._socket, self._on_messages)
         self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._monitor = Inbox(self._monitored, lambda _: on_gone())

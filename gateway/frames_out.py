@@ -6,7 +6,7 @@ import logging
 import time
 
 from common import envelope
-from common.links import End, Links, Outlet
+from common.links import LinkEnd, Links, Outlet
 from common.settings import GatewaySettings
 from common.stamps import Hop, frame_stamp, stamp_of
 from gateway.clients import Clients
@@ -40,7 +40,7 @@ class FramesOut:
         self._clients = clients
         self._queue: FairQueue[bytes] = FairQueue(self._send_one)
         self._outlet = Outlet(
-            links.open(End.FRAMES_OUT, settings.endpoint("frames")), self._queue.pump
+            links.open(LinkEnd.FRAMES_OUT, settings.endpoint("frames")), self._queue.pump
         )
 
     def offer(self, session: Session) -> None:

@@ -17,8 +17,7 @@ import zmq
 from common import envelope
 from common.errors import CloseCode
 from common.events import STOCK_EVENT_TYPES, End, Notice, Realtime, TranscriptionStart
-from common.links import End as LinkEnd
-from common.links import Inbox, Links, Parts
+from common.links import Inbox, LinkEnd, Links, Parts
 from common.receiver import Receiver
 from common.settings import GatewaySettings
 from common.stamps import Hop, is_sealed, stamp_of
@@ -378,7 +377,7 @@ class Hub:
             session = attachment.session
             if session.healing is not None and attachment.client is not None:
                 self.mender.overdue(attachment, now_s)
-            if session.window.quiet or not session.seat.is_open or session.rejected is not None:
+            if not session.seat.is_open or session.rejected is not None:
                 continue
             if session.window.expire(now_s, fed_timer(session.seat.instance)):
                 self._frames_out.queue(session)

@@ -22,7 +22,7 @@ import zmq
 
 from common import envelope
 from common.errors import SettingsError
-from common.links import End, Inbox, Links, Parts, send
+from common.links import Inbox, LinkEnd, Links, Parts, send
 from common.receiver import Receiver
 from transcriber.engine_pool import EnginePool, Hello, Lost
 from transcriber.engines.base import AudioRequest, EngineError, Transcript, TranscriptInfo
@@ -62,7 +62,7 @@ class _Link:
         self.endpoint = endpoint
         self.instance = ""
         self._links = links
-        self._socket = links.open(End.ENGINE_OUT, endpoint)
+        self._socket = links.open(LinkEnd.ENGINE_OUT, endpoint)
         self._inbox = Inbox(self._socket, lambda messages: on_messages(self, messages))
         self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._monitor = Inbox(self._monitored, lambda _: on_gone(self))

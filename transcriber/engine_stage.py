@@ -16,7 +16,7 @@ import zmq
 from common import envelope
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
-from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
+from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
 from common.settings import EngineStageSettings
 from common.telemetry import Telemetry
@@ -78,7 +78,7 @@ class EngineStage:
         self._instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         sweep_dead_sockets(settings.run_path)
         ours = f"ipc://{settings.run_path}/engine-{self._instance}.sock"
-        self._socket = links.open(End.ENGINE_IN, settings.engine_endpoint or ours)
+        self._socket = links.open(LinkEnd.ENGINE_IN, settings.engine_endpoint or ours)
         self._receiver = Receiver(
             "engine",
             envelope.unpack_engine,

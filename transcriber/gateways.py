@@ -16,7 +16,7 @@ import zmq
 from common import envelope
 from common.addresses import GatewayEndpoints
 from common.errors import SettingsError
-from common.links import End, Links
+from common.links import LinkEnd, Links
 from common.logs import LogBudget
 from transcriber.results import ResultSender
 
@@ -64,7 +64,7 @@ class GatewayLinks:
         self._senders: dict[str, tuple[ResultSender, zmq.Socket[bytes]]] = {}
         self._complaints = LogBudget(3, 0.05)
         if endpoints.is_tcp:
-            links.check_keys(End.RESULTS_OUT)
+            links.check_keys(LinkEnd.RESULTS_OUT)
 
     def look(self, now_s: float) -> None:
         """Connect to gateways that came, and let go of those that went."""
@@ -75,7 +75,7 @@ class GatewayLinks:
             self._links.close(socket)
         for new in targets.keys() - self._senders.keys():
             try:
-                socket = self._links.open(End.RESULTS_OUT, targets[new])
+                socket = self._links.open(LinkEnd.RESULTS_OUT, targets[new])
             except SettingsError as error:
                 if self._complaints.allow(now_s):
                     log.error("a gateway cannot be reached: %s", error)

@@ -18,7 +18,7 @@ from common import envelope
 from common.addresses import GatewayEndpoints, Names
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
-from common.links import End, Inbox, Links, Parts, sweep_dead_sockets
+from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
 from common.run_folder import check_links
 from common.settings import TranscriberSettings
@@ -135,8 +135,10 @@ class TranscriberStage:
         self._scheduler = scheduler
         self._instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         sweep_dead_sockets(settings.run_path)
-        self._audio = links.open(End.AUDIO_IN, self._endpoint("audio", settings.audio))
-        self._commands = links.open(End.COMMANDS_IN, self._endpoint("commands", settings.commands))
+        self._audio = links.open(LinkEnd.AUDIO_IN, self._endpoint("audio", settings.audio))
+        self._commands = links.open(
+            LinkEnd.COMMANDS_IN, self._endpoint("commands", settings.commands)
+        )
         self._engine_name = settings.engine_name
         open_sessions = OpenSessions()
         self._names = Names()

@@ -21,7 +21,7 @@ from common.addresses import GatewayEndpoints, Names, target_of
 from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, pack, unpack_frames
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
-from common.links import End, Fan, Links, receive, send
+from common.links import Fan, LinkEnd, Links, receive, send
 from common.logs import LogBudget
 from common.receiver import Receiver
 from common.settings import VerifierSettings
@@ -73,14 +73,14 @@ class VerifierStage:
         self._names = Names()
         self._frames_from = GatewayEndpoints(settings, "frames", self._names)
         self._verdicts_to = GatewayEndpoints(settings, "verdicts", self._names)
-        self._verdicts_fan = links.open_fan(End.VERDICTS_OUT, is_tcp=self._verdicts_to.is_tcp)
+        self._verdicts_fan = links.open_fan(LinkEnd.VERDICTS_OUT, is_tcp=self._verdicts_to.is_tcp)
         self._verdicts = self._verdicts_fan.socket
         self._frames_fan: Fan | None = None
         self._look_due_s = 0.0
         self._box = VerdictBox()
         self._audio = AudioOut(
             lambda endpoint: links.open(
-                End.AUDIO_OUT, target_of(endpoint, self._names, wait_s=NAME_WAIT_S)
+                LinkEnd.AUDIO_OUT, target_of(endpoint, self._names, wait_s=NAME_WAIT_S)
             ),
             links.close,
             settings.stall_s,
@@ -192,7 +192,9 @@ class VerifierStage:
         except zmq.Again:
             pass
         if self._box.subscribed and self._frames is None and not self._lifecycle.draining:
-            self._frames_fan = self._links.open_fan(End.FRAMES_IN, is_tcp=self._frames_from.is_tcp)
+            self._frames_fan = self._links.open_fan(
+                LinkEnd.FRAMES_IN, is_tcp=self._frames_from.is_tcp
+            )
             self._look_due_s = 0.0
             self._hello_due_s = 0.0
             self._lifecycle.ready()

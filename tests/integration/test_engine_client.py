@@ -14,7 +14,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 
 from common import envelope
 from common.errors import EnvelopeError
-from common.links import End, Links
+from common.links import LinkEnd, Links
 from common.settings import StageSettings
 from transcriber.engine_client import EngineClient
 from transcriber.engine_pool import Lost
@@ -44,7 +44,7 @@ class Bench:
 
     async def engine(self, name: str) -> None:
         endpoint = f"ipc://{self.folder}/engine-{name}.sock"
-        self.engines[name] = self.links.open(End.ENGINE_IN, endpoint)
+        self.engines[name] = self.links.open(LinkEnd.ENGINE_IN, endpoint)
         self.endpoints.append(endpoint)
         self.client.beat()
         await self.answer_ping(name)

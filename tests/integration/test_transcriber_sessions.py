@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from common import envelope
-from common.links import End, Inbox, Links, Parts
+from common.links import Inbox, LinkEnd, Links, Parts
 from common.recognition_settings import RecorderSettings
 from common.settings import TranscriberSettings
 from transcriber.engines.null import NullEngine
@@ -59,10 +59,10 @@ class Transcriber:
         self.scheduler = Scheduler(NullEngine())
         settings = TranscriberSettings()
         metrics = TranscriberMetrics()
-        self.inbox = Inbox(links.open(End.RESULTS_IN, endpoint), self._hear)
+        self.inbox = Inbox(links.open(LinkEnd.RESULTS_IN, endpoint), self._hear)
         open_sessions = OpenSessions()
         self.results = ResultSender(
-            links.open(End.RESULTS_OUT, endpoint), "t", open_sessions.ack_of, lambda: None
+            links.open(LinkEnd.RESULTS_OUT, endpoint), "t", open_sessions.ack_of, lambda: None
         )
         self.sessions = Sessions(
             settings, self.scheduler, metrics, "t", open_sessions, self.results, self._make

@@ -29,7 +29,7 @@ from common.envelope import (
     unpack_audio,
 )
 from common.integrity import additive_checksum
-from common.links import End, Links
+from common.links import LinkEnd, Links
 from common.settings import GatewaySettings
 from common.stamps import audio_is_as_stamped, is_sealed
 from common.wire import Metadata, build_message
@@ -86,13 +86,13 @@ class Rig:
 
     def bind(self) -> None:
         """Bring the gateway up."""
-        self.verdict_link = self.links.open(End.VERDICTS_IN, self.settings.endpoint("verdicts"))
+        self.verdict_link = self.links.open(LinkEnd.VERDICTS_IN, self.settings.endpoint("verdicts"))
         self.verdict_link.subscribe(GATEWAY)
-        self.frame_link = self.links.open(End.FRAMES_OUT, self.settings.endpoint("frames"))
+        self.frame_link = self.links.open(LinkEnd.FRAMES_OUT, self.settings.endpoint("frames"))
 
     def transcriber(self, name: str = "audio", *, reads: bool = True) -> Transcriber:
         """Bind an audio endpoint; unless it is a stuck one, it reads whenever the rig turns."""
-        transcriber = Transcriber(self.links.open(End.AUDIO_IN, self.stages.endpoint(name)))
+        transcriber = Transcriber(self.links.open(LinkEnd.AUDIO_IN, self.stages.endpoint(name)))
         if reads:
             self.transcribers.append(transcriber)
         return transcriber
@@ -528,9 +528,9 @@ def test_a_gateway_that_sends_without_end_leaves_another_its_share(rig: Rig) -> 
     rig.transcriber()
     rig.await_ready(rig.verifier())
     settings = GatewaySettings(run_dir=str(rig.stages.run_dir), slot=2)
-    verdict_link = rig.links.open(End.VERDICTS_IN, settings.endpoint("verdicts"))
+    verdict_link = rig.links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
     verdict_link.subscribe("second")
-    frame_link = rig.links.open(End.FRAMES_OUT, settings.endpoint("frames"))
+    frame_link = rig.links.open(LinkEnd.FRAMES_OUT, settings.endpoint("frames"))
     waiting = [
         Frame("second", SESSION, n, n, rig.stages.endpoint("audio"), VERIFY) for n in range(50)
     ]

@@ -20,7 +20,7 @@ from common.curve import (
     revoke_host,
 )
 from common.errors import SettingsError
-from common.links import End, Links
+from common.links import LinkEnd, Links
 from common.settings import StageSettings
 
 WAIT_MS = 5_000
@@ -50,7 +50,7 @@ class Opened:
     def __init__(self) -> None:
         self._links: list[Links] = []
 
-    def open(self, end: End, endpoint: str, folder: Path | None) -> zmq.Socket[bytes]:
+    def open(self, end: LinkEnd, endpoint: str, folder: Path | None) -> zmq.Socket[bytes]:
         settings = StageSettings(
             curve_dir="" if folder is None else str(folder), insecure_tcp=folder is None
         )
@@ -124,16 +124,18 @@ def test_a_host_is_added_once_and_revoked_once(folder: Path) -> None:
 # -- at the door ----------------------------------------------------------------------------------
 
 PAIRS = [
-    (End.FRAMES_OUT, End.FRAMES_IN),
-    (End.VERDICTS_IN, End.VERDICTS_OUT),
-    (End.AUDIO_IN, End.AUDIO_OUT),
-    (End.RESULTS_IN, End.RESULTS_OUT),
-    (End.COMMANDS_IN, End.COMMANDS_OUT),
+    (LinkEnd.FRAMES_OUT, LinkEnd.FRAMES_IN),
+    (LinkEnd.VERDICTS_IN, LinkEnd.VERDICTS_OUT),
+    (LinkEnd.AUDIO_IN, LinkEnd.AUDIO_OUT),
+    (LinkEnd.RESULTS_IN, LinkEnd.RESULTS_OUT),
+    (LinkEnd.COMMANDS_IN, LinkEnd.COMMANDS_OUT),
 ]
 
 
 @pytest.mark.parametrize("bound, connected", PAIRS)
-def test_the_table_names_each_link_the_same_from_both_ends(bound: End, connected: End) -> None:
+def test_the_table_names_each_link_the_same_from_both_ends(
+    bound: LinkEnd, connected: LinkEnd
+) -> None:
     assert (bound.role, bound.peer) == (connected.peer, connected.role)
     assert bound.binds
     assert not connected.binds
@@ -141,16 +143,16 @@ def test_the_table_names_each_link_the_same_from_both_ends(bound: End, connected
 
 def test_a_stolen_verifier_key_forges_no_sentence(folder: Path, opened: Opened) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    results = opened.open(End.RESULTS_IN, endpoint, folder)
+    results = opened.open(LinkEnd.RESULTS_IN, endpoint, folder)
     # The thief knows all public keys, and has a verifier's secret in place of a transcriber's.
     forged = folder.parent / "forged"
     forged.mkdir()
     (forged / "admitted").symlink_to(folder / "verifier" / "admitted")
     (forged / "own.key_secret").write_bytes((folder / "verifier" / "own.key_secret").read_bytes())
     (forged / "own.key_secret").chmod(0o600)
-    out = opened.open(End.RESULTS_OUT, endpoint, forged)
+    out = opened.open(LinkEnd.RESULTS_OUT, endpoint, forged)
     assert not out.poll(REFUSED_MS, zmq.POLLOUT)
-    out = opened.open(End.RESULTS_OUT, endpoint, folder)
+    out = opened.open(LinkEnd.RESULTS_OUT, endpoint, folder)
     assert out.poll(WAIT_MS, zmq.POLLOUT), "a transcriber's key is admitted"
     out.send(b"a sentence")
     assert results.poll(WAIT_MS)
@@ -162,23 +164,23 @@ def test_a_server_that_is_not_the_one_expected_is_told_nothing(
     """A verifier's key cannot stand in for a gateway either."""
     other = make_keys(folder.parent / "other")
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    opened.open(End.RESULTS_IN, endpoint, other)
-    out = opened.open(End.RESULTS_OUT, endpoint, folder)
+    opened.open(LinkEnd.RESULTS_IN, endpoint, other)
+    out = opened.open(LinkEnd.RESULTS_OUT, endpoint, folder)
     assert not out.poll(REFUSED_MS, zmq.POLLOUT)
 
 
 def test_without_keys_nobody_comes_in(folder: Path, opened: Opened) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    opened.open(End.RESULTS_IN, endpoint, folder)
-    plain = opened.open(End.RESULTS_OUT, endpoint, None)
+    opened.open(LinkEnd.RESULTS_IN, endpoint, folder)
+    plain = opened.open(LinkEnd.RESULTS_OUT, endpoint, None)
     assert not plain.poll(REFUSED_MS, zmq.POLLOUT)
 
 
 def test_a_key_is_added_and_revoked_while_the_link_is_up(folder: Path, opened: Opened) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    results = opened.open(End.RESULTS_IN, endpoint, folder)
+    results = opened.open(LinkEnd.RESULTS_IN, endpoint, folder)
     new = add_host(folder, Role.TRANSCRIBER, "gpu-2")
-    out = opened.open(End.RESULTS_OUT, endpoint, new)
+    out = opened.open(LinkEnd.RESULTS_OUT, endpoint, new)
     assert out.poll(WAIT_MS, zmq.POLLOUT), "admitted without a restart"
     out.send(b"one")
     assert results.poll(WAIT_MS)
@@ -189,5 +191,5 @@ def test_a_key_is_added_and_revoked_while_the_link_is_up(folder: Path, opened: O
         assert time.monotonic() < gone_s, "its connection is cut"
         time.sleep(0.02)
     assert not out.poll(1_500, zmq.POLLOUT), "and it does not come back"
-    old = opened.open(End.RESULTS_OUT, endpoint, folder)
+    old = opened.open(LinkEnd.RESULTS_OUT, endpoint, folder)
     assert old.poll(WAIT_MS, zmq.POLLOUT), "the others' keys still count"

@@ -14,8 +14,8 @@ import zmq
 
 from common.errors import SettingsError
 from common.links import (
-    End,
     Inbox,
+    LinkEnd,
     Links,
     Outlet,
     Parts,
@@ -44,8 +44,8 @@ def links() -> Iterator[Links]:
 # -- the table ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", End)
-def test_no_end_is_unbounded_and_none_lingers_for_ever(end: End) -> None:
+@pytest.mark.parametrize("end", LinkEnd)
+def test_no_end_is_unbounded_and_none_lingers_for_ever(end: LinkEnd) -> None:
     assert 0 < end.high_water <= 4_096
     assert 0 <= end.linger_ms <= 1_000
 
@@ -53,15 +53,15 @@ def test_no_end_is_unbounded_and_none_lingers_for_ever(end: End) -> None:
 @pytest.mark.parametrize(
     "one, other, patterns",
     [
-        (End.FRAMES_OUT, End.FRAMES_IN, {"PUSH", "PULL"}),
-        (End.VERDICTS_OUT, End.VERDICTS_IN, {"XPUB", "SUB"}),
-        (End.AUDIO_OUT, End.AUDIO_IN, {"PUSH", "PULL"}),
-        (End.RESULTS_OUT, End.RESULTS_IN, {"PUSH", "PULL"}),
-        (End.COMMANDS_OUT, End.COMMANDS_IN, {"DEALER", "ROUTER"}),
+        (LinkEnd.FRAMES_OUT, LinkEnd.FRAMES_IN, {"PUSH", "PULL"}),
+        (LinkEnd.VERDICTS_OUT, LinkEnd.VERDICTS_IN, {"XPUB", "SUB"}),
+        (LinkEnd.AUDIO_OUT, LinkEnd.AUDIO_IN, {"PUSH", "PULL"}),
+        (LinkEnd.RESULTS_OUT, LinkEnd.RESULTS_IN, {"PUSH", "PULL"}),
+        (LinkEnd.COMMANDS_OUT, LinkEnd.COMMANDS_IN, {"DEALER", "ROUTER"}),
     ],
 )
 def test_the_ends_of_a_link_fit_and_one_of_them_binds(
-    one: End, other: End, patterns: set[str]
+    one: LinkEnd, other: LinkEnd, patterns: set[str]
 ) -> None:
     assert {one.pattern, other.pattern} == patterns
     assert one.binds is not other.binds
@@ -69,11 +69,13 @@ def test_the_ends_of_a_link_fit_and_one_of_them_binds(
 
 def test_a_stopped_peer_hoards_few_frames() -> None:
     """Which is all that is retransmitted when a verifier stops."""
-    assert End.FRAMES_OUT.high_water + End.FRAMES_IN.high_water <= 32
+    assert LinkEnd.FRAMES_OUT.high_water + LinkEnd.FRAMES_IN.high_water <= 32
 
 
-@pytest.mark.parametrize("end", End)
-def test_an_open_socket_has_the_settings_of_its_row(end: End, links: Links, folder: Path) -> None:
+@pytest.mark.parametrize("end", LinkEnd)
+def test_an_open_socket_has_the_settings_of_its_row(
+    end: LinkEnd, links: Links, folder: Path
+) -> None:
     socket = links.open(end, f"ipc://{folder}/x.sock")
     assert socket.get(zmq.SNDHWM) == end.high_water
     assert socket.get(zmq.RCVHWM) == end.high_water
@@ -87,7 +89,7 @@ def test_an_open_socket_has_the_settings_of_its_row(end: End, links: Links, fold
 def test_the_folder_of_an_ipc_socket_is_private_and_the_file_goes_with_it(folder: Path) -> None:
     links = Links(StageSettings())
     path = folder / "run" / "frames.sock"
-    links.open(End.FRAMES_OUT, f"ipc://{path}")
+    links.open(LinkEnd.FRAMES_OUT, f"ipc://{path}")
     assert path.is_socket()
     assert path.parent.stat().st_mode & 0o777 == 0o700
     links.close_all()
@@ -97,33 +99,33 @@ def test_the_folder_of_an_ipc_socket_is_private_and_the_file_goes_with_it(folder
 def test_an_ipc_path_that_the_kernel_would_cut_is_refused(links: Links, folder: Path) -> None:
     long = folder / ("x" * 107)
     with pytest.raises(SettingsError, match="longer than 107 bytes"):
-        links.open(End.FRAMES_OUT, f"ipc://{long}")
+        links.open(LinkEnd.FRAMES_OUT, f"ipc://{long}")
 
 
-@pytest.mark.parametrize("end", [End.AUDIO_OUT, End.AUDIO_IN])
+@pytest.mark.parametrize("end", [LinkEnd.AUDIO_OUT, LinkEnd.AUDIO_IN])
 def test_an_endpoint_that_makes_no_sense_is_named_and_leaves_no_socket(
-    end: End, links: Links
+    end: LinkEnd, links: Links
 ) -> None:
     for _ in range(2_000):  # more than a context has sockets
         with pytest.raises(SettingsError, match="nonsense"):
             links.open(end, "nonsense")
-    links.open(End.RESULTS_OUT, "ipc:///tmp/still-room.sock")
+    links.open(LinkEnd.RESULTS_OUT, "ipc:///tmp/still-room.sock")
 
 
 def test_a_taken_port_is_an_error_that_names_it(links: Links) -> None:
     port = free_port()
     insecure = Links(StageSettings(insecure_tcp=True))
     try:
-        insecure.open(End.RESULTS_IN, f"tcp://127.0.0.1:{port}")
+        insecure.open(LinkEnd.RESULTS_IN, f"tcp://127.0.0.1:{port}")
         with pytest.raises(SettingsError, match=f"cannot bind tcp://127.0.0.1:{port}"):
-            insecure.open(End.RESULTS_IN, f"tcp://127.0.0.1:{port}")
+            insecure.open(LinkEnd.RESULTS_IN, f"tcp://127.0.0.1:{port}")
     finally:
         insecure.close_all()
 
 
 def test_closing_with_unsent_messages_does_not_hang(folder: Path) -> None:
     links = Links(StageSettings())
-    out = links.open(End.COMMANDS_OUT, f"ipc://{folder}/nobody.sock")
+    out = links.open(LinkEnd.COMMANDS_OUT, f"ipc://{folder}/nobody.sock")
     out.send(b"never read", zmq.NOBLOCK)
     links.close_all()
 
@@ -131,7 +133,7 @@ def test_closing_with_unsent_messages_does_not_hang(folder: Path) -> None:
 def test_a_push_socket_queues_nothing_for_a_peer_that_is_not_there(
     links: Links, folder: Path
 ) -> None:
-    out = links.open(End.AUDIO_OUT, f"ipc://{folder}/nobody.sock")
+    out = links.open(LinkEnd.AUDIO_OUT, f"ipc://{folder}/nobody.sock")
     with pytest.raises(zmq.Again):
         out.send(b"x", zmq.NOBLOCK)
 
@@ -140,9 +142,9 @@ def test_a_publisher_learns_that_its_subscriber_is_gone(folder: Path) -> None:
     theirs, ours = Links(StageSettings()), Links(StageSettings())
     endpoint = f"ipc://{folder}/v.sock"
     try:
-        subscriber = theirs.open(End.VERDICTS_IN, endpoint)
+        subscriber = theirs.open(LinkEnd.VERDICTS_IN, endpoint)
         subscriber.subscribe(b"gw")
-        publisher = ours.open(End.VERDICTS_OUT, endpoint)
+        publisher = ours.open(LinkEnd.VERDICTS_OUT, endpoint)
         while not publisher.poll(20):
             subscriber.poll(20)  # a SUB socket answers while it is being used
         assert publisher.recv() == b"\x01gw"
@@ -173,8 +175,8 @@ def test_files_of_dead_processes_are_swept_and_no_others(folder: Path) -> None:
 # -- tcp ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", [End.FRAMES_OUT, End.FRAMES_IN])
-def test_tcp_needs_keys_or_an_explicit_waiver(end: End, links: Links) -> None:
+@pytest.mark.parametrize("end", [LinkEnd.FRAMES_OUT, LinkEnd.FRAMES_IN])
+def test_tcp_needs_keys_or_an_explicit_waiver(end: LinkEnd, links: Links) -> None:
     with pytest.raises(SettingsError, match="--curve-dir"):
         links.open(end, f"tcp://127.0.0.1:{free_port()}")
 
@@ -184,7 +186,7 @@ def test_only_processes_of_this_user_come_in_over_ipc(links: Links, folder: Path
     if os.getuid() != 0:
         pytest.skip("only root can be another user")
     path = folder / "results.sock"
-    inbox = links.open(End.RESULTS_IN, f"ipc://{path}")
+    inbox = links.open(LinkEnd.RESULTS_IN, f"ipc://{path}")
     folder.chmod(0o755)
     path.chmod(0o777)
     program = (
@@ -208,8 +210,8 @@ def test_only_processes_of_this_user_come_in_over_ipc(links: Links, folder: Path
 
 
 async def test_an_inbox_hands_over_what_has_arrived_in_batches(links: Links, folder: Path) -> None:
-    inbox_socket = links.open(End.AUDIO_IN, f"ipc://{folder}/a.sock")
-    out = links.open(End.AUDIO_OUT, f"ipc://{folder}/a.sock")
+    inbox_socket = links.open(LinkEnd.AUDIO_IN, f"ipc://{folder}/a.sock")
+    out = links.open(LinkEnd.AUDIO_OUT, f"ipc://{folder}/a.sock")
     received: list[Parts] = []
     sizes: list[int] = []
     done = asyncio.Event()
@@ -233,8 +235,8 @@ async def test_an_inbox_hands_over_what_has_arrived_in_batches(links: Links, fol
 
 
 async def test_a_closed_inbox_hands_over_nothing(links: Links, folder: Path) -> None:
-    inbox_socket = links.open(End.AUDIO_IN, f"ipc://{folder}/a.sock")
-    out = links.open(End.AUDIO_OUT, f"ipc://{folder}/a.sock")
+    inbox_socket = links.open(LinkEnd.AUDIO_IN, f"ipc://{folder}/a.sock")
+    out = links.open(LinkEnd.AUDIO_OUT, f"ipc://{folder}/a.sock")
     received: list[Parts] = []
     inbox = Inbox(inbox_socket, received.extend)
     inbox.close()
@@ -254,19 +256,19 @@ async def test_an_outlet_says_no_when_full_and_tells_when_there_is_room(
     links: Links, folder: Path
 ) -> None:
     room = asyncio.Event()
-    out_socket = links.open(End.AUDIO_OUT, f"ipc://{folder}/a.sock")
+    out_socket = links.open(LinkEnd.AUDIO_OUT, f"ipc://{folder}/a.sock")
     outlet = Outlet(out_socket, room.set)
     assert not outlet.send([b"nobody", b"is there"])
     assert is_blocked(outlet)
     assert not outlet.send([b"still", b"nobody"])
-    inbox_socket = links.open(End.AUDIO_IN, f"ipc://{folder}/a.sock")
+    inbox_socket = links.open(LinkEnd.AUDIO_IN, f"ipc://{folder}/a.sock")
     await asyncio.wait_for(room.wait(), 5)
     assert not is_blocked(outlet)
     sent = 0
     while outlet.send([b"%d" % sent, bytes(8192)]):
         sent += 1
     assert is_blocked(outlet)
-    assert sent >= End.AUDIO_OUT.high_water
+    assert sent >= LinkEnd.AUDIO_OUT.high_water
     room.clear()
     for number in range(sent):
         assert inbox_socket.poll(WAIT_MS)

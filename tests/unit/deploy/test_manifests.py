@@ -10,7 +10,7 @@ import pytest
 
 from common.curve import Role, make_keys
 from common.exposure import check_exposure
-from common.links import End
+from common.links import LinkEnd
 from common.options import parse
 from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
 from tests.processes import ROOT
@@ -120,7 +120,7 @@ def test_services_lead_to_the_gateways_ports() -> None:
 
 def test_the_network_allows_the_links_of_the_table_and_no_others() -> None:
     # Engines run within their transcribers there.
-    binds = [end for end in End if end.binds and end is not End.ENGINE_IN]
+    binds = [end for end in LinkEnd if end.binds and end is not LinkEnd.ENGINE_IN]
     binding = {end: end.name.rpartition("_")[0].lower() for end in binds}
     table = {(str(end.peer), str(end.role), link) for end, link in binding.items()}
     outwards: set[tuple[str, str, str]] = set()

@@ -16,7 +16,7 @@ from common import envelope
 from common.addresses import Target
 from common.errors import SettingsError
 from common.events import TranscriberChanged
-from common.links import End, Links
+from common.links import LinkEnd, Links
 from common.settings import GatewaySettings
 from gateway.clients import Attachment, Clients
 from gateway.frames_out import FramesOut
@@ -535,7 +535,7 @@ async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_notic
     peers = Links(GatewaySettings())
     with tempfile.TemporaryDirectory(prefix="stt", dir="/tmp") as folder:
         endpoint = f"ipc://{Path(folder) / 'commands.sock'}"
-        commands = peers.open(End.COMMANDS_IN, endpoint)
+        commands = peers.open(LinkEnd.COMMANDS_IN, endpoint)
         try:
             gateway.transcriber("a", endpoint=endpoint)
             session = gateway.client()
