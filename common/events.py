@@ -34,7 +34,11 @@ STOCK_EVENT_TYPES: Final = frozenset(
 )
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
+class Encoded(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
+    """What keeps its text message once it has one: see :func:`to_json`."""
+
+
+class Event(Encoded, frozen=True, omit_defaults=True, tag_field="type"):
     """Base of all events; ``type`` is the JSON tag."""
 
     @property
@@ -43,7 +47,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"):
         return str(type(self).__struct_config__.tag)
 
 
-class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+class Notice(Encoded, frozen=True, omit_defaults=True):
     """One of the stock events that carry nothing but their type, such as ``recording_start``.
 
     ``at_ms``, to who asked for events: the audio that the recorder had heard by then.
@@ -300,8 +304,12 @@ def event_type(event: ServerEvent | Notice) -> str:
 
 
 def to_json(event: ServerEvent | Notice) -> str:
-    """The text message for an event."""
-    return encode(event).decode("utf-8")
+    """The text message for an event, encoded once, however many connections it is sent on."""
+    kept = event.__dict__
+    text: str | None = kept.get("json")
+    if text is None:
+        text = kept["json"] = encode(event).decode("utf-8")
+    return text
 
 
 def from_json(text: str | bytes) -> ServerEvent | Notice:

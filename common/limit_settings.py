@@ -114,3 +114,56 @@ class LimitSettings:
         low=1,
         high=1_000_000,
     )
+    address_handshakes: int = option(
+        0,
+        "--address-handshakes",
+        help="connections of one address whose handshake is under way; 0: half of its connections",
+        low=0,
+        high=1_000_000,
+    )
+    handshake_s: float = option(
+        5.0,
+        "--handshake-timeout",
+        help="seconds in which a connection has to say what it wants",
+        low=2.5,
+        high=60,
+    )
+    handshake_bytes: int = option(
+        16 << 10,
+        "--handshake-bytes",
+        help="bytes of a request before it is a WebSocket",
+        low=2_048,
+        high=1 << 20,
+    )
+    control_frames_per_s: float = option(
+        20.0,
+        "--control-frames",
+        help="pings and pongs that one connection may send a second; five times as many at once",
+        low=1,
+        high=100_000,
+    )
+    max_fragments: int = option(
+        256, "--max-fragments", help="fragments of one message", low=1, high=1_000_000
+    )
+    commands_per_s: float = option(
+        500.0,
+        "--control-commands",
+        help="commands that one control connection has answered a second; others wait",
+        low=1,
+        high=1_000_000,
+    )
+    answered_bytes_per_s: float = option(
+        8e6,
+        "--control-answers",
+        help="bytes of answers that one control connection gets a second; a second's worth at once",
+        low=1_000,
+        high=1e12,
+    )
+    max_waiting: int = option(
+        128,
+        "--max-waiting",
+        help="sessions that may wait for a recorder; who speaks its first word then, and finds "
+        "none free, is told to try later",
+        low=0,
+        high=1_000_000,
+    )

@@ -72,7 +72,7 @@ class ApiWebSocket(WebSocketsSansIOProtocol):
         """An HTTP connection that was let in becomes this one."""
         super().connection_made(transport)
         self._address, self._peer = far_end(transport.get_extra_info("peername"))
-        self._budget = FrameBudget(time.monotonic())
+        self._budget = FrameBudget(self.registry.limits, time.monotonic())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""

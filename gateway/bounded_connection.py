@@ -16,6 +16,7 @@ from websockets.frames import OP_BINARY, OP_CLOSE, OP_CONT, OP_TEXT, Frame
 from websockets.protocol import Event
 
 from common.errors import CloseCode
+from common.limit_settings import LimitSettings
 from common.logs import LogBudget
 from gateway.budgets import AddressBudgets, FrameBudget, Met
 from gateway.metrics import GatewayMetrics
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 PIECE_BYTES: Final = 16 * 1024
 """Bytes that are parsed before it is looked at what they were."""
-HANDSHAKE_BYTES: Final = 16 * 1024
 LAST_WORDS_S: Final = 2.0
 """A connection that was ended here is cut after this long, whether or not its peer has listened."""
 SWEEP_S: Final = 1.0
@@ -43,9 +43,13 @@ class Connections:
 
     Args:
         budgets: of their addresses.
+        limits: of each.
     """
 
-    def __init__(self, budgets: AddressBudgets, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, budgets: AddressBudgets, metrics: GatewayMetrics, limits: LimitSettings
+    ) -> None:
+        self.limits: Final = limits
         self._budgets = budgets
         self._metrics = metrics
         self._open: set[BoundedConnection] = set()
@@ -56,10 +60,14 @@ class Connections:
 
     def enter(self, connection: BoundedConnection, address: str) -> Met | None:
         """A connection is made; None if it may stay."""
-        met = self._budgets.enter(address, time.monotonic())
+        met = self._budgets.enter(address, time.monotonic(), shakes_hands=True)
         if met is None:
             self._open.add(connection)
         return met
+
+    def shook_hands(self, address: str) -> None:
+        """The handshake of one that might stay has ended."""
+        self._budgets.shook_hands(address)
 
     def leave(self, connection: BoundedConnection, address: str) -> None:
         """One that might stay is gone."""
@@ -121,8 +129,9 @@ class BoundedConnection(ServerConnection):
     def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._connections = connections
-        self._budget = FrameBudget(time.monotonic())
+        self._budget = FrameBudget(connections.limits, time.monotonic())
         self._address = ""
+        self._shakes_hands = False
         self._is_over = False
         self._was_refused = False
         self._handshake_bytes = 0
@@ -139,6 +148,7 @@ class BoundedConnection(ServerConnection):
         self._address, peer = far_end(self.remote_address)
         met = self._connections.enter(self, self._address)
         if met is None:
+            self._shakes_hands = True
             super().connection_made(transport)
             return
         self._was_refused = True
@@ -150,8 +160,21 @@ class BoundedConnection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         super().connection_lost(exc)
+        self._shook_hands()
         if not self._was_refused:
             self._connections.leave(self, self._address)
+
+    async def handshake(self, *args: Any, **options: Any) -> None:
+        """The opening handshake, which counts as one under way until it ends."""
+        try:
+            await super().handshake(*args, **options)
+        finally:
+            self._shook_hands()
+
+    def _shook_hands(self) -> None:
+        if self._shakes_hands:
+            self._shakes_hands = False
+            self._connections.shook_hands(self._address)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, a piece at a time, until a bound is met."""
@@ -159,8 +182,9 @@ class BoundedConnection(ServerConnection):
             return
         if self.request is None:
             self._handshake_bytes += len(data)
-            if self._handshake_bytes > HANDSHAKE_BYTES:
-                text = f"a request of more than {HANDSHAKE_BYTES} bytes"
+            most = self._connections.limits.handshake_bytes
+            if self._handshake_bytes > most:
+                text = f"a request of more than {most} bytes"
                 self._connections.met(far_end(self.remote_address)[1], Met("handshake_bytes", text))
                 self._answer("431 Request Header Fields Too Large", text)
                 return

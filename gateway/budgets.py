@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from common.limit_settings import LimitSettings
 from gateway.penalties import network_of
 
-CONTROL_FRAMES_PER_S: Final = 20.0
-CONTROL_BURST: Final = 100.0
-"""Pings and pongs of one connection: browsers send none, libraries one in some seconds."""
-MOST_FRAGMENTS: Final = 256
-"""Parts of one message; clients send it as one."""
-ANSWERS_PER_S: Final = 500.0
-ANSWERED_BYTES_PER_S: Final = 8e6
+CONTROL_BURST_S: Final = 5.0
+"""Pings and pongs of one connection at once, in seconds of their rate: browsers send none,
+libraries one in some seconds."""
 ANSWER_BURST_S: Final = 1.0
 CONNECT_BURST_S: Final = 4.0
 """What an address may open at once, in seconds of its rate."""
@@ -69,24 +66,28 @@ class Met(NamedTuple):
 class FrameBudget:
     """What one connection may send beside whole messages."""
 
-    __slots__ = ("_control", "_fragments")
+    __slots__ = ("_control", "_fragments", "_limits")
 
-    def __init__(self, now_s: float) -> None:
-        self._control = TokenBucket(CONTROL_FRAMES_PER_S, CONTROL_BURST, now_s)
+    def __init__(self, limits: LimitSettings, now_s: float) -> None:
+        rate = limits.control_frames_per_s
+        self._control = TokenBucket(rate, CONTROL_BURST_S * rate, now_s)
         self._fragments = 0
+        self._limits = limits
 
     def control_frame(self, now_s: float) -> Met | None:
         """A ping or pong came."""
         if self._control.take(now_s):
             return None
-        return Met("control_frames", f"more than {CONTROL_FRAMES_PER_S:g} pings a second")
+        rate = self._limits.control_frames_per_s
+        return Met("control_frames", f"more than {rate:g} pings a second")
 
     def fragment(self, *, is_last: bool) -> Met | None:
         """A part of a message came."""
         self._fragments = 0 if is_last else self._fragments + 1
-        if self._fragments <= MOST_FRAGMENTS:
+        most = self._limits.max_fragments
+        if self._fragments <= most:
             return None
-        return Met("fragments", f"a message of more than {MOST_FRAGMENTS} fragments")
+        return Met("fragments", f"a message of more than {most} fragments")
 
 
 class AnswerBudget:
@@ -95,9 +96,10 @@ class AnswerBudget:
     A second's worth at once; then the next command waits until its share of time has come.
     """
 
-    __slots__ = ("_debt_s", "_since_s")
+    __slots__ = ("_debt_s", "_limits", "_since_s")
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, limits: LimitSettings, now_s: float) -> None:
+        self._limits = limits
         self._debt_s = 0.0
         self._since_s = now_s
 
@@ -105,16 +107,17 @@ class AnswerBudget:
         """An answer of ``size`` bytes was given; seconds that the next has to wait."""
         paid_s = now_s - self._since_s
         self._since_s = now_s
-        cost_s = 1 / ANSWERS_PER_S + size / ANSWERED_BYTES_PER_S
+        cost_s = 1 / self._limits.commands_per_s + size / self._limits.answered_bytes_per_s
         self._debt_s = max(0.0, self._debt_s - paid_s) + cost_s
         return max(0.0, self._debt_s - ANSWER_BURST_S)
 
 
 class _Address:
-    __slots__ = ("connections", "opening")
+    __slots__ = ("connections", "handshakes", "opening")
 
     def __init__(self, opening: TokenBucket) -> None:
         self.connections = 0
+        self.handshakes = 0
         self.opening = opening
 
 
@@ -123,8 +126,7 @@ class AddressBudgets:
 
     Args:
         total: connections of all addresses together.
-        per_address: of one; 0: half of all.
-        opened_per_s: how many one may open a second.
+        limits: of one.
         is_many: whether an address stands for many clients, as a trusted proxy's does; it has no
             bound of its own.
     """
@@ -132,22 +134,26 @@ class AddressBudgets:
     def __init__(
         self,
         total: int,
-        per_address: int,
-        opened_per_s: float,
+        limits: LimitSettings,
         is_many: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._is_many = is_many
         self._total = total
-        self._per_address = per_address or max(1, total // 2)
-        self._opened_per_s = opened_per_s
+        self._per_address = limits.address_connections or max(1, total // 2)
+        self._handshakes = limits.address_handshakes or max(1, self._per_address // 2)
+        self._opened_per_s = limits.address_opens_per_s
         self._addresses: dict[str, _Address] = {}
         self.connections = 0
 
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def enter(self, address: str, now_s: float) -> Met | None:
-        """A connection is opened: None if it may stay; then :meth:`leave` follows."""
+    def enter(self, address: str, now_s: float, *, shakes_hands: bool = False) -> Met | None:
+        """A connection is opened: None if it may stay; then :meth:`leave` follows.
+
+        Args:
+            shakes_hands: it counts as a handshake under way until :meth:`shook_hands`.
+        """
         if self.connections >= self._total:
             return Met("connections", f"the server has its {self._total} connections; try later")
         network = network_of(address)
@@ -162,12 +168,20 @@ class AddressBudgets:
         if known.connections >= self._per_address and not is_many:
             text = f"this address has its {self._per_address} connections; try later"
             return Met("address_connections", text)
+        if shakes_hands and known.handshakes >= self._handshakes and not is_many:
+            text = f"this address has {self._handshakes} handshakes under way; try later"
+            return Met("address_handshakes", text)
         if not is_many and not known.opening.take(now_s):
             text = f"this address opens more than {self._opened_per_s:g} connections a second"
             return Met("address_rate", text)
         known.connections += 1
+        known.handshakes += shakes_hands
         self.connections += 1
         return None
+
+    def shook_hands(self, address: str) -> None:
+        """The handshake of one that had been let in has ended, well or not."""
+        self._addresses[network_of(address)].handshakes -= 1
 
     def leave(self, address: str) -> None:
         """A connection that had been let in is gone."""

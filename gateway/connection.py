@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode
 from common.events import to_json
-from gateway.bounded_connection import far_end
+from gateway.bounded_connection import Connections, far_end
+from gateway.budgets import Met
 from gateway.handshake import Visitor
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
@@ -29,10 +30,12 @@ class ConnectionLimit:
 
     Args:
         most: connections; more than sessions, since observers and probes come beside them.
+        connections: where it is counted and logged who was refused.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, connections: Connections) -> None:
         self._most = most
+        self._connections = connections
         self._now = 0
 
     async def serve(
@@ -40,7 +43,9 @@ class ConnectionLimit:
     ) -> None:
         """Handle a connection, or close it with 1013 when there are too many."""
         if self._now >= self._most:
-            await websocket.close(CloseCode.TRY_AGAIN_LATER, "too many connections; try later")
+            met = Met("port_connections", f"the port has its {self._most} connections; try later")
+            self._connections.met(peer_of(websocket)[1], met)
+            await websocket.close(CloseCode.TRY_AGAIN_LATER, met.text)
             return
         self._now += 1
         try:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from common import envelope
 from common.api_keys import name_of
 from common.errors import CloseCode, CommandError
+from common.limit_settings import LimitSettings
 from common.logs import LogBudget
 from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
 from common.wire import printable
@@ -29,6 +30,7 @@ from gateway.connection import peer_of
 from gateway.control_line import ControlLine
 from gateway.handshake import asked_of, of_key
 from gateway.local_peer import LocalPeers
+from gateway.metrics import GatewayMetrics
 from gateway.pairing import FRESH_S, Origin
 from gateway.placement import Placement
 from gateway.query import query_fields
@@ -61,12 +63,16 @@ class ControlPort:
 
     def __init__(
         self,
+        limits: LimitSettings,
+        metrics: GatewayMetrics,
         placement: Placement,
         reception: Reception,
         clients: Clients,
         peers: LocalPeers,
         audit: AuditLog | None = None,
     ) -> None:
+        self._limits = limits
+        self._metrics = metrics
         self._placement = placement
         self._reception = reception
         self._clients = clients
@@ -79,7 +85,8 @@ class ControlPort:
         """Handle one connection from its handshake to its end."""
         address, peer = peer_of(websocket)
         line = ControlLine()
-        budget, answers = LogBudget(5, 0.2), AnswerBudget(time.monotonic())
+        budget = LogBudget(5, 0.2)
+        answers = AnswerBudget(self._limits, time.monotonic())
         path = websocket.request.path if websocket.request else "/"
         fields = query_fields(path)
         if "events" in fields:
@@ -104,6 +111,7 @@ class ControlPort:
                     log.info("client %s: %s", peer, printable(fault))
                 await websocket.send(reply)
                 if wait_s := answers.answered(len(reply), time.monotonic()):
+                    self._metrics.limits_met.labels("answers").inc()
                     await asyncio.sleep(wait_s)  # meanwhile its next commands wait in TCP
         except ConnectionClosed:
             pass

@@ -7,7 +7,7 @@ import logging
 import resource
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
@@ -17,7 +17,7 @@ from gateway.bounded_connection import Connections
 from gateway.budgets import AddressBudgets
 from gateway.connection import ConnectionLimit
 from gateway.gatekeeper import Gatekeeper
-from gateway.handshake import Handshake, Visitor, pages_of, select_subprotocol
+from gateway.handshake import Handshake, Pages, Visitor, pages_of, select_subprotocol
 from gateway.metrics import GatewayMetrics
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ HARD_LIMIT_FACTOR: Final = 4
 MAX_CONTROL_BYTES: Final = 64 * 1024
 DEAD_PEER_MS: Final = 60_000
 """A data connection ends when its peer has acknowledged nothing sent to it for this long."""
-OPEN_TIMEOUT_S: Final = 5.0
 CLOSE_TIMEOUT_S: Final = 2.0
 RESERVED_FILES: Final = 128
 """Open files that are kept for links, logs and metrics: ZeroMQ ends the process that has none."""
@@ -51,22 +50,14 @@ def make_connections(
             wanted,
             files,
         )
-    budgets = AddressBudgets(
-        total,
-        settings.address_connections,
-        settings.address_opens_per_s,
-        gatekeeper.proxies.is_trusted,
-    )
-    return Connections(budgets, metrics)
+    budgets = AddressBudgets(total, settings, gatekeeper.proxies.is_trusted)
+    return Connections(budgets, metrics, settings)
 
 
 def make_relayed_connections(settings: GatewaySettings, metrics: GatewayMetrics) -> Connections:
     """The registry of what neighbours pass on, who have bounded it by its address already."""
-    most = 2 * _most_connections(settings)
-    budgets = AddressBudgets(
-        most, settings.address_connections, settings.address_opens_per_s, lambda _: True
-    )
-    return Connections(budgets, metrics)
+    budgets = AddressBudgets(2 * _most_connections(settings), settings, lambda _: True)
+    return Connections(budgets, metrics, settings)
 
 
 def _raise_file_limit() -> int:
@@ -90,24 +81,14 @@ async def listen_control(
     Raises:
         SettingsError: it cannot be had.
     """
-    try:
-        return await serve(
-            _limited(settings, handle),
-            settings.host,
-            settings.control_port,
-            reuse_port=settings.share_ports or None,
-            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
-            create_connection=_visitors(connections),
-            open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S,
-            server_header=None,
-            process_request=Handshake(gatekeeper).process_request,
-            select_subprotocol=select_subprotocol,
-            max_size=MAX_CONTROL_BYTES,
-            compression=None,  # the largest reply, a recording's samples, would hold up everybody
-        )
-    except OSError as error:
-        raise _port_error("control", settings.host, settings.control_port, error) from None
+    return await _listen(
+        Port("control", settings.control_port),
+        settings,
+        handle,
+        gatekeeper,
+        connections,
+        max_size=MAX_CONTROL_BYTES,
+    )
 
 
 async def listen_data(
@@ -121,45 +102,70 @@ async def listen_data(
     Raises:
         SettingsError: it cannot be had.
     """
-    pages = pages_of(settings.control_port, secure=gatekeeper.tls is not None)
-    try:
-        server = await serve(
-            _limited(settings, handle),
-            settings.host,
-            settings.data_port,
-            reuse_port=settings.share_ports or None,
-            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
-            create_connection=_visitors(connections),
-            open_timeout=OPEN_TIMEOUT_S,
-            close_timeout=CLOSE_TIMEOUT_S,
-            server_header=None,
-            process_request=Handshake(gatekeeper, pages).process_request,
-            select_subprotocol=select_subprotocol,
-            max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
-            max_queue=1,  # messages that wait while a window is full; each may be of max_size
-            compression=None,  # audio does not compress, and deflate costs more than all the rest
-            # While back-pressure holds a client's audio back, the answers to pings wait behind it.
-            # So a peer is known to be dead by its TCP: pings see to it that there is some.
-            ping_timeout=None,
-        )
-    except OSError as error:
-        raise _port_error("data", settings.host, settings.data_port, error) from None
+    server = await _listen(
+        Port("data", settings.data_port),
+        settings,
+        handle,
+        gatekeeper,
+        connections,
+        pages=pages_of(settings.control_port, secure=gatekeeper.tls is not None),
+        max_size=settings.max_message_bytes * HARD_LIMIT_FACTOR,
+        max_queue=1,  # messages that wait while a window is full; each may be of max_size
+        # While back-pressure holds a client's audio back, the answers to pings wait behind it.
+        # So a peer is known to be dead by its TCP: pings see to it that there is some.
+        ping_timeout=None,
+    )
     for listening in server.sockets:  # inherited by the connections
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     return server
 
 
-def _limited(settings: GatewaySettings, handle: Handler) -> Handler:
-    """Bound a port's connections, and tell who is one too many in a WebSocket's own terms."""
-    limit = ConnectionLimit(_most_connections(settings))
-    return lambda websocket: limit.serve(websocket, handle)
+class Port(NamedTuple):
+    """One of the WebSocket ports."""
+
+    name: str
+    number: int
 
 
-def _port_error(name: str, host: str, port: int, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"cannot listen on the {name} port {host}:{port}: {error.strerror or error}; "
-        f"choose another with --{name}_port"
-    )
+async def _listen(
+    port: Port,
+    settings: GatewaySettings,
+    handle: Handler,
+    gatekeeper: Gatekeeper,
+    connections: Connections,
+    pages: Pages | None = None,
+    **options: Any,
+) -> Server:
+    """Serve a port behind the door that all of them have.
+
+    Args:
+        pages: what plain HTTP requests get.
+        options: of websockets' server, in which the ports differ.
+    """
+    limit = ConnectionLimit(_most_connections(settings), connections)
+    try:
+        return await serve(
+            lambda websocket: limit.serve(websocket, handle),
+            settings.host,
+            port.number,
+            reuse_port=settings.share_ports or None,
+            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
+            create_connection=_visitors(connections),
+            open_timeout=settings.handshake_s,
+            close_timeout=CLOSE_TIMEOUT_S,
+            server_header=None,
+            process_request=Handshake(gatekeeper, pages).process_request,
+            select_subprotocol=select_subprotocol,
+            # Audio does not compress, deflate costs more than all the rest, and the largest reply,
+            # a recording's samples, would hold up everybody.
+            compression=None,
+            **options,
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on the {port.name} port {settings.host}:{port.number}: "
+            f"{error.strerror or error}; choose another with --{port.name}_port"
+        ) from None
 
 
 def _most_connections(settings: GatewaySettings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -13,6 +14,25 @@ from common.errors import MalformedReason
 from common.stamps import INTERNAL_CORRUPTION, Hop
 from gateway.latency import LatencyHistogram
 from gateway.offenders import Offenders
+
+BOUNDS: Final = (
+    "address_connections",
+    "address_handshakes",
+    "address_rate",
+    "answers",
+    "connections",
+    "control_frames",
+    "displaced",
+    "fragments",
+    "handshake_bytes",
+    "memory",
+    "observers",
+    "port_connections",
+    "speed",
+)
+"""What a client may meet; each has an option in ``limit_settings.py``, or follows from one."""
+BUSY: Final = ("final_wait", "quota", "sessions", "stopping", "waiting")
+"""Why a client is told to try later."""
 
 
 class Tally(Collector):
@@ -94,7 +114,7 @@ class GatewayMetrics:
         self.healed = counter("healed_frames", "Frames that then arrived as they were sent")
         self.unhealed = counter("unhealed_frames", "Frames given up after all requests")
         self.rejections = counter("rejected_sessions", "Sessions rejected for corruption")
-        self.busy = counter("busy_rejections", "Clients told to try later")
+        self.busy = counter("busy_rejections", "Clients told to try later", "why")
         self.slow_clients = counter("slow_clients", "Clients closed for not reading results")
         self.turned_away = counter(
             "refused_requests", "Requests refused for their host, origin or key", "why"
@@ -111,6 +131,7 @@ class GatewayMetrics:
         )
         self.sessions = gauge("sessions", "Sessions that are open")
         self.waiting_sessions = gauge("waiting_sessions", "Sessions without a transcriber")
+        self.waiting_limit = gauge("waiting_limit", "Bound on stt_gateway_waiting_sessions")
         self.free_places = gauge(
             "free_places", "Sessions that live transcribers still have room for"
         )
@@ -122,6 +143,10 @@ class GatewayMetrics:
             self.bad_envelopes.labels(link)
         for hop in (Hop.GATEWAY, Hop.VERDICTS):
             self.damaged.labels(hop)
+        for bound in BOUNDS:
+            self.limits_met.labels(bound)
+        for why in BUSY:
+            self.busy.labels(why)
         for reason in (
             "after_end",
             "repeated",

@@ -14,7 +14,7 @@ FREE_FAILURES: Final = 3
 """A person who mistypes waits for nothing."""
 FIRST_S: Final = 0.25
 MOST_S: Final = 2.0
-"""Below what a handshake may take (``OPEN_TIMEOUT_S``): the answer says why."""
+"""Below what a handshake may take at least (``--handshake-timeout``): the answer says why."""
 FORGET_S: Final = 300.0
 """An address without a failure for so long begins anew."""
 MAX_ADDRESSES: Final = 10_000

@@ -8,8 +8,8 @@ from typing import Final
 
 from common import envelope
 from common.addresses import Names, target_of
-from common.errors import SettingsError
-from common.events import TranscriberChanged
+from common.errors import CloseCode, SettingsError
+from common.events import Error, TranscriberChanged
 from common.links import Links
 from common.logs import LogBudget
 from common.receiver import Receiver
@@ -19,7 +19,7 @@ from gateway.commands import CommandChannel
 from gateway.frames_out import FramesOut
 from gateway.metrics import GatewayMetrics
 from gateway.rejection import RejectionPolicy
-from gateway.seat import SeatState
+from gateway.seat import NOWHERE, SeatState
 from gateway.session import Session
 from gateway.transcribers import Transcriber, TranscriberRegistry
 
@@ -68,6 +68,7 @@ class Placement:
         self._beat_s: float | None = None
         self.waiting_lately = 0
         self._waiting_lines = LogBudget(1, WAITING_LINES_PER_S)
+        metrics.waiting_limit.set(settings.max_waiting)
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
@@ -140,9 +141,23 @@ class Placement:
         if session.seat.state is not SeatState.WAITING or session.is_rejected():
             return
         self.assign(session)
-        if session.seat.state is SeatState.WAITING:
-            self._give_back_idle(time.monotonic())
-            self._retry_waiting()
+        if session.seat.state is not SeatState.WAITING:
+            return
+        self._give_back_idle(time.monotonic())
+        self._retry_waiting()
+        if session.seat is NOWHERE and len(self.waiting) > self._settings.max_waiting:
+            self._turn_away(session)
+
+    def _turn_away(self, session: Session) -> None:
+        """A session that never had a recorder, and is one too many of those that wait for one."""
+        attachment = self._clients.get(session.id)
+        if attachment is None or attachment.client is None:
+            return
+        text = f"{self._settings.max_waiting} sessions wait for a recorder already; try later"
+        self._metrics.busy.labels("waiting").inc()
+        log.warning("client %s was turned away: %s", session.peer, text)
+        attachment.client.deliver(Error("busy", text, "disconnect"))
+        attachment.client.end(CloseCode.TRY_AGAIN_LATER, text)
 
     def place_again(self, session: Session, why: str) -> None:
         """Give a session a fresh recorder, which hears again what is not committed."""

@@ -212,19 +212,19 @@ class Reception:
             BusyError: there is no room; the client was told.
         """
         if self._draining:
-            raise self._busy(client, "the server is stopping")
+            raise self._busy(client, "stopping", "the server is stopping")
         if len(self._clients) >= self._settings.max_sessions and not self._make_room(client):
-            most = self._settings.max_sessions
-            raise self._busy(client, f"the server is at its limit of {most} sessions; try later")
+            most = f"its limit of {self._settings.max_sessions} sessions"
+            raise self._busy(client, "sessions", f"the server is at {most}; try later")
         if reason := self._hub.placement.registry.overload(self._settings.max_final_wait_s):
-            raise self._busy(client, reason)
-        self._tenants.admit(key, client.peer)
-        policy = self._hub.policy
+            raise self._busy(client, "final_wait", reason)
+        if reason := self._tenants.admit(key, client.peer):
+            raise self._busy(client, "quota", reason)
         session = Session(
             peer=client.peer,
             wants_events=wants_events,
             wants_utterances=wants_utterances,
-            policy=policy,
+            policy=self._hub.policy,
             limits=self._limits,
             ledger=self._ledger,
             start=start,
@@ -238,7 +238,7 @@ class Reception:
         )
         integrity_log = IntegrityLog(
             client.peer,
-            policy,
+            self._hub.policy,
             extended=self._settings.use_extended_logging,
             summary_s=self._settings.ok_summary_s,
             shared=self._log_budget,
@@ -394,7 +394,7 @@ class Reception:
             else:
                 attachment.client.end(CloseCode.GOING_AWAY, "the server is stopping")
 
-    def _busy(self, client: Client, reason: str) -> BusyError:
-        self._metrics.busy.inc()
+    def _busy(self, client: Client, why: str, reason: str) -> BusyError:
+        self._metrics.busy.labels(why).inc()
         log.warning("client %s was turned away: %s", client.peer, reason)
         return BusyError(reason)

@@ -86,7 +86,9 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         connections = make_connections(settings, metrics, gatekeeper)
         peers = LocalPeers()
         data_port = DataPort(settings, metrics, reception, clients, peers)
-        control_port = ControlPort(hub.placement, reception, clients, peers, audit)
+        control_port = ControlPort(
+            settings, metrics, hub.placement, reception, clients, peers, audit
+        )
         telemetry = Telemetry(
             settings, lifecycle, metrics.registry, lambda: hub.not_ready, lambda: hub.remark
         )

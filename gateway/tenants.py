@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 
 from common.api_keys import ApiKey, name_of
-from common.errors import BusyError
 from gateway.audit import AuditLog
 from gateway.clients import Attachment
 from gateway.quotas import Quotas, Spent
@@ -30,16 +29,12 @@ class Tenants:
         self._quotas = Quotas()
         self._accounted_s: dict[bytes, float] = {}
 
-    def admit(self, key: ApiKey | None, peer: str) -> None:
-        """A session is about to begin.
-
-        Raises:
-            BusyError: the key has no room for it.
-        """
+    def admit(self, key: ApiKey | None, peer: str) -> str:
+        """A session is about to begin; why the key has no room for it, "" if it has."""
         refused = self._quotas.begin(key, self._clock()) if key is not None else ""
         if refused:
             self.audit.write("limit_hit", key=name_of(key), client=peer, why=refused)
-            raise BusyError(refused)
+        return refused
 
     def began(self, attachment: Attachment) -> None:
         """A session that was admitted is there."""

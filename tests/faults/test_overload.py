@@ -67,7 +67,7 @@ async def closing(connection: ClientConnection) -> tuple[int | None, str]:
 
 
 async def test_a_session_too_many_is_told_to_try_later_and_why(system: System) -> None:
-    busy = system.metrics()["busy_rejections"]
+    busy = system.metrics()["busy_rejections:sessions"]
     async with contextlib.AsyncExitStack() as stack:
         streams = [
             await stack.enter_async_context(connect_stream(system.url, reconnect_s=0))
@@ -79,7 +79,7 @@ async def test_a_session_too_many_is_told_to_try_later_and_why(system: System) -
             code, reason = await closing(stock_client)
         assert code == 1013
         assert "limit of 5 sessions" in reason
-        assert system.metrics()["busy_rejections"] == busy + 2
+        assert system.metrics()["busy_rejections:sessions"] == busy + 2
 
         await streams[0].close()
         await until(lambda: system.metrics()["sessions"] == 4, "one has left")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from common.limit_settings import LimitSettings
 from gateway import api_server
 from gateway.api_server import listening_socket, make_server
 from gateway.bounded_connection import Connections
@@ -34,7 +35,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(api_server, "FIRST_REQUEST_S", 0.2)
     port = free_port()
-    connections = Connections(AddressBudgets(4, 3, 100.0), GatewayMetrics())
+    limits = LimitSettings(address_connections=3)
+    connections = Connections(AddressBudgets(4, limits), GatewayMetrics(), limits)
     server = make_server(app, connections, max_message_bytes=1 << 20, most_connections=8, tls=None)
     serving = asyncio.create_task(server.serve([listening_socket("127.0.0.1", port)]))
     yield port

@@ -60,6 +60,19 @@ def test_what_is_sent_is_read_again(event: ServerEvent | Notice) -> None:
     assert json.loads(text)["type"] == event_type(event)
 
 
+def test_an_event_is_encoded_once_for_all_who_hear_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[object] = []
+
+    def counting(event: object) -> bytes:
+        encoded.append(event)
+        return b"{}"
+
+    monkeypatch.setattr("common.events.encode", counting)
+    for event in (Realtime("One"), Notice("vad_start")):
+        assert {to_json(event) for _ in range(300)} == {"{}"}
+    assert encoded == [Realtime("One"), Notice("vad_start")]
+
+
 def test_the_rejection_is_worded_as_documented() -> None:
     message = "Connection rejected: Checksum mismatch: expected 12345678, got 87654321"
     assert json.loads(to_json(Error("data_corruption", message, "disconnect"))) == {

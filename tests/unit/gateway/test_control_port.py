@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from common import envelope
 from common.errors import CommandError
+from common.limit_settings import LimitSettings
 from common.parameters import METHODS, READ_ONLY, WRITABLE
 from gateway import control_port
 from gateway.clients import Clients
 from gateway.control_line import NO_SESSION, ControlLine
 from gateway.control_port import ControlPort, read_command
 from gateway.local_peer import LocalPeers
+from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
 from gateway.reception import Reception
 from gateway.session import Session
@@ -59,7 +61,12 @@ class World:
             channel_of=lambda _: self.channel if self.has_recorder else None, wake=lambda _: None
         )
         self.port = ControlPort(
-            cast(Placement, placement), cast(Reception, self), Clients(), LocalPeers()
+            LimitSettings(),
+            GatewayMetrics(),
+            cast(Placement, placement),
+            cast(Reception, self),
+            Clients(),
+            LocalPeers(),
         )
         self.line = ControlLine()
         if has_session:

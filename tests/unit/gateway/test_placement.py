@@ -1,148 +1,26 @@
-"""Which transcriber serves which session, when transcribers come, refuse, drain and die."""
+"""Which transcriber serves which session, when transcribers come, refuse and are asked again."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 import zmq
 
 from common import envelope
-from common.addresses import Target
-from common.errors import SettingsError
 from common.events import TranscriberChanged
 from common.links import LinkEnd, Links
 from common.settings import GatewaySettings
-from gateway.clients import Attachment, Clients
-from gateway.frames_out import FramesOut
-from gateway.integrity_log import IntegrityLog
-from gateway.metrics import GatewayMetrics
-from gateway.placement import Placement
-from gateway.rejection import RejectionPolicy
 from gateway.seat import SeatState
-from gateway.session import Session, SessionLimits
-from tests.unit.gateway.fake_client import FakeClient
-
-POLICY = RejectionPolicy(True, True, 5, envelope.OnCorruption.SILENCE)
-PEER_TIMEOUT_S = 3.0
-IDLE_S = 10.0
-
-
-class FakeChannel:
-    """Stands in for a command link: keeps what is sent."""
-
-    def __init__(
-        self,
-        links: Links,
-        where: Target,
-        replies: object,
-        on_opened: Callable[[envelope.Opened], None],
-        on_gone: Callable[[], None],
-    ) -> None:
-        if where.endpoint == "nonsense":
-            raise SettingsError("cannot connect to nonsense")
-        self.sent: list[envelope.Message] = []
-        self.on_opened = on_opened
-        self.on_gone = on_gone
-        self.closed = False
-
-    def send(self, message: envelope.Message) -> None:
-        assert not self.closed
-        self.sent.append(message)
-
-    def close(self) -> None:
-        assert not self.closed
-        self.closed = True
-
-
-class FakeFramesOut:
-    """Stands in for the frames link: keeps whose turn it is."""
-
-    def __init__(self) -> None:
-        self.queued: list[Session] = []
-
-    def queue(self, session: Session) -> None:
-        self.queued.append(session)
-
-    def pump(self) -> None:
-        pass
-
-
-class Gateway:
-    """A placement with its sessions, and transcribers that answer when told to."""
-
-    def __init__(self, links: Links) -> None:
-        self.metrics = GatewayMetrics()
-        self.clients = Clients()
-        self.client_end = FakeClient()
-        self.events = self.client_end.events
-        frames_out = FakeFramesOut()
-        self.opened = frames_out.queued
-        self.placement = Placement(
-            "gateway",
-            GatewaySettings(peer_timeout_s=PEER_TIMEOUT_S, recorder_idle_s=IDLE_S),
-            links,
-            self.metrics,
-            self.clients,
-            POLICY,
-            cast(FramesOut, frames_out),
-        )
-        self.now_s = time.monotonic()
-
-    def transcriber(
-        self, instance: str, *, room: int = 10, draining: bool = False, endpoint: str = ""
-    ) -> None:
-        """A heartbeat."""
-        hello = envelope.TranscriberHello(
-            instance=instance,
-            pid=1,
-            audio_endpoint=f"ipc://audio-{instance}",
-            commands_endpoint=endpoint or f"ipc://commands-{instance}",
-            engine="null",
-            sessions=0,
-            max_sessions=room,
-            draining=draining,
-        )
-        self.placement.hear(hello, self.now_s)
-
-    def client(self, *, speaks: bool = True) -> Session:
-        """A session that wants a recorder, if it speaks."""
-        session = Session(
-            peer="peer",
-            wants_events=True,
-            policy=POLICY,
-            limits=SessionLimits(64, 4 << 20, 0.25, 4.0),
-        )
-        log = IntegrityLog("peer", POLICY, extended=False, summary_s=10)
-        self.clients.add(Attachment(session, log, self.client_end), self.now_s)
-        session.active_s = self.now_s
-        if speaks:
-            self.placement.wake(session)
-        return session
-
-    def channel(self, instance: str) -> FakeChannel:
-        found = self.placement._channels[instance]
-        assert isinstance(found, FakeChannel)
-        return found
-
-    def opens(self, instance: str) -> list[envelope.Open]:
-        return [m for m in self.channel(instance).sent if isinstance(m, envelope.Open)]
-
-    def answer(self, session: Session, error: str = "") -> None:
-        """The transcriber answers a session's latest Open."""
-        instance = session.seat.instance
-        assert instance is not None
-        self.channel(instance).on_opened(
-            envelope.Opened(instance, session.id, error, session.seat.epoch)
-        )
-
-    def count(self, name: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"stt_gateway_{name}")
+from tests.unit.gateway.placed import (
+    PEER_TIMEOUT_S,
+    FakeChannel,
+    Gateway,
+    link_of,
+)
 
 
 @pytest.fixture
@@ -156,15 +34,6 @@ def links() -> Iterator[Links]:
 def gateway(links: Links, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     monkeypatch.setattr("gateway.placement.CommandChannel", FakeChannel)
     return Gateway(links)
-
-
-def link_of(session: Session) -> SeatState:
-    return session.seat.state
-
-
-def send_frames(session: Session, count: int) -> None:
-    for _ in range(count):
-        session.window.sent(session.window.accept(b"message", 0.0, 0), 0.0)
 
 
 # -- assigning ------------------------------------------------------------------------------------
@@ -324,176 +193,6 @@ def test_a_session_that_its_transcriber_lost_is_opened_again(gateway: Gateway) -
     gateway.answer(session)
     assert link_of(session) is SeatState.OPEN
     assert session.replays == 1
-
-
-# -- dying ----------------------------------------------------------------------------------------
-
-
-def test_sessions_of_a_dead_transcriber_are_opened_on_another_from_their_commit(
-    gateway: Gateway,
-) -> None:
-    gateway.transcriber("a")
-    session = gateway.client()
-    gateway.answer(session)
-    send_frames(session, 5)
-    session.window.acknowledge(
-        envelope.Ack(session.id, 4, 4, [], envelope.Commit(2, 7, 300), session.seat.epoch)
-    )
-    gateway.transcriber("b")
-    gateway.channel("a").on_gone()
-    assert session.seat.instance == "b"
-    (opened,) = gateway.opens("b")
-    assert opened.start == envelope.Commit(2, 7, 300)
-    assert opened.epoch == 2
-    gateway.answer(session)
-    assert gateway.events[-1] == TranscriberChanged("open", 2)
-    assert (session.replays, gateway.count("replays_total")) == (1, 1)
-    assert gateway.count("replayed_frames_total") == 2
-
-
-def test_without_another_transcriber_sessions_wait_for_one(gateway: Gateway) -> None:
-    gateway.transcriber("a")
-    sessions = [gateway.client() for _ in range(3)]
-    for session in sessions:
-        gateway.answer(session)
-    channel = gateway.channel("a")
-    channel.on_gone()
-    assert channel.closed
-    assert {session.seat.state for session in sessions} == {SeatState.WAITING}
-    assert gateway.count("transcribers") == 0
-    gateway.transcriber("restarted")
-    assert {session.seat.instance for session in sessions} == {"restarted"}
-
-
-def test_a_silent_transcriber_is_given_up_and_counts_as_new_when_it_speaks(
-    gateway: Gateway,
-) -> None:
-    gateway.transcriber("a")
-    session = gateway.client()
-    gateway.answer(session)
-    first = gateway.channel("a")
-    gateway.now_s += PEER_TIMEOUT_S + 0.1
-    gateway.placement.beat(gateway.now_s)
-    assert first.closed
-    assert link_of(session) is SeatState.WAITING
-    gateway.transcriber("a")
-    assert gateway.channel("a") is not first
-    assert gateway.opens("a")[0].epoch == 2
-
-
-def test_after_a_pause_of_its_own_a_gateway_listens_before_it_gives_anybody_up(
-    gateway: Gateway,
-) -> None:
-    """What they said meanwhile waits to be read."""
-    gateway.transcriber("a")
-    session = gateway.client()
-    gateway.answer(session)
-    gateway.placement.beat(gateway.now_s)
-    gateway.now_s += 10 * PEER_TIMEOUT_S
-    gateway.placement.beat(gateway.now_s)
-    assert link_of(session) is SeatState.OPEN
-    gateway.placement.beat(gateway.now_s + 0.1)
-    assert link_of(session) is SeatState.WAITING
-
-
-def test_what_a_dead_transcriber_said_last_is_not_heard(gateway: Gateway) -> None:
-    gateway.transcriber("a")
-    gateway.transcriber("b")
-    session = gateway.client()
-    place = session.seat.instance
-    assert place is not None
-    late = envelope.Opened(place, session.id, "", session.seat.epoch)
-    channel = gateway.channel(place)
-    channel.on_gone()
-    channel.on_opened(late)
-    assert session.seat.instance != place
-    assert link_of(session) is SeatState.OPENING
-
-
-# -- resting ---------------------------------------------------------------------------------------
-
-
-def test_a_session_that_has_sent_nothing_takes_no_recorder(gateway: Gateway) -> None:
-    gateway.transcriber("a", room=1)
-    silent = gateway.client(speaks=False)
-    speaking = gateway.client()
-    assert (silent.seat.state, speaking.seat.instance) == (SeatState.WAITING, "a")
-    gateway.placement.beat(gateway.now_s)
-    assert gateway.placement.waiting == []
-
-
-def test_a_silent_session_gives_its_recorder_to_one_that_waits(gateway: Gateway) -> None:
-    gateway.transcriber("a", room=2)
-    silent, speaking, newcomer = gateway.client(), gateway.client(), gateway.client()
-    for session in (silent, speaking):
-        gateway.answer(session)
-    gateway.now_s += IDLE_S + 1
-    gateway.transcriber("a", room=2)
-    speaking.active_s = gateway.now_s
-    assert gateway.placement.waiting == [newcomer]
-    gateway.placement.beat(gateway.now_s)
-    assert silent.resting
-    assert silent.seat.state is SeatState.WAITING
-    assert (speaking.seat.instance, newcomer.seat.instance) == ("a", "a")
-    assert gateway.count("recorders_given_back_total") == 1
-    gateway.placement.beat(gateway.now_s)
-    assert gateway.placement.waiting == []
-    gateway.placement.wake(silent)
-    assert gateway.placement.waiting == [silent], "it waits for its turn now"
-
-
-def test_nobody_gives_a_recorder_back_while_there_is_room(gateway: Gateway) -> None:
-    gateway.transcriber("a", room=2)
-    session = gateway.client()
-    gateway.answer(session)
-    gateway.now_s += 10 * IDLE_S
-    gateway.transcriber("a", room=2)
-    gateway.placement.beat(gateway.now_s)
-    assert session.seat.is_open
-
-
-def test_a_session_whose_frames_are_on_their_way_keeps_its_recorder(gateway: Gateway) -> None:
-    gateway.transcriber("a", room=1)
-    busy, _ = gateway.client(), gateway.client()
-    gateway.answer(busy)
-    send_frames(busy, 1)
-    gateway.now_s += 10 * IDLE_S
-    gateway.transcriber("a", room=1)
-    gateway.placement.beat(gateway.now_s)
-    assert busy.seat.is_open
-
-
-# -- draining -------------------------------------------------------------------------------------
-
-
-def test_a_draining_transcriber_gives_its_sessions_to_others(gateway: Gateway) -> None:
-    gateway.transcriber("a")
-    session = gateway.client()
-    gateway.answer(session)
-    gateway.transcriber("b")
-    gateway.transcriber("a", draining=True)
-    assert session.seat.instance == "b"
-    assert envelope.Close(session.id) in gateway.channel("a").sent
-
-
-def test_only_as_many_sessions_move_as_there_is_room_for(gateway: Gateway) -> None:
-    gateway.transcriber("a")
-    sessions = [gateway.client() for _ in range(5)]
-    for session in sessions:
-        gateway.answer(session)
-    gateway.transcriber("b", room=2)
-    gateway.transcriber("a", draining=True)
-    assert sorted(s.seat.instance or "" for s in sessions) == ["a", "a", "a", "b", "b"]
-    assert sum(s.seat.state is SeatState.OPEN for s in sessions) == 3
-
-
-def test_without_another_one_a_draining_transcriber_finishes_what_it_has(gateway: Gateway) -> None:
-    gateway.transcriber("a")
-    session = gateway.client()
-    gateway.answer(session)
-    gateway.transcriber("a", draining=True)
-    assert link_of(session) is SeatState.OPEN
-    assert link_of(gateway.client()) is SeatState.WAITING
 
 
 # -- heartbeats -----------------------------------------------------------------------------------

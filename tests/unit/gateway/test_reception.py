@@ -73,6 +73,12 @@ class World:
         return self.reception.begin(client, wants_events=events), client
 
 
+def turned_away(world: World, why: str) -> float | None:
+    return world.metrics.registry.get_sample_value(
+        "stt_gateway_busy_rejections_total", {"why": why}
+    )
+
+
 def hear_of_a_wait(world: World, wait_s: float) -> None:
     hello = TranscriberHello("t", 1, "ipc://a", "ipc://c", "null", 0, 64, final_wait_s=wait_s)
     world.hub.placement.registry.hear(hello, 0.0)
@@ -89,7 +95,7 @@ def test_newcomers_are_turned_away_while_a_sentence_would_wait_too_long(
     client = FakeClient()
     with pytest.raises(BusyError, match=r"a sentence would wait 2\.5 s"):
         world.reception.begin(client)
-    assert world.metrics.registry.get_sample_value("stt_gateway_busy_rejections_total") == 1
+    assert turned_away(world, "final_wait") == 1
     hear_of_a_wait(world, 0.2)
     world.begin()
     assert len(world.hub.added) == 2
@@ -130,7 +136,7 @@ def test_one_client_too_many_is_turned_away(world: World) -> None:
     world.begin()
     with pytest.raises(BusyError, match="limit of 2 sessions"):
         world.begin()
-    assert world.metrics.registry.get_sample_value("stt_gateway_busy_rejections_total") == 1
+    assert turned_away(world, "sessions") == 1
     assert len(world.hub.added) == 2
 
 

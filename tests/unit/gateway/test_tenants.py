@@ -36,9 +36,10 @@ class Place:
         self.clients = Clients()
         ledger: RetentionLedger[bytes] = RetentionLedger(1 << 20, 1 << 20)
         self.tenants = Tenants(self.audit, lambda: 1_000.0)
+        self.metrics = GatewayMetrics()
         self.reception = Reception(
             GatewaySettings(),
-            GatewayMetrics(),
+            self.metrics,
             cast(Hub, FakeHub()),
             self.clients,
             ledger,
@@ -60,6 +61,8 @@ def test_a_key_has_its_quota_of_sessions_and_gets_it_back(place: Place) -> None:
     stream = place.reception.begin(first, key=ALICE)
     with pytest.raises(BusyError, match="1 sessions already"):
         place.reception.begin(FakeClient(), key=ALICE)
+    busy = place.metrics.registry.get_sample_value
+    assert busy("stt_gateway_busy_rejections_total", {"why": "quota"}) == 1
     place.reception.begin(FakeClient(), key=BOB)
     stream.leave(may_return=False)
     place.reception.begin(FakeClient(), key=ALICE)
