@@ -141,10 +141,9 @@ class Placement:
         if session.seat.state is not SeatState.WAITING or session.is_rejected():
             return
         self.assign(session)
-        if session.seat.state is not SeatState.WAITING:
-            return
-        self._give_back_idle(time.monotonic())
-        self._retry_waiting()
+        if session.seat.state is SeatState.WAITING:
+            self._give_back_idle(time.monotonic())
+            self._retry_waiting()
         if session.seat is NOWHERE and len(self.waiting) > self._settings.max_waiting:
             self._turn_away(session)
 

@@ -85,6 +85,10 @@ def test_a_session_whose_frames_are_on_their_way_keeps_its_recorder(gateway: Gat
     assert busy.seat.is_open
 
 
+def ending(gateway: Gateway) -> tuple[CloseCode, str] | None:
+    return gateway.client_end.ended
+
+
 def test_of_those_that_wait_there_is_a_bound_and_who_is_one_too_many_is_told(
     links: Links, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,11 +96,10 @@ def test_of_those_that_wait_there_is_a_bound_and_who_is_one_too_many_is_told(
     gateway = Gateway(links, max_waiting=2)
     gateway.transcriber("a", room=1)
     served, *_ = [gateway.client() for _ in range(3)]
-    assert gateway.client_end.ended is None
+    assert ending(gateway) is None
     assert gateway.count("waiting_limit") == 2
     gateway.client()
-    assert gateway.client_end.ended is not None
-    code, reason = gateway.client_end.ended
+    code, reason = ending(gateway) or (None, "")
     assert code == CloseCode.TRY_AGAIN_LATER
     assert "2 sessions wait for a recorder already" in reason
     assert gateway.client_end.events[-1] == Error("busy", reason, "disconnect")
