@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
 
 import numpy as np
 import zmq
@@ -18,6 +19,7 @@ from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
+from common.recognition_settings import EngineSettings
 from common.settings import EngineStageSettings
 from common.telemetry import Telemetry
 from transcriber.batch_metrics import EngineMetrics
@@ -33,8 +35,15 @@ Asked = tuple[bytes, int]
 """Who asked, and its number of the request."""
 
 
-async def run(settings: EngineStageSettings, lifecycle: Lifecycle) -> None:
+async def run(
+    settings: EngineStageSettings,
+    lifecycle: Lifecycle,
+    create: Callable[[EngineSettings], Engines] = create_engines,
+) -> None:
     """Serve until a stop is asked for.
+
+    Args:
+        create: loads and warms up the engines.
 
     Raises:
         SettingsError: an endpoint or the engine cannot be had.
@@ -46,9 +55,7 @@ async def run(settings: EngineStageSettings, lifecycle: Lifecycle) -> None:
         telemetry = Telemetry(settings, lifecycle, metrics.registry)
         stack.callback(telemetry.close)
         try:
-            engines = await asyncio.get_running_loop().run_in_executor(
-                None, create_engines, settings
-            )
+            engines = await asyncio.get_running_loop().run_in_executor(None, create, settings)
         except EngineError as error:
             raise SettingsError(str(error)) from None
         scheduler = Scheduler(*engines, on_batch=metrics.batch)

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import zmq
@@ -20,13 +20,14 @@ from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
+from common.recognition_settings import EngineSettings
 from common.run_folder import check_links
 from common.settings import TranscriberSettings
 from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from common.wire import MIN_SAMPLE_RATE_HZ
 from transcriber.engine_client import EngineClient
-from transcriber.engines import EngineError, create_engines
+from transcriber.engines import EngineError, Engines, create_engines
 from transcriber.gateways import GatewayLinks
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.realtimestt_names import check_release
@@ -41,8 +42,15 @@ ENGINE_BEAT_S: Final = 0.25
 """How often engine processes are looked for, told that we live, and given up."""
 
 
-async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
+async def run(
+    settings: TranscriberSettings,
+    lifecycle: Lifecycle,
+    create: Callable[[EngineSettings], Engines] = create_engines,
+) -> None:
     """Transcribe until a stop is asked for.
+
+    Args:
+        create: loads and warms up the engines, where they run within.
 
     Raises:
         SettingsError: an endpoint or the engine cannot be had.
@@ -59,17 +67,21 @@ async def run(settings: TranscriberSettings, lifecycle: Lifecycle) -> None:
         if settings.engines_at:
             scheduler = await stack.enter_async_context(_remote(settings, links, metrics))
         else:
-            scheduler = await _warm_up(settings, metrics)
+            scheduler = await _warm_up(settings, metrics, create)
         stack.callback(scheduler.close)
         stage = TranscriberStage(settings, lifecycle, links, metrics, scheduler)
         lifecycle.ready()
         await stage.live()
 
 
-async def _warm_up(settings: TranscriberSettings, metrics: TranscriberMetrics) -> Scheduler:
+async def _warm_up(
+    settings: TranscriberSettings,
+    metrics: TranscriberMetrics,
+    create: Callable[[EngineSettings], Engines],
+) -> Scheduler:
     """Load the engines while torch is imported, both off the loop so that a stop is heard."""
     loop = asyncio.get_running_loop()
-    engines = loop.run_in_executor(None, create_engines, settings)
+    engines = loop.run_in_executor(None, create, settings)
     await loop.run_in_executor(None, preload)
     try:
         main, realtime = await engines

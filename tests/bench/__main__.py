@@ -16,6 +16,7 @@ TABLES = (
     "latency",
     "stopped",
     "live",
+    "engine",
     "sessions",
     "growth",
     "bandwidth",
