@@ -15,10 +15,10 @@ class LimitSettings:
         256, "--max-sessions", help="more clients are told to try later", low=1, high=1_000_000
     )
     max_final_wait_s: float = option(
-        0.0,
+        1.0,
         "--max-final-wait",
-        help="seconds that a sentence may have to wait for an engine, as measured, before new "
-        "clients are told to try later (1013); those that are here keep their quality [0: never]",
+        help="new clients are told to try later (1013) while a sentence would wait longer than "
+        "these seconds for an engine, as measured for some time; 0: never",
         low=0,
         high=3_600,
     )

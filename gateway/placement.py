@@ -18,6 +18,7 @@ from gateway.clients import Clients
 from gateway.commands import CommandChannel
 from gateway.frames_out import FramesOut
 from gateway.metrics import GatewayMetrics
+from gateway.overload import Overload
 from gateway.rejection import RejectionPolicy
 from gateway.seat import NOWHERE, SeatState
 from gateway.session import Session
@@ -50,6 +51,7 @@ class Placement:
         self.registry = TranscriberRegistry(
             settings.peer_timeout_s, settings.retransmit_min_s, settings.retransmit_max_s
         )
+        self.overload = Overload(settings.max_final_wait_s)
         self._gateway_id = gateway_id
         self._settings = settings
         self._links = links
@@ -184,6 +186,7 @@ class Placement:
                 and now_s - asked_s > self._settings.peer_timeout_s
             ):
                 self._send_open(session)
+        self.overload.hear(self.registry.final_wait_s, now_s)
         self._give_back_idle(now_s)
         self._retry_waiting()
         self._tell_of_waiting(now_s)

@@ -123,12 +123,6 @@ class TranscriberRegistry:
         waits = (t.hello.final_wait_s for t in self._live.values() if not t.hello.draining)
         return min(waits, default=0.0)
 
-    def overload(self, most_s: float) -> str:
-        """Why a newcomer is turned away while a final may wait ``most_s`` (0: for ever); or ""."""
-        if not 0 < most_s < self.final_wait_s:
-            return ""
-        return f"the engines are busy: a sentence would wait {self.final_wait_s:.1f} s; try later"
-
     @property
     def free_places(self) -> int:
         """Sessions that instances still take, all together."""

@@ -65,7 +65,9 @@ class StageProcess:
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._ended = False
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        # Tests and benches load engines on purpose; those of the bound on that say so.
+        unbounded = {"STT_MAX_FINAL_WAIT": "0"}
+        environment = {**unbounded, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self._process: subprocess.Popen[str] | ForkedStage
         if forks:
             self._process = ForkedStage(argv[0], argv[1:], environment)

@@ -15,12 +15,12 @@ from typing import Final
 
 _SEED: Final = 7
 _WIDTH: Final = 64
-_LANGUAGES: Final = ("en", "de", "fr", "es", "it")
+LANGUAGES: Final = ("en", "de", "fr", "es", "it")
 _END: Final = "<|endoftext|>"
 _MARKERS: Final = (
     _END,
     "<|startoftranscript|>",
-    *(f"<|{language}|>" for language in _LANGUAGES),
+    *(f"<|{language}|>" for language in LANGUAGES),
     "<|translate|>",
     "<|transcribe|>",
     "<|startoflm|>",
@@ -41,8 +41,7 @@ def build_tiny_whisper(directory: Path) -> Path:
     from transformers import WhisperFeatureExtractor
 
     with tempfile.TemporaryDirectory(prefix="tiny-whisper-") as scratch:
-        vocabulary = _save_tokenizer(scratch)
-        _save_weights(scratch, vocabulary)
+        build_tiny_transformers(Path(scratch))
         WhisperFeatureExtractor().save_pretrained(scratch)
         extractor = Path(scratch, "preprocessor_config.json")
         if not extractor.exists():  # the name that transformers 5 gives it
@@ -51,6 +50,13 @@ def build_tiny_whisper(directory: Path) -> Path:
             scratch, copy_files=["tokenizer.json", "preprocessor_config.json"]
         )
         converter.convert(str(directory), force=True)
+    return directory
+
+
+def build_tiny_transformers(directory: Path) -> Path:
+    """Writes the same model as transformers loads it into `directory`, and returns it."""
+    vocabulary = _save_tokenizer(str(directory))
+    _save_weights(str(directory), vocabulary)
     return directory
 
 

@@ -162,7 +162,7 @@ class EngineClient:
 
     def wait_s(self) -> float:
         """For how long a final that comes now would wait."""
-        return self._pool.wait_s()
+        return self._pool.wait_s(time.monotonic())
 
     def close(self) -> None:
         """Cancel what waits. From then on nothing is sent."""
@@ -208,7 +208,7 @@ class EngineClient:
             pending.future.cancel()
             return
         self._pending[pending.future.number] = pending
-        self._pool.submit(pending.future.number, kind, audio_s)
+        self._pool.submit(pending.future.number, kind, audio_s, time.monotonic())
         self._place()
 
     def _place(self) -> None:

@@ -54,6 +54,7 @@ class Lost(NamedTuple):
 class _Request:
     kind: Kind
     audio_s: float
+    submitted_s: float
     instance: str = ""
     asked_s: float = 0.0
     deadline_s: float = 0.0
@@ -91,9 +92,14 @@ class EnginePool:
         """Engines that are alive."""
         return list(self._engines)
 
-    def wait_s(self) -> float:
-        """For how long a final that comes now would wait; 0 while no engine is known."""
-        return min((engine.wait_s() for engine in self._engines.values()), default=0.0)
+    def wait_s(self, now: float) -> float:
+        """For how long a final that comes now would wait: what the engines measure.
+
+        While no engine takes anything, for as long as the oldest final has waited for one.
+        """
+        said_s = min((engine.hello.wait_s for engine in self._engines.values()), default=0.0)
+        finals = (r for r in self._requests.values() if r.kind is Kind.FINAL and not r.instance)
+        return max((now - request.submitted_s for request in finals), default=said_s)
 
     def waiting(self) -> tuple[int, int]:
         """Finals and partials that are not answered yet."""
@@ -109,9 +115,9 @@ class EnginePool:
         engine.hello, engine.heard_s = hello, now
         return False
 
-    def submit(self, request: int, kind: Kind, audio_s: float) -> None:
+    def submit(self, request: int, kind: Kind, audio_s: float, now: float) -> None:
         """Take in a request; :meth:`place` says where it goes."""
-        self._requests[request] = _Request(kind, audio_s)
+        self._requests[request] = _Request(kind, audio_s, now)
 
     def place(self, now: float) -> list[Asked]:
         """Requests without an engine, each with the one it is sent to; oldest first."""

@@ -3,7 +3,8 @@
 Finals run before early transcriptions (which speech may yet overtake), these before partials.
 Sessions take turns. A session has at most one partial waiting (the latest), partials that waited
 past their deadline are dropped, and they leave the engine alone for a while after each turn, so
-that they take no more than their share of it.
+that they take no more than their share of it; that is the smaller, the more finals there are
+(:mod:`transcriber.load`), so that there are fewer partials before finals wait.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import OrderedDict, deque
 from typing import Generic, NamedTuple, TypeVar
 
 from common.errors import SttError
+from transcriber.load import Load
 
 P = TypeVar("P")
 
@@ -85,6 +87,7 @@ class Schedule(Generic[P]):
         self._running = dict.fromkeys(Kind, 0)
         self._long_running = 0
         self._started: dict[int, Batch[P]] = {}
+        self._load = Load(limits.concurrency)
         self._factor = 0.0  # seconds of a call per second of its audio, the latest ones
         self._partials_from_s = float("-inf")
         # Where there is one worker all may use it; of more, one is always left to finals.
@@ -180,7 +183,9 @@ class Schedule(Generic[P]):
             and now >= self._partials_from_s
             and self._running[Kind.REALTIME] < self._slots
         ):
-            kind, jobs = Kind.REALTIME, self._take_from(self._partials, self._limits.max_batch)
+            kind = Kind.REALTIME
+            most = self._load.partials_per_call(self._limits.max_batch)
+            jobs = self._take_from(self._partials, most)
         else:
             return None
         is_long = any(map(self._is_long, jobs))
@@ -196,18 +201,25 @@ class Schedule(Generic[P]):
         self._long_running -= batch.is_long
         self._started.pop(id(batch), None)
         audio_s = sum(job.audio_s for job in batch.jobs)
-        if audio_s and batch.kind is not Kind.REALTIME:
-            factor = (now - batch.started_s) / audio_s
-            self._factor += 0.2 * (factor - self._factor) if self._factor else factor
+        took_s = now - batch.started_s
         if batch.kind is Kind.REALTIME:
-            pause = (now - batch.started_s) * (1 / self._limits.realtime_share - 1)
-            self._partials_from_s = max(self._partials_from_s, now + pause)
+            self._load.partials_ran(took_s, len(batch.jobs))
+            share = self._load.partials_share(self._limits.realtime_share, now)
+            self._partials_from_s = max(self._partials_from_s, now + took_s * (1 / share - 1))
+            return
+        self._load.finals_ran(took_s, now)
+        if audio_s:
+            factor = took_s / audio_s
+            self._factor += 0.2 * (factor - self._factor) if self._factor else factor
 
     def wait_s(self, now: float) -> float:
-        """For how long a final that comes now would wait, by how fast the last ones went."""
+        """For how long another session's first final would wait, if calls go as the last ones did.
+
+        Sessions take turns: of each that has finals here, one goes before it.
+        """
         if sum(self._running.values()) < self._limits.concurrency and not self._finals:
             return 0.0
-        ahead_s = sum(job.audio_s for waiting in self._finals.values() for job in waiting)
+        ahead_s = sum(waiting[0].audio_s for waiting in self._finals.values())
         work_s = ahead_s * self._factor
         for batch in self._started.values():
             expected_s = self._factor * sum(job.audio_s for job in batch.jobs)

@@ -19,6 +19,7 @@ last row; the middle one is then 426 ms published and 404 modelled (torch_compil
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -38,7 +39,8 @@ TOKENS: Final = 20
 STAGE_VARIABLE: Final = "BENCH_STAGE"
 """Environment variable: ``engine`` or ``transcriber``."""
 MODEL_VARIABLE: Final = "BENCH_ACCELERATOR"
-"""Environment variable: the name of one of :data:`ACCELERATORS`."""
+"""Environment variable: the name of one of :data:`ACCELERATORS`, ``a+b`` in seconds, or
+``random-large-v3-turbo`` for a real model on this machine (:mod:`tests.bench.random_whisper`)."""
 
 
 class Published(NamedTuple):
@@ -62,6 +64,12 @@ class Accelerator(NamedTuple):
     def call_s(self, batch: int) -> float:
         """How long a call with ``batch`` requests takes, in seconds."""
         return self.fixed_s + self.each_s * batch
+
+    @classmethod
+    def of(cls, fixed_s: float, each_s: float) -> Accelerator:
+        """One that is as fast as is said."""
+        rows = (Published(n, fixed_s + n * each_s, math.inf) for n in (1, 2))
+        return cls(*rows)
 
     @property
     def each_s(self) -> float:
@@ -112,8 +120,17 @@ class ModelledEngine:
 
 
 def create(_: EngineSettings) -> Engines:
-    """In place of :func:`transcriber.engines.create_engines`."""
-    return Engines(ModelledEngine(ACCELERATORS[os.environ[MODEL_VARIABLE]]), None)
+    """In place of :func:`transcriber.engines.create_engines`; or a model of random weights."""
+    name = os.environ[MODEL_VARIABLE]
+    if name.startswith("random-"):
+        from tests.bench import random_whisper
+
+        engine = random_whisper.build(tiny=name == "random-tiny")
+        return Engines(random_whisper.SampleCounter(engine), None)
+    if name in ACCELERATORS:
+        return Engines(ModelledEngine(ACCELERATORS[name]), None)
+    fixed_s, each_s = map(float, name.split("+"))
+    return Engines(ModelledEngine(Accelerator.of(fixed_s, each_s)), None)
 
 
 def main() -> int:

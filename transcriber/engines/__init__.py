@@ -31,6 +31,10 @@ def create_engines(options: EngineSettings) -> Engines:
         return Engines(NullEngine(), None)
     if options.engine_name == "pocketsphinx":
         return _pocketsphinx(options)
+    if options.engine_name == "transformers_whisper":
+        from transcriber.engines.transformers_engine import create_transformers_engines
+
+        return Engines(*create_transformers_engines(options))
     from transcriber.engines.realtimestt_engine import create_realtimestt_engines
 
     return Engines(*create_realtimestt_engines(options))

@@ -48,7 +48,7 @@ class RealtimeSTTEngine:
 
     def warm_up(self) -> None:
         """Transcribe a second of speech: the first use of a model is slow."""
-        audio = _warm_up_audio()
+        audio = warm_up_audio()
         self._engine.warmup(audio)
         if self._batch is not None:
             for outcome in self._batch.transcribe([AudioRequest(audio, "en")]):
@@ -164,7 +164,9 @@ def _explained(
     options: EngineSettings, model: str, realtime: bool, error: Exception
 ) -> EngineError:
     if isinstance(error, UnsupportedTranscriptionEngineError):
-        names = ", ".join(["pocketsphinx", "null", *get_supported_transcription_engines()])
+        names = ", ".join(
+            ["pocketsphinx", "null", "transformers_whisper", *get_supported_transcription_engines()]
+        )
         return EngineError(f"--engine {options.engine} is unknown; there are: {names}")
     if options.engine_name != "faster_whisper" or Path(model).is_dir():
         return EngineError(f"engine {options.engine_name} cannot load model {model}: {error}")
@@ -179,7 +181,8 @@ def _explained(
     )
 
 
-def _warm_up_audio() -> FloatAudio:
+def warm_up_audio() -> FloatAudio:
+    """A second of speech."""
     wave = importlib.resources.files("RealtimeSTT.assets") / "warmup_audio.wav"
     with importlib.resources.as_file(wave) as path:
         audio: FloatAudio = soundfile.read(path, dtype="float32")[0]

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from common.envelope import Commit, Sentence, TranscriberHello
+from common.envelope import Commit, Sentence
 from common.errors import BusyError, CloseCode
 from common.events import Error, FullSentence, SessionStarted
 from common.settings import GatewaySettings
 from gateway.clients import Attachment, Clients
 from gateway.hub import Hub
 from gateway.metrics import GatewayMetrics
+from gateway.overload import Overload
 from gateway.reception import Reception, Stream
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
@@ -32,7 +33,7 @@ class FakeHub:
         self.policy = RejectionPolicy.of(SETTINGS)
         self.notary = None
         self.mender = SimpleNamespace(resumed=lambda attachment: None)
-        self.placement = SimpleNamespace(registry=TranscriberRegistry(3.0))
+        self.placement = SimpleNamespace(registry=TranscriberRegistry(3.0), overload=Overload(1.0))
         self.added: list[Session] = []
         self.removed: list[Session] = []
         self.finished: list[Session] = []
@@ -79,29 +80,21 @@ def turned_away(world: World, why: str) -> float | None:
     )
 
 
-def hear_of_a_wait(world: World, wait_s: float) -> None:
-    hello = TranscriberHello("t", 1, "ipc://a", "ipc://c", "null", 0, 64, final_wait_s=wait_s)
-    world.hub.placement.registry.hear(hello, 0.0)
-
-
 def test_newcomers_are_turned_away_while_a_sentence_would_wait_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By the wait that transcribers measure; who is here stays, and 0 is no limit."""
-    world = World(monkeypatch, max_final_wait_s=1.0)
-    hear_of_a_wait(world, 1.0)
+    """Who is here stays."""
+    world = World(monkeypatch, max_sessions=3)
     world.begin()
-    hear_of_a_wait(world, 2.5)
+    for now_s in (world.now_s - 10, world.now_s):
+        world.hub.placement.overload.hear(2.5, now_s)
     client = FakeClient()
     with pytest.raises(BusyError, match=r"a sentence would wait 2\.5 s"):
         world.reception.begin(client)
     assert turned_away(world, "final_wait") == 1
-    hear_of_a_wait(world, 0.2)
+    world.hub.placement.overload.hear(0.2, world.now_s)
     world.begin()
     assert len(world.hub.added) == 2
-    unlimited = World(monkeypatch)
-    hear_of_a_wait(unlimited, 60.0)
-    unlimited.begin()
 
 
 @pytest.fixture

@@ -275,6 +275,61 @@ def test_the_wait_for_a_final_is_predicted_from_what_is_ahead_of_it() -> None:
     assert schedule.wait_s(60) == 58, "a call that hangs: the queue gets older"
 
 
+def test_who_has_much_waiting_does_not_make_others_wait_for_all_of_it() -> None:
+    schedule = make()
+    schedule.submit("a", Kind.FINAL, "a", 0, audio_s=4)
+    batch = schedule.take(0)
+    assert batch is not None
+    schedule.finish(batch, 2)
+    for _ in range(5):
+        schedule.submit("greedy", Kind.FINAL, "x", 2, audio_s=4)
+    schedule.take(2)
+    assert schedule.wait_s(2) == 2 + 2
+
+
+def test_partials_leave_more_time_the_more_finals_there_are() -> None:
+    def pause_s(finals: int) -> float:
+        schedule = make(realtime_share=1.0)
+        now = 0.0
+        for number in range(finals):
+            schedule.submit("f", Kind.FINAL, str(number), now, audio_s=2)
+            batch = schedule.take(now)
+            assert batch is not None
+            now += 0.5
+            schedule.finish(batch, now)
+            now += 0.1
+        schedule.submit("p", Kind.REALTIME, "p", now)
+        batch = schedule.take(now)
+        assert batch is not None
+        now += 0.4
+        schedule.finish(batch, now)
+        schedule.submit("p", Kind.REALTIME, "p", now)
+        if schedule.take(now) is not None:
+            return 0.0
+        after_s = schedule.next_change_s(now)
+        assert after_s is not None
+        return after_s - now
+
+    assert pause_s(0) == 0
+    assert 0 < pause_s(2) < pause_s(4) < pause_s(8) < 10 * 0.4
+
+
+def test_a_call_of_partials_is_never_long() -> None:
+    """A final that comes meanwhile waits for its end."""
+    schedule = make(max_batch=16)
+    now, size = 0.0, 0
+    for _ in range(20):
+        for session in range(16):
+            schedule.submit(str(session), Kind.REALTIME, "p", now)
+        batch = schedule.take(now)
+        assert batch is not None
+        size = len(batch.jobs)
+        now += 0.1 * size
+        schedule.finish(batch, now)
+        schedule.expire(now + 5)
+    assert size == 2
+
+
 def test_several_workers_share_the_wait() -> None:
     schedule = make(concurrency=2)
     schedule.submit("a", Kind.FINAL, "a", 0, audio_s=1)
