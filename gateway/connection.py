@@ -11,12 +11,12 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode
-from common.events import to_json
 from gateway.bounded_connection import Connections, far_end
 from gateway.budgets import Met
 from gateway.handshake import Visitor
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
+from gateway.protocols.realtimestt import written
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Connection:
     async def _write(self) -> None:
         try:
             while (event := await self.outbox.take()) is not None:
-                await self.websocket.send(to_json(event))
+                await self.websocket.send(written(event))
                 self._sent += 1
             if self.close_with is not None:
                 await self.websocket.close(*self.close_with)

@@ -1,17 +1,17 @@
-"""The control port: JSON commands for one session's recorder, answered as stock servers answer."""
+"""The control port: carries out commands for one session's recorder.
+
+What they look like, and their answers, is in ``gateway/protocols/realtimestt_control.py``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -20,7 +20,7 @@ from common.api_keys import name_of
 from common.errors import CloseCode, CommandError
 from common.limit_settings import LimitSettings
 from common.logs import LogBudget
-from common.parameters import TIMES, checked_call, checked_value, quoted, readable_name
+from common.parameters import TIMES
 from common.wire import printable
 from gateway.audit import AuditLog
 from gateway.budgets import AnswerBudget
@@ -33,7 +33,18 @@ from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.pairing import FRESH_S, Origin
 from gateway.placement import Placement
-from gateway.query import query_fields
+from gateway.protocols.realtimestt_control import (
+    NO_SUCH_SESSION,
+    WRONG_PORT,
+    CallMethod,
+    Command,
+    GetParameter,
+    SetParameter,
+    ShutDown,
+    asked,
+    refusal,
+)
+from gateway.protocols.realtimestt_query import query_fields
 from gateway.reception import Reception
 from gateway.session import Session
 
@@ -43,8 +54,6 @@ PATIENCE_S: Final = 4.0
 """How long a command waits for its session and recorder, and for its answer; below the 5 s that
 stock clients wait for a reply."""
 REPLY_WAIT_S: Final = 1.5
-WRONG_PORT: Final = "this is the control port: audio goes to the data port"
-"""To who asks here for the events of a stream."""
 
 Request = Callable[[int, bytes], envelope.Message]
 """Makes a numbered command for a session."""
@@ -100,7 +109,7 @@ class ControlPort:
         known = self._connect(line, key, origin)
         try:
             if not known:
-                await websocket.send(_error("there is no such session"))
+                await websocket.send(refusal(NO_SUCH_SESSION))
             async for message in websocket:
                 line.used = True
                 reply, fault = await self._answer(line, message)
@@ -148,91 +157,72 @@ class ControlPort:
 
     async def _answer(self, line: ControlLine, message: str | bytes) -> tuple[str, str]:
         """The reply to one message, and the fault in it, if any."""
-        if isinstance(message, bytes):
-            fault = "Received unknown message type on control connection"
-            return _error(fault), fault
-        command = read_command(message)
-        if command is None:
-            fault = "Invalid JSON command"
-            return _error(fault), fault
-        line.last = _named(command)
-        request_id = _echoed(command.get("request_id"))
+        request = asked(message)
+        line.last = request.named
+        if request.command is None:
+            return request.failed(request.fault), request.fault
         try:
-            reply = await self._carry_out(line, command)
+            return request.reply(await self._carry_out(line, request.command)), ""
         except CommandError as error:
-            return _error(str(error), request_id), str(error)
-        if request_id is not None:
-            reply["request_id"] = request_id
-        return _json(reply), ""
+            return request.failed(str(error)), str(error)
 
-    async def _carry_out(self, line: ControlLine, command: dict[str, Any]) -> dict[str, Any]:
-        match command.get("command"):
-            case "set_parameter":
-                return await self._set(line, command.get("parameter"), command.get("value"))
-            case "get_parameter":
-                return await self._get(line, readable_name(command.get("parameter")))
-            case "call_method":
-                return await self._call(line, command)
-            case unknown:
-                raise CommandError(f"Unknown command {quoted(unknown)}")
+    async def _carry_out(self, line: ControlLine, command: Command) -> dict[str, Any]:
+        match command:
+            case SetParameter():
+                await self._set(line, command)
+                return command.done
+            case GetParameter(name=name):
+                return command.answer(await self._get(line, name))
+            case CallMethod(name=name, arguments=arguments):
+                await self._request(
+                    line,
+                    lambda n, session: envelope.CallMethod(n, session, name, [], arguments),
+                    once=True,
+                )
+                return command.done
+            case ShutDown():
+                await self._shut_down(line, await self._session_of(line))
+                return command.done
 
-    async def _set(self, line: ControlLine, name: object, value: object) -> dict[str, Any]:
-        checked = checked_value(name, value)
-        parameter = str(name)
-        done = {"status": "success", "message": f"Parameter {parameter} set to {value}"}
+    async def _set(self, line: ControlLine, command: SetParameter) -> None:
+        name, value = command.name, command.value
 
         def request(number: int, session: bytes) -> envelope.Message:
-            return envelope.SetParameter(number, session, parameter, checked)
+            return envelope.SetParameter(number, session, name, value)
 
-        if parameter in TIMES:  # a state of the recorder: nothing to keep for later
+        if name in TIMES:  # a state of the recorder: nothing to keep for later
             await self._request(line, request)
-            return done
+            return
         if line.session is None and not line.over:
-            line.early[parameter] = checked
-            return done
+            line.early[name] = value
+            return
         session = line.require()
         missing = object()
-        before: Any = session.parameters.get(parameter, missing)
-        session.parameters[parameter] = checked
+        before: Any = session.parameters.get(name, missing)
+        session.parameters[name] = value
         if self._placement.channel_of(session) is None:
-            return done  # applied when there is a recorder
+            return  # applied when there is a recorder
         try:
             await self._request(line, request)
         except NoRecorderError:
             pass  # likewise
         except RefusedError:
             if before is missing:
-                session.parameters.pop(parameter, None)
+                session.parameters.pop(name, None)
             else:
-                session.parameters[parameter] = before
+                session.parameters[name] = before
             raise
-        return done
 
-    async def _get(self, line: ControlLine, name: str) -> dict[str, Any]:
+    async def _get(self, line: ControlLine, name: str) -> object:
         try:
             reply = await self._request(
                 line, lambda n, session: envelope.GetParameter(n, session, name)
             )
-            value = reply.value
         except NoRecorderError:
             if line.session is None or name not in line.session.parameters:
                 raise
-            value = line.session.parameters[name]
-        return {"status": "success", "parameter": name, "value": value}
-
-    async def _call(self, line: ControlLine, command: dict[str, Any]) -> dict[str, Any]:
-        name = command.get("method")
-        arguments = checked_call(name, command.get("args", []), command.get("kwargs", {}))
-        done = {"status": "success", "message": f"Method {name} called"}
-        if name == "shutdown":
-            await self._shut_down(line, await self._session_of(line))
-        else:
-            await self._request(
-                line,
-                lambda n, session: envelope.CallMethod(n, session, str(name), [], arguments),
-                once=True,
-            )
-        return done
+            return line.session.parameters[name]
+        return reply.value
 
     async def _shut_down(self, line: ControlLine, session: Session) -> None:
         """End a session; returns when it is gone, or its client is slow to close."""
@@ -297,39 +287,3 @@ class ControlPort:
         except TimeoutError:
             pass
         return line.require()
-
-
-def _named(command: dict[str, Any]) -> str:
-    """A command by its name and what it names, without values."""
-    names = (command.get(field) for field in ("command", "parameter", "method"))
-    return " ".join(printable(name)[:80] for name in names if isinstance(name, str))
-
-
-def read_command(message: str) -> dict[str, Any] | None:
-    """A command's fields; None for what is no JSON object, or has half a character in it."""
-    try:
-        command: Any = json.loads(message)
-        if "\\u" in message:
-            json.dumps(command, ensure_ascii=False).encode()  # a lone surrogate cannot be answered
-    except (ValueError, RecursionError):
-        return None
-    return command if isinstance(command, dict) else None
-
-
-def _echoed(request_id: object) -> object:
-    """A request's id as replies carry it back; None if it is none."""
-    if isinstance(request_id, float) and not math.isfinite(request_id):
-        return None  # JSON has no word for it
-    return request_id if isinstance(request_id, str | int | float) else None
-
-
-def _error(text: str, request_id: object = None) -> str:
-    reply: dict[str, Any] = {"status": "error", "message": text}
-    if request_id is not None:
-        reply["request_id"] = request_id
-    return _json(reply)
-
-
-def _json(reply: dict[str, Any]) -> str:
-    """One reply; msgspec's encoder takes a tenth of the time for a recording's samples."""
-    return msgspec.json.encode(reply).decode()

@@ -20,28 +20,29 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common.api_keys import ApiKey, name_of
-from common.errors import BusyError, CloseCode, MalformedReason
-from common.events import END_OF_STREAM, NO_REQUEST, RECEIPT_PLEASE, Error, client_request
+from common.errors import BusyError, CloseCode
+from common.events import Error
 from common.settings import GatewaySettings
 from gateway.clients import Clients
 from gateway.connection import Connection
-from gateway.demands import objection
 from gateway.handshake import asked_of, of_key
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
-from gateway.query import Query
+from gateway.protocols.base import Pass
+from gateway.protocols.realtimestt import (
+    FAR_TOO_LARGE,
+    End,
+    GiveReceipt,
+    NotSent,
+    RealtimeSttData,
+    Refuse,
+    may_return,
+)
+from gateway.protocols.realtimestt_query import Query
 from gateway.quota_wait import keep_to_quota
 from gateway.reception import Reception, Stream
 from gateway.window import START
 
-NOT_A_FRAME: Final = Error(
-    "not_a_frame",
-    f"a frame is a binary message; the text messages here are {END_OF_STREAM} and {RECEIPT_PLEASE}",
-    "continue",
-)
-
-MAX_TEXT: Final = 256
-"""Characters of a text message that is looked at."""
 UNKNOWN_SESSION: Final = Error("unknown_session", "there is no such session", "disconnect")
 
 
@@ -129,36 +130,28 @@ class DataPort:
 
     async def _read(self, connection: Connection, stream: Stream, key: ApiKey | None) -> None:
         """Take in a client's messages, no faster than its window allows."""
-        session, limit = stream.session, self._settings.max_message_bytes
+        session, healing = stream.session, stream.session.healing
+        protocol = RealtimeSttData(self._settings.max_message_bytes, key, heals=healing is not None)
         async for message in connection.websocket:
             if not stream.is_open:
                 return
-            if isinstance(message, str):
-                request = client_request(message) if len(message) <= MAX_TEXT else NO_REQUEST
-                if request.type == "end":
-                    stream.finish(request.frames)
-                elif request.type == "receipt":
+            match protocol.receive(message, is_finishing=session.finishing):
+                case Pass(frame=frame):
+                    stream.accept(frame)
+                    if stream.must_wait:
+                        await self._wait_for_room(connection, stream)
+                    if stream.has_quota and not await keep_to_quota(stream, connection):
+                        return
+                case End(frames=frames):
+                    stream.finish(frames)
+                case GiveReceipt():
                     stream.give_receipt()
-                elif request.type == "not_sent" and session.healing is not None:
-                    session.healing.not_sent(request.sequence)
-                else:
-                    self._metrics.refused.labels("text").inc()
-                    connection.deliver(NOT_A_FRAME)
-                continue
-            if session.finishing and session.healing is None:
-                self._metrics.refused.labels("after_end").inc()
-                continue
-            if len(message) > limit:
-                self._too_large(connection, stream, len(message))
-                continue
-            if key is not None and (why := objection(key, message)):
-                self._demanded(connection, stream, why)
-                return
-            stream.accept(message)
-            if stream.must_wait:
-                await self._wait_for_room(connection, stream)
-            if stream.has_quota and not await keep_to_quota(stream, connection):
-                return
+                case NotSent(sequence=sequence) if healing is not None:
+                    healing.not_sent(sequence)
+                case Refuse() as refused:
+                    self._refuse(connection, stream, refused)
+                    if refused.ends:
+                        return
 
     async def _wait_for_room(self, connection: Connection, stream: Stream) -> None:
         self._metrics.window_stalls.inc()
@@ -167,24 +160,20 @@ class DataPort:
             await connection.next_progress()
         self._metrics.window_stall_seconds.inc(time.monotonic() - began_s)
 
-    def _demanded(self, connection: Connection, stream: Stream, why: str) -> None:
-        """The key demands something else than what was sent: its client is told and let go."""
-        self._metrics.refused.labels("demands").inc()
-        stream.refuse(why)
-        connection.deliver(Error("unverified", why, "disconnect"))
-        connection.end(CloseCode.POLICY_VIOLATION, why)
-
-    def _too_large(self, connection: Connection, stream: Stream, size: int) -> None:
-        self._metrics.refused.labels(MalformedReason.TOO_LARGE).inc()
-        text = f"frame of {size} bytes is over the limit of {self._settings.max_message_bytes}"
-        stream.refuse(text)
-        connection.deliver(Error(MalformedReason.TOO_LARGE, text, "continue"))
+    def _refuse(self, connection: Connection, stream: Stream, refused: Refuse) -> None:
+        self._metrics.refused.labels(refused.kind).inc()
+        if refused.logged:
+            stream.refuse(refused.logged)
+        if refused.said is not None:
+            connection.deliver(refused.said)
+            if refused.ends:
+                connection.end(CloseCode.POLICY_VIOLATION, refused.said.message)
 
     @staticmethod
     def _leave(connection: Connection, stream: Stream) -> None:
         sent = connection.websocket.protocol.close_sent
         if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
-            stream.refuse("sent a message far over the size limit and was disconnected")
+            stream.refuse(FAR_TOO_LARGE)
+        was_ended = connection.close_with is not None
         code = connection.websocket.close_code
-        ended = connection.close_with is not None
-        stream.leave(may_return=not ended and code not in (CloseCode.NORMAL, CloseCode.GOING_AWAY))
+        stream.leave(may_return=may_return(code, was_ended=was_ended))

@@ -22,8 +22,8 @@ from gateway.bounded_connection import BoundedConnection
 from gateway.credentials import SUBPROTOCOL, Credentials
 from gateway.gatekeeper import Gatekeeper
 from gateway.pairing import Origin
+from gateway.protocols.realtimestt_query import Query
 from gateway.proxies import TrustedProxies
-from gateway.query import Query
 from gateway.tenants import REVOKED
 from gateway.tokens import EXCHANGE, LIFETIME_S
 from gateway.web_files import FOR_ALL_PAGES, respond

@@ -18,19 +18,24 @@ from websockets.server import ServerProtocol
 from common import envelope, events
 from common.diagnosis import diagnose
 from common.envelope import Frame, OnCorruption, Policy
-from common.errors import CommandError, EnvelopeError, MalformedFrameError
+from common.errors import EnvelopeError, MalformedFrameError
 from common.hmac_keys import HmacKeys
 from common.integrity import Algorithm, additive_checksum, digest
 from common.origins import Names, OriginRule
-from common.parameters import checked_call, checked_value, quoted, readable_name
 from common.wire import Metadata, build_message, metadata_text, parse_message
 from gateway import credentials, web_files
-from gateway.control_port import _echoed, _error, read_command
 from gateway.handshake import asks_for_websocket, is_readable
 from gateway.integrity_log import IntegrityLog
 from gateway.protocols.base import ProtocolError
+from gateway.protocols.realtimestt_control import (
+    CallMethod,
+    GetParameter,
+    SetParameter,
+    ShutDown,
+    asked,
+)
+from gateway.protocols.realtimestt_query import Query
 from gateway.protocols.wav_header import read_wav_header
-from gateway.query import Query
 from gateway.rejection import RejectionPolicy, mismatch_message
 from verifier.check import check
 
@@ -104,20 +109,14 @@ def envelopes(data: bytes) -> None:
 
 def control_json(data: bytes) -> None:
     """A text message of the control port: each answer can be sent."""
-    command = read_command(data.decode(errors="replace"))
-    if command is None:
-        return
-    number = _echoed(command.get("request_id"))
-    for read in (
-        lambda: readable_name(command.get("parameter")),
-        lambda: checked_value(command.get("parameter"), command.get("value")),
-        lambda: checked_call(command.get("method"), command.get("args"), command.get("kwargs")),
-    ):
-        try:
-            read()
-        except CommandError as error:
-            json.loads(_error(str(error), number).encode())
-    json.loads(_error(f"Unknown command {quoted(command.get('command'))}", number).encode())
+    request = asked(data.decode(errors="replace"))
+    assert (request.command is None) == bool(request.fault)
+    match request.command:
+        case GetParameter() as command:
+            json.loads(request.reply(command.answer(0.5)).encode())
+        case SetParameter() | CallMethod() | ShutDown() as done:
+            json.loads(request.reply(done.done).encode())
+    json.loads(request.failed(request.fault or "the recorder refuses").encode())
 
 
 def event_json(data: bytes) -> None:

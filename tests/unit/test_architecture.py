@@ -40,6 +40,9 @@ OUTSIDE_WORLD: Final = {
 """A module that imports any of these is a shell around sockets, processes, threads, engines or a
 terminal, and may be tested as a real process instead. All others are pure."""
 
+SHARED: Final = {"audio", "base", "partials", "wav_header"}
+"""Of `gateway/protocols/`: what any protocol may be made of."""
+
 
 def tracked_files() -> list[Path]:
     """Files of the repository as git knows them, without deleted ones."""
@@ -98,6 +101,16 @@ def test_data_flows_one_way(path: Path) -> None:
     """A stage imports itself and `common`; `common` imports no stage; nobody imports tests."""
     package = path.relative_to(ROOT).parts[0]
     assert imported_packages(path) & ALL_OF_OURS <= {"common", package}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "gateway/protocols").glob("*.py")), ids=name_of)
+def test_a_client_protocol_is_a_translator_that_knows_no_other_and_no_socket(path: Path) -> None:
+    """What several share is named in `SHARED`; a protocol of several files begins them alike."""
+    prefix = "gateway.protocols."
+    names = [name.removeprefix(prefix) for _, name in imports(path) if name.startswith(prefix)]
+    own = path.stem.partition("_")[0]
+    assert {name.partition("_")[0] for name in names if name not in SHARED} <= {own}
+    assert not imported_packages(path) & OUTSIDE_WORLD
 
 
 @pytest.mark.parametrize("path", DEPLOY_MODULES, ids=name_of)

@@ -19,7 +19,7 @@ from common.parameters import METHODS, READ_ONLY, WRITABLE
 from gateway import control_port
 from gateway.clients import Clients
 from gateway.control_line import NO_SESSION, ControlLine
-from gateway.control_port import ControlPort, read_command
+from gateway.control_port import ControlPort
 from gateway.local_peer import LocalPeers
 from gateway.metrics import GatewayMetrics
 from gateway.placement import Placement
@@ -259,22 +259,3 @@ def test_every_message_gets_one_reply_that_is_json(message: object) -> None:
 async def test_hostile_messages_get_a_reply(message: str | bytes) -> None:
     reply = await World().answer(message)
     assert len(json.dumps(reply)) < 500
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        r'{"command":"\ud800"}',
-        r'{"command":"get_parameter","request_id":"\udfff"}',
-        "[]",
-        "{",
-        '{"a":' * 20_000,
-        '{"command":' + "9" * 5_000 + "}",
-    ],
-)
-def test_what_no_reply_could_name_is_no_command(text: str) -> None:
-    assert read_command(text) is None
-
-
-def test_a_character_of_two_halves_is_one() -> None:
-    assert read_command(r'{"command":"\ud83d\ude00"}') == {"command": "\U0001f600"}

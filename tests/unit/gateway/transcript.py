@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,3 +81,20 @@ def assert_golden(name: str, translator: Translator) -> None:
     """Compare with a file, line by line."""
     text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
     assert replayed(translator, text) == text
+
+
+def assert_retold(name: str, answer: Callable[[str, str], list[str] | None]) -> None:
+    """Compare a transcript of another kind with its file, line by line.
+
+    Args:
+        answer: given a line's sign and the rest of it, the lines that follow; None for a line that
+            is itself such an answer.
+    """
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    lines: list[str] = []
+    for line in text.splitlines():
+        sign, _, rest = line.partition(" ")
+        follows = [] if sign in ("#", "") else answer(sign, rest)
+        if follows is not None:
+            lines += [line, *follows]
+    assert "\n".join(lines) + "\n" == text

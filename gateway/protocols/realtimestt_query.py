@@ -1,4 +1,4 @@
-"""What the URL of a connection asks for, in its query string."""
+"""What the URL of a connection to RealtimeSTT's ports asks for, in its query string."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.envelope import Commit
-from gateway.query import Query, query_fields
+from gateway.protocols.realtimestt_query import Query, query_fields
 from gateway.window import START
 
 NOTHING = Query(events=False, session="", resume=False, observe="", sentences=-1)
