@@ -9,7 +9,12 @@ from common.options import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """What a gateway takes for OpenAI's, Deepgram's and Wyoming's clients."""
+    """What a gateway takes for OpenAI's, Deepgram's and Wyoming's clients.
+
+    `deploy/stt-server`, the compose file and the Kubernetes manifests open the API port at 8010. A
+    gateway that is started by hand opens none unless it is told to: several of a host would all
+    want that one, and every second would fail to start; and the web framework is loaded for it.
+    """
 
     api_port: int = option(
         0,

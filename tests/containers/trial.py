@@ -42,13 +42,14 @@ class Deployment:
     def __init__(self, engine: Engine, build_log: str) -> None:
         self.engine = engine
         self.build_log = build_log
-        data, control, metrics = free_port(), free_port(), free_port()
+        data, control, metrics, api = free_port(), free_port(), free_port(), free_port()
         self.url = f"ws://127.0.0.1:{data}"
         self.metrics_url = f"http://127.0.0.1:{metrics}"
         engine.environment |= {
             "STT_DATA_PORT": str(data),
             "STT_CONTROL_PORT": str(control),
             "STT_METRICS_PORT": str(metrics),
+            "STT_API_PORT": str(api),
             "STT_REJECT_CORRUPTED_DATA": "true",
         }
 

@@ -13,6 +13,7 @@ from common.exposure import check_exposure
 from common.links import LinkEnd
 from common.options import parse
 from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
+from deploy.command_line import SystemSettings
 from tests.processes import ROOT
 from tests.unit.deploy.manifests import (
     KUBERNETES,
@@ -79,7 +80,7 @@ def test_every_variable_is_an_option_of_its_stage(overlay: str) -> None:
     assert stages.keys() == SETTINGS.keys()
     for stage, pod in stages.items():
         known = {f"STT_{name.upper()}" for name in SETTINGS[stage].__dataclass_fields__}
-        assert variables(container_of(pod)).keys() <= known, stage
+        assert variables(container_of(pod)).keys() <= known | {"TMPDIR"}, stage
         assert container_of(pod)["args"] == [stage]
     everybody = {
         f"STT_{name.upper()}" for s in SETTINGS.values() for name in s.__dataclass_fields__
@@ -107,8 +108,42 @@ def test_clients_and_scrapes_reach_the_ports_that_the_code_serves() -> None:
     assert {named_ports(stage)["metrics"] for stage in SETTINGS} == {ports["metrics"]}
     published = [str(port) for port in compose()["services"]["gateway"]["ports"]]
     assert [int(port.rpartition(":")[2]) for port in published] == [
-        *(ports["control"], ports["data"], ports["metrics"])
+        *(ports["api"], ports["control"], ports["data"], ports["metrics"])
     ]
+    composed = compose()["services"]["gateway"]["environment"]
+    assert ports["api"] == SystemSettings().api_port
+    assert int(variables(container("gateway"))["STT_API_PORT"]) == ports["api"]
+    assert int(composed["STT_API_PORT"]) == ports["api"]
+
+
+def test_a_container_names_each_variable_volume_and_folder_once() -> None:
+    """A cluster refuses what names one twice, or takes the last; the validator says nothing."""
+    for pod in pods(base()).values():
+        one = container_of(pod)
+        for items, key in (
+            (one.get("env", []), "name"),
+            (one["ports"], "name"),
+            (one.get("volumeMounts", []), "mountPath"),
+            (pod.get("volumes", []), "name"),
+        ):
+            names = [item[key] for item in items]
+            assert len(set(names)) == len(names), names
+
+
+def test_the_files_that_clients_send_at_once_find_room() -> None:
+    defaults = GatewaySettings()
+    (disk,) = [v for v in pods(base())["gateway"]["volumes"] if v["name"] == "uploads"]
+    assert variables(container("gateway"))["TMPDIR"] == "/uploads"
+    gib = int(disk["emptyDir"]["sizeLimit"].removesuffix("Gi"))
+    assert defaults.max_uploads * defaults.max_upload_bytes < gib << 30
+    composed = compose()["services"]["gateway"]  # there they are in memory
+    values = {
+        name: int(str(composed["environment"][name]).rpartition("-")[2].rstrip("}"))
+        for name in ("STT_MAX_UPLOADS", "STT_MAX_UPLOAD_BYTES")
+    }
+    files = values["STT_MAX_UPLOADS"] * values["STT_MAX_UPLOAD_BYTES"]
+    assert composed["mem_limit"] == "${STT_GATEWAY_MEMORY:-2g}"
+    assert files + defaults.retain_total_bytes < 2 << 30
 
 
 def test_services_lead_to_the_gateways_ports() -> None:
