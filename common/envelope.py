@@ -48,6 +48,7 @@ RequestKind = Annotated[int, Meta(ge=0, le=2)]
 AudioSamples = Annotated[int, Meta(ge=0, le=1 << 26)]
 FeatureBins = Annotated[int, Meta(ge=0, le=1_024)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Cores = Annotated[float, Meta(ge=0, le=1e6)]
 Tolerated = Annotated[int, Meta(ge=-1)]
 Digest = Annotated[bytes, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=256)]
@@ -229,6 +230,8 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
     """The link that this came over, as the transcriber names it; see :class:`Open`."""
     final_wait_s: Seconds = 0.0
     """For how long a final that comes now would wait for an engine."""
+    cores: Cores = 0.0
+    """That its process has used lately; one is all that its recorders can."""
 
 
 class Commit(Record, frozen=True):

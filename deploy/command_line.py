@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from common.options import (
 )
 from common.settings import GatewaySettings, TranscriberSettings, VerifierSettings, default_run_dir
 from deploy import plan as plans
+from deploy.cores import transcriber_count
 from deploy.plan import ENGINE, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
 from deploy.run_dir import RunDir
 from deploy.stock_options import add_stock_options
@@ -59,7 +61,14 @@ class SystemSettings:
     )
     verifiers: int = option(2, "--verifiers", help="verifier processes", low=0, high=MOST_STAGES)
     transcribers: int = option(
-        1, "--transcribers", help="transcriber processes", low=0, high=MOST_STAGES
+        1,
+        "--transcribers",
+        help="transcriber processes; auto: as many as there are cores for (with --engines, unless "
+        "each shall load its own model) [1]",
+        low=0,
+        high=MOST_STAGES,
+        type=functools.partial(transcriber_count, MOST_STAGES),
+        metavar="N",
     )
     engines: int = option(
         0,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from common.envelope import TranscriberHello
 from gateway.retransmission import RetransmissionTimer
+
+SESSION_CORES: Final = 0.02
+"""That a session is taken to need until its transcriber says how it does."""
+FULL_WAIT_S: Final = 1.0
+"""An engine that lets a final wait for so long has no time left."""
 
 
 class Transcriber:
@@ -13,9 +18,10 @@ class Transcriber:
 
     Attributes:
         fed_timer: how long it takes to say that it has a frame: a busy one says so late.
+        newcomers: sessions that it was given since it last said how it does.
     """
 
-    __slots__ = ("assigned", "fed_timer", "hello", "last_heard_s")
+    __slots__ = ("assigned", "fed_timer", "hello", "last_heard_s", "newcomers")
 
     def __init__(
         self, hello: TranscriberHello, now_s: float, fed_timer: RetransmissionTimer
@@ -24,6 +30,18 @@ class Transcriber:
         self.fed_timer = fed_timer
         self.last_heard_s = now_s
         self.assigned: set[bytes] = set()
+        self.newcomers = 0
+
+    @property
+    def fullness(self) -> float:
+        """How much of what it can do is taken, about 0 to 1: of places, of a core, of its engine.
+
+        It may serve other gateways, too.
+        """
+        hello = self.hello
+        places = max(len(self.assigned), hello.sessions + self.newcomers) / hello.max_sessions
+        core = hello.cores + self.newcomers * SESSION_CORES
+        return max(places, min(1.0, core), min(1.0, hello.final_wait_s / FULL_WAIT_S))
 
 
 class Heard(NamedTuple):
@@ -73,6 +91,7 @@ class TranscriberRegistry:
             return Heard(is_new=True, starts_draining=False)
         starts_draining = hello.draining and not known.hello.draining
         known.hello = hello
+        known.newcomers = 0
         known.last_heard_s = now_s
         return Heard(is_new=False, starts_draining=starts_draining)
 
@@ -85,7 +104,7 @@ class TranscriberRegistry:
         return self._live.pop(instance, None)
 
     def assign(self, session: bytes, *, avoid: str | None = None) -> Transcriber | None:
-        """Give a session a place at the least loaded instance with room; None when there is none.
+        """Give a session a place at the least full instance with room; None when there is none.
 
         Args:
             avoid: an instance that gets it only if no other has room.
@@ -93,6 +112,7 @@ class TranscriberRegistry:
         chosen = self._least_loaded(avoid) or (self._least_loaded(None) if avoid else None)
         if chosen is not None:
             chosen.assigned.add(session)
+            chosen.newcomers += 1
         return chosen
 
     def _least_loaded(self, avoid: str | None) -> Transcriber | None:
@@ -105,11 +125,7 @@ class TranscriberRegistry:
         ]
         if not candidates:
             return None
-        # It may serve other gateways, too.
-        return min(
-            candidates,
-            key=lambda t: max(len(t.assigned), t.hello.sessions) / t.hello.max_sessions,
-        )
+        return min(candidates, key=lambda t: t.fullness)
 
     def release(self, session: bytes, instance: str | None) -> None:
         """A session left its instance."""

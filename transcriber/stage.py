@@ -26,6 +26,7 @@ from common.settings import TranscriberSettings
 from common.stamps import audio_is_as_stamped
 from common.telemetry import Telemetry
 from common.wire import MIN_SAMPLE_RATE_HZ
+from transcriber.cpu_share import CpuShare
 from transcriber.engine_client import EngineClient
 from transcriber.engines import EngineError, Engines, create_engines
 from transcriber.gateways import GatewayLinks
@@ -154,6 +155,7 @@ class TranscriberStage:
         self._engine_name = settings.engine_name
         open_sessions = OpenSessions()
         self._names = Names()
+        self._cpu = CpuShare(time.monotonic(), time.process_time())
         self._results = GatewayLinks(
             links,
             GatewayEndpoints(settings, "results", self._names),
@@ -260,6 +262,7 @@ class TranscriberStage:
 
     def _hello(self) -> None:
         self._results.look(time.monotonic())
+        cores = self._cpu.look(time.monotonic(), time.process_time())
         self._results.hello(
             lambda link: envelope.TranscriberHello(
                 instance=self._instance,
@@ -272,6 +275,7 @@ class TranscriberStage:
                 draining=self._lifecycle.draining,
                 results=link,
                 final_wait_s=self._scheduler.wait_s(),
+                cores=cores,
             )
         )
 

@@ -154,11 +154,6 @@ def measure(result: Result, layout: Layout) -> int:
     return held
 
 
-def recorder_processes() -> int:
-    """How many this machine has cores for: half of them, for there are gateway and verifiers."""
-    return max(1, (os.cpu_count() or 1) // 2)
-
-
 def _extrapolated(held: Mapping[Layout, tuple[int, Step]]) -> Result:
     """What the measured CPU per session says of a machine with 16 cores and one accelerator."""
     result = Result(

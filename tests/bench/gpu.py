@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from deploy.cores import recorder_processes, usable_cores
 from tests.bench import engine as live
 from tests.bench import random_whisper
 from tests.bench.report import Result
@@ -104,7 +105,7 @@ def parity(engine: TransformersWhisper, requests: list[AudioRequest]) -> Result:
 
 def pipeline(tiny: bool, sessions: tuple[int, ...], recorders: int) -> Result:
     """More and more live sessions through the whole system, until the goal is missed."""
-    recorders = recorders or live.recorder_processes()
+    recorders = recorders or recorder_processes(usable_cores())
     layout = live.Layout(
         f"1 engine, {recorders} recorder processes",
         "random-tiny" if tiny else "random-large-v3-turbo",

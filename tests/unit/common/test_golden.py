@@ -209,6 +209,22 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
+        "9ccd0205a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3a76970633a2f2f72cb3fe0000000000000cb3fd0000000000000",
+        TranscriberHello(
+            instance="t-1",
+            pid=42,
+            audio_endpoint="ipc://a",
+            commands_endpoint="ipc://c",
+            engine="null",
+            sessions=1,
+            max_sessions=64,
+            draining=True,
+            results="ipc://r",
+            final_wait_s=0.5,
+            cores=0.25,
+        ),
+    ),
+    (
         "93cd0206a3742d319195c410000102030405060708090a0b0c0d0e0f0309920406930364cdbb80",
         AckBatch(
             instance="t-1",

@@ -37,6 +37,25 @@ def test_sessions_spread_by_load() -> None:
     assert not registry.has_room
 
 
+def test_sessions_go_where_a_core_and_an_engine_have_time_left() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(replace(hello("busy", room=64), cores=0.9), 0.0)
+    registry.hear(replace(hello("slow", room=64), final_wait_s=0.8), 0.0)
+    registry.hear(replace(hello("free", room=64), cores=0.3), 0.0)
+    names = [chosen(registry, bytes([n]) * 16) for n in range(8)]
+    assert set(names) == {"free"}
+
+
+def test_newcomers_count_at_once_and_a_heartbeat_says_what_they_took() -> None:
+    registry = TranscriberRegistry(3.0)
+    for name, cores in (("a", 0.30), ("b", 0.35)):
+        registry.hear(replace(hello(name, room=64), cores=cores), 0.0)
+    names = [chosen(registry, bytes([n]) * 16) for n in range(8)]
+    assert 2 <= names.count("b") <= 4, "not all of one second go to the one"
+    registry.hear(replace(hello("a", room=64), cores=0.2), 0.5)
+    assert chosen(registry, b"x" * 16) == "a"
+
+
 def test_a_draining_transcriber_gets_no_sessions() -> None:
     registry = TranscriberRegistry(3.0)
     registry.hear(hello("a"), 0.0)
