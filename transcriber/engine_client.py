@@ -23,6 +23,7 @@ import zmq
 from common import envelope
 from common.errors import SettingsError
 from common.links import Inbox, LinkEnd, Links, Parts, send
+from common.logs import LogBudget
 from common.receiver import Receiver
 from transcriber.engine_pool import EnginePool, Hello, Lost
 from transcriber.engines.base import AudioRequest, EngineError, Transcript, TranscriptInfo
@@ -111,6 +112,7 @@ class EngineClient:
         self._by_endpoint: dict[str, _Link] = {}
         self._receiver = Receiver("engine", envelope.unpack_answers, on_bad)
         self._features = FeatureMaker()
+        self._complaints = LogBudget(3, 0.1)
         self._closed = False
         self.heard = asyncio.Event()
         """Set once an engine is there."""
@@ -199,7 +201,8 @@ class EngineClient:
                 try:
                     link = _Link(self._links, endpoint, self._on_messages, self._gone)
                 except SettingsError as error:
-                    log.error("an engine cannot be used: %s", error)
+                    if self._complaints.allow(time.monotonic()):
+                        log.error("an engine cannot be used: %s", error)
                     continue
                 self._by_endpoint[endpoint] = link
 

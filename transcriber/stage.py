@@ -15,7 +15,7 @@ from typing import Final
 import zmq
 
 from common import envelope
-from common.addresses import GatewayEndpoints, Names
+from common.addresses import GatewayEndpoints, Names, split_endpoints, targets_of
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
@@ -95,11 +95,17 @@ async def _warm_up(
 async def _remote(
     settings: TranscriberSettings, links: Links, metrics: TranscriberMetrics
 ) -> AsyncIterator[Scheduler]:
-    """A scheduler over engine processes, once there is one."""
+    """A scheduler over engine processes, once there is one.
+
+    Raises:
+        SettingsError: their endpoints cannot be used.
+    """
+    names = Names()
+    split_endpoints(settings.engines_at)
     client = EngineClient(
         f"{socket.gethostname()}-{os.getpid()}",
         links,
-        lambda: engine_endpoints(settings),
+        lambda: engine_endpoints(settings, names),
         metrics.bad_envelopes.labels("engine").inc,
         metrics.lost,
         settings.engine_timeout_s,
@@ -122,10 +128,15 @@ async def _remote(
         client.close_links()
 
 
-def engine_endpoints(settings: TranscriberSettings) -> list[str]:
-    """Where engine processes are: those that were named, or those whose sockets are there."""
+def engine_endpoints(settings: TranscriberSettings, names: Names) -> list[str]:
+    """Where engine processes are: those whose sockets are there, or those that were named.
+
+    A host name may stand for several; while it is not known, for none.
+    """
     if settings.engines_at != "run-dir":
-        return [endpoint.strip() for endpoint in settings.engines_at.split(",")]
+        named = split_endpoints(settings.engines_at)
+        found = [target for endpoint in named for target in targets_of(endpoint, names)]
+        return list(dict.fromkeys(target.endpoint for target in found))
     sweep_dead_sockets(settings.run_path)
     return [f"ipc://{path}" for path in sorted(settings.run_path.glob("engine-*.sock"))]
 

@@ -13,14 +13,16 @@ import zmq
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from common import envelope
+from common.addresses import Names
 from common.errors import EnvelopeError
 from common.links import LinkEnd, Links
-from common.settings import StageSettings
+from common.settings import StageSettings, TranscriberSettings
 from transcriber.engine_client import EngineClient
 from transcriber.engine_pool import Lost
 from transcriber.engine_stage import check_audio, request_of
 from transcriber.engines.base import AudioRequest, EngineError
 from transcriber.schedule import Kind
+from transcriber.stage import engine_endpoints
 
 REQUEST = AudioRequest(np.linspace(-0.5, 0.5, 1_600, dtype=np.float32), "en")
 
@@ -179,3 +181,12 @@ def test_audio_of_another_length_than_it_says_is_refused(
     message = envelope.Transcribe(1, "s", 0, "en", True, False, samples, bins)
     with pytest.raises(EnvelopeError):
         check_audio(message, payload)
+
+
+def test_a_host_name_may_stand_for_several_engines_and_is_looked_up() -> None:
+    names = Names(lambda host: {"engines": ["10.0.0.1", "10.0.0.2"]}.get(host, []))
+    settings = TranscriberSettings(engines_at="tcp://engines:5560, tcp://10.0.0.2:5560")
+    names.addresses("engines", wait_s=10)
+    assert engine_endpoints(settings, names) == ["tcp://10.0.0.1:5560", "tcp://10.0.0.2:5560"]
+    unknown = TranscriberSettings(engines_at="tcp://nobody:5560")
+    assert engine_endpoints(unknown, names) == [], "not yet, and not for ever"
