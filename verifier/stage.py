@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 BATCH_FRAMES: Final = 32
 """Frames checked in one turn; their verdicts to one gateway travel together."""
-LULL_S: Final = 0.2
+LULL_S: Final = 0.5
 """A draining verifier leaves when no frame came for this long: none is then on its way to it."""
 LEAVE_S: Final = 1.0
 """Without a lull it leaves after this long; frames still on their way are sent to others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import Chromium, chromium, executable, pages
 from tests.browser.recordings import Recording, record
@@ -16,15 +16,19 @@ OpenPage = Callable[..., Page]
 """``Pages.open``: ``open_page(url, microphone=PATH, flags=(…), **context)``."""
 
 
+expect.set_options(timeout=20_000)  # machines may be busy
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the stages said when a test fails."""
     report = yield
-    system = getattr(item, "funcargs", {}).get("system")
-    if report.failed and isinstance(system, System):
-        report.sections.append(("stages", system.output))
+    for system in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(system, System):
+            report.sections.append(("stages", system.output))
+            break
     return report
 
 
@@ -33,6 +37,13 @@ def system() -> Iterator[System]:
     """One verifier and one transcriber for all tests; each test says which gateway it wants."""
     with Stages() as stages:
         yield System(stages)
+
+
+@pytest.fixture(scope="session")
+def hearing() -> Iterator[System]:
+    """The same with an engine that understands words, for the tests that read them."""
+    with Stages() as stages:
+        yield System(stages, engine="pocketsphinx")
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,20 @@ STRICT: Final = ("--verify-data-integrity", "--reject-corrupted-data")
 
 
 class System:
-    """Stages in a run directory of their own; ``serve`` first."""
+    """Stages in a run directory of their own; ``serve`` first.
 
-    def __init__(self, stages: Stages) -> None:
+    Args:
+        engine: "null", whose sentences say how many samples they have, or one that knows words.
+    """
+
+    def __init__(self, stages: Stages, engine: str = "null") -> None:
         self._stages = stages
         self._options: tuple[str, ...] = ()
         self._gateway: StageProcess | None = None
         self.data_port = free_port()
         self.control_port = free_port()
         self._verifier = stages.start("verifier")
-        self._transcriber = stages.start("transcriber", "--engine", "pocketsphinx")
+        self._transcriber = stages.start("transcriber", "--engine", engine)
 
     @property
     def url(self) -> str:

@@ -31,7 +31,7 @@ def main() -> None:
         chromium() as running,
         pages(running) as opened,
     ):
-        system = System(stages)
+        system = System(stages, engine="pocketsphinx")
         speech = record(Path(folder), "train", "garden", "prices")
         system.serve(*VERIFY)
         _speaking(opened, system, speech, "light", viewport={"width": 1000, "height": 830})

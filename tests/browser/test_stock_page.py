@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 def test_the_stock_page_shows_the_sentence_even_on_a_strict_server(
-    system: System, open_page: OpenPage, sentence: Recording
+    hearing: System, open_page: OpenPage, sentence: Recording
 ) -> None:
-    system.serve(*STRICT)  # it sends no checksums, which is no corruption
-    page = open_page(f"{system.url}realtimestt/", microphone=sentence.path)
+    hearing.serve(*STRICT)  # it sends no checksums, which is no corruption
+    page = open_page(f"{hearing.url}realtimestt/", microphone=sentence.path)
     page.click("#startButton")
     expect(page.locator("#fullText")).not_to_be_empty(timeout=30_000)
     said = page.inner_text("#fullText")
