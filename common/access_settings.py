@@ -27,6 +27,13 @@ class AccessSettings:
         help="file of API keys, one `name:hash` a line, read again when changed; without it nobody "
         "is asked for one",
     )
+    token_lifetime_s: int = option(
+        60,
+        "--token-lifetime",
+        help="seconds that a token lives which a key was exchanged for",
+        low=1,
+        high=60,
+    )
     trusted_proxies: tuple[str, ...] = option(
         (),
         "--trusted-proxies",

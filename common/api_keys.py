@@ -64,6 +64,11 @@ class ApiKey(NamedTuple):
     algorithms: frozenset[Algorithm] | None = None
     verified: bool = False
 
+    @property
+    def wants_checksums(self) -> bool:
+        """Whether audio without a checksum is not taken with it."""
+        return self.verified or self.algorithms is not None
+
     def is_expired(self, now_s: float) -> bool:
         """Whether its time is over; ``now_s``: seconds since 1970."""
         return self.expires_s is not None and now_s >= self.expires_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from common.errors import SettingsError
 OTHERS: Final = 0o077
 ALL_BUT_A_GROUP_THAT_READS: Final = 0o037
 WRITERS: Final = 0o022
+MAX_BYTES: Final = 64 << 20
+"""Of a file of keys."""
 
 
 def refuse_if_readable_by_others(path: Path) -> None:
@@ -37,6 +40,42 @@ def refuse_if_writable_by_others(path: Path) -> None:
     if status.st_mode & WRITERS or status.st_uid not in (0, os.getuid()):
         raise SettingsError(
             f"{path} belongs to, or can be written by, somebody else; mend it with: "
+            f"chown {os.getuid()} {path} && chmod 600 {path}"
+        )
+
+
+def read_checked(path: Path, forbidden: int) -> bytes:
+    """A file's content, of the very file that was looked at: no other can take its place meanwhile.
+
+    Args:
+        forbidden: :data:`OTHERS` for a secret, :data:`WRITERS` for a list.
+
+    Raises:
+        SettingsError: it cannot be read, is no regular file, is over :data:`MAX_BYTES`, or is
+            another user's or open to others; with the command that mends it.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe in its place would hold up its reader for good.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SettingsError(f"{path} is no regular file")
+            _check(path, status, forbidden)
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise SettingsError(f"{path} has more than {MAX_BYTES} bytes")
+    return content
+
+
+def _check(path: Path, status: os.stat_result, forbidden: int) -> None:
+    if forbidden == OTHERS and status.st_uid == 0 and os.getuid() != 0:  # a mounted secret
+        forbidden = ALL_BUT_A_GROUP_THAT_READS
+    if status.st_mode & forbidden or status.st_uid not in (0, os.getuid()):
+        raise SettingsError(
+            f"{path} belongs to, or can be read or written by, somebody else; mend it with: "
             f"chown {os.getuid()} {path} && chmod 600 {path}"
         )
 

@@ -15,6 +15,9 @@ from gateway import credentials
 from gateway.credentials import Credentials, Headers
 from gateway.tokens import Tokens
 
+NOT_VERIFIED: Final = (
+    "this API key is for verified audio, and this server verifies none (--verify-data-integrity)"
+)
 CHALLENGE: Final = ("WWW-Authenticate", 'Bearer realm="stt"')
 
 
@@ -51,9 +54,9 @@ class Refusal(NamedTuple):
 
     Attributes:
         kind: for metrics and the audit log: ``host``, ``origin``, ``no_key``, ``wrong_key``,
-            ``expired_key``.
+            ``several_keys``, ``expired_key``, ``unverified``, ``token_again``, ``no_keys``.
         reason: for the one refused; holds no secret.
-        name: of the key, where it was one that is expired.
+        name: of the key, where it was one.
     """
 
     kind: str
@@ -77,18 +80,26 @@ class Access:
 
     Args:
         keys: None: no keys are asked for.
+        verifies: whether this server verifies what clients send.
 
     Attributes:
         keys: replaced as a whole when the file changes.
     """
 
     def __init__(
-        self, names: Names, origins: OriginRule, keys: KeyRing | None, tokens: Tokens
+        self,
+        names: Names,
+        origins: OriginRule,
+        keys: KeyRing | None,
+        tokens: Tokens,
+        *,
+        verifies: bool = True,
     ) -> None:
         self._names = names
         self._origins = origins
         self.keys = keys
         self.tokens = tokens
+        self._verifies = verifies
 
     def admit(self, arrival: Arrival, now_s: float) -> Admission | Refusal:
         """Whether a request may go on; ``now_s``: seconds since 1970."""
@@ -118,6 +129,8 @@ class Access:
         said = credentials.find(arrival.headers, arrival.path)
         if self.keys is None:
             return Admission(None, said)
+        if said.is_ambiguous:
+            return Refusal("several_keys", HTTPStatus.UNAUTHORIZED, "a request brings one API key")
         if said.key:
             key = self.keys.find(said.key)
         elif said.token:
@@ -130,4 +143,19 @@ class Access:
             return Refusal(
                 "expired_key", HTTPStatus.UNAUTHORIZED, "this API key is expired", key.name
             )
+        if key.wants_checksums and not self._verifies:
+            return Refusal("unverified", HTTPStatus.FORBIDDEN, NOT_VERIFIED, key.name)
         return Admission(key, said)
+
+    def exchange(self, arrival: Arrival, now_s: float) -> str | Refusal:
+        """A token for a request that brings a key: with a token alone nobody lengthens its life."""
+        result = self.admit(arrival, now_s)
+        if isinstance(result, Refusal):
+            return result
+        if result.key is None:
+            text = "this server asks for no API keys"
+            return Refusal("no_keys", HTTPStatus.NOT_FOUND, text)
+        if not result.said.key:
+            text = "a token is given for an API key, not for another token"
+            return Refusal("token_again", HTTPStatus.UNAUTHORIZED, text, result.key.name)
+        return self.tokens.give(result.key, now_s)

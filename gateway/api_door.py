@@ -15,7 +15,7 @@ from gateway.access import Admission, Arrival, Refusal
 from gateway.gatekeeper import Gatekeeper
 from gateway.protocols.openai_transcriptions import error_body
 from gateway.proxies import TrustedProxies
-from gateway.tokens import EXCHANGE, LIFETIME_S
+from gateway.tokens import EXCHANGE
 
 ADMISSION: Final = "stt.admission"
 """Key of the scope: as whom a request came in."""
@@ -41,15 +41,20 @@ class Door:
         if scope.get("client"):  # for all that comes after: limits, log lines
             scope["client"] = (arrival.address, scope["client"][1])
         result = await self._gatekeeper.admit(arrival)
-        if isinstance(result, Admission) and result.key is not None and result.key.verified:
+        if isinstance(result, Admission) and result.key is not None and result.key.wants_checksums:
             result = UNCHECKED
         if not isinstance(result, Refusal):
             scope[ADMISSION] = result
-            if scope["path"] == EXCHANGE and scope.get("method") == "POST":
-                await self._token(result.key)(scope, receive, send)
-            else:
+            if scope["path"] != EXCHANGE or scope.get("method") != "POST":
                 await self._app(scope, receive, send)
-            return
+                return
+            token = await self._gatekeeper.exchange(arrival)
+            if not isinstance(token, Refusal):
+                given = {"token": token, "expires_in": self._gatekeeper.token_lifetime_s}
+                answer = JSONResponse(given, headers={"Cache-Control": "no-store"})
+                await answer(scope, receive, send)
+                return
+            result = token
         body = error_body(result.reason, code=result.kind)
         answer = JSONResponse(body, result.status, dict(result.headers))
         if scope["type"] == "websocket":
@@ -58,13 +63,6 @@ class Door:
             await websocket.send_denial_response(answer)
         else:
             await answer(scope, receive, send)
-
-    def _token(self, key: ApiKey | None) -> JSONResponse:
-        """A token in exchange for a key, for where only a URL can be given."""
-        if key is None:
-            return JSONResponse(error_body("this server asks for no API keys", code="no_keys"), 404)
-        given = {"token": self._gatekeeper.token(key), "expires_in": LIFETIME_S}
-        return JSONResponse(given, headers={"Cache-Control": "no-store"})
 
 
 def key_of(scope: Scope) -> ApiKey | None:

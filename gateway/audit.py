@@ -21,9 +21,15 @@ from common.errors import SettingsError
 from common.logs import LogBudget
 
 QUEUE_LINES: Final = 1_000
-REFUSALS: Final = (200, 20.0)
-"""At once, and each second: a flood of refusals must not rotate away what else happened."""
-FLOODABLE: Final = frozenset({"authentication_refused", "limit_hit"})
+BUDGETS: Final = {
+    "authentication_refused": (200, 20.0),
+    "limit_hit": (200, 20.0),
+    "command": (500, 50.0),
+    "session_begun": (500, 50.0),
+    "session_ended": (500, 50.0),
+}
+"""Lines at once, and each second, of what a client can bring about at will: a flood of one kind
+must neither rotate away what else happened nor hide another kind."""
 
 
 class _Appending(logging.handlers.RotatingFileHandler):
@@ -53,7 +59,7 @@ class AuditLog:
     def __init__(self, path: str, max_bytes: int, files: int) -> None:
         self._number = 0
         self._lost = 0
-        self._budget = LogBudget(*REFUSALS)
+        self._budgets = {event: LogBudget(*budget) for event, budget in BUDGETS.items()}
         self._queue: queue.Queue[Any] = queue.Queue(QUEUE_LINES)
         self._listener: logging.handlers.QueueListener | None = None
         if not path:
@@ -76,7 +82,8 @@ class AuditLog:
         """
         if self._listener is None:
             return
-        if event in FLOODABLE and not self._budget.allow(time.monotonic()):
+        budget = self._budgets.get(event)
+        if budget is not None and not budget.allow(time.monotonic()):
             self._lost += 1
             return
         self._number += 1

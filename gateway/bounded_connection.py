@@ -18,6 +18,7 @@ from websockets.protocol import Event
 from common.errors import CloseCode
 from common.limit_settings import LimitSettings
 from common.logs import LogBudget
+from gateway.audit import AuditLog
 from gateway.budgets import AddressBudgets, FrameBudget, Met
 from gateway.metrics import GatewayMetrics
 
@@ -44,13 +45,19 @@ class Connections:
     Args:
         budgets: of their addresses.
         limits: of each.
+        audit: where bounds that are met are told of.
     """
 
     def __init__(
-        self, budgets: AddressBudgets, metrics: GatewayMetrics, limits: LimitSettings
+        self,
+        budgets: AddressBudgets,
+        metrics: GatewayMetrics,
+        limits: LimitSettings,
+        audit: AuditLog | None = None,
     ) -> None:
         self.limits: Final = limits
         self._budgets = budgets
+        self._audit = audit or AuditLog("", 0, 0)
         self._metrics = metrics
         self._open: set[BoundedConnection] = set()
         self._lines = LogBudget(10, 0.5)
@@ -88,6 +95,7 @@ class Connections:
     def met(self, peer: str, met: Met) -> None:
         """Count and log that a client met one of its bounds."""
         self._metrics.limits_met.labels(met.bound).inc()
+        self._audit.write("limit_hit", client=peer, limit=met.bound, why=met.text)
         now_s = time.monotonic()
         if self._lines.allow(now_s):
             others = self._lines.take_suppressed()

@@ -110,6 +110,11 @@ class Attachment:
         self.was_held_back = False
 
 
+def of_one_key(one: Attachment, other: Attachment) -> bool:
+    """Whether two sessions belong to the same API key, or both to nobody."""
+    return name_of(one.key) == name_of(other.key)
+
+
 class Clients:
     """The attachments of all sessions of a gateway.
 
@@ -246,7 +251,7 @@ class Clients:
         if self._broadcast and is_stock:
             for other in self._attachments.values():
                 own = other is attachment or other.session.wants_utterances
-                if other.client is not None and not own:
+                if other.client is not None and not own and of_one_key(other, attachment):
                     other.client.deliver(event)
         for observer, wants_events in attachment.observers.items():
             if wants_events or is_stock or isinstance(event, Error):

@@ -35,6 +35,7 @@ class Credentials(NamedTuple):
         session: id or name of a session, to take up or to command.
         observe: id of one to hear.
         subprotocol: to answer with; None: the client offered none of ours.
+        is_ambiguous: several headers bring a key: a proxy may have looked at another one.
     """
 
     key: str = ""
@@ -42,6 +43,7 @@ class Credentials(NamedTuple):
     session: str = ""
     observe: str = ""
     subprotocol: str | None = None
+    is_ambiguous: bool = False
 
 
 def find(headers: Headers, path: str) -> Credentials:
@@ -54,6 +56,7 @@ def find(headers: Headers, path: str) -> Credentials:
         session=_after(SESSION, offered) or fields.get("session", ""),
         observe=_after(OBSERVE, offered) or fields.get("observe", ""),
         subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None,
+        is_ambiguous=len(headers("Authorization")) > 1 or len(headers("X-API-Key")) > 1,
     )
 
 

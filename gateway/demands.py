@@ -14,7 +14,7 @@ from common.wire import parse_message
 
 def objection(key: ApiKey, message: bytes) -> str:
     """Why a frame is not taken with this key; "" when it is."""
-    if not key.verified and key.algorithms is None:
+    if not key.wants_checksums:
         return ""
     try:
         metadata = parse_message(message).metadata

@@ -16,23 +16,19 @@ import socket
 import time
 from pathlib import Path
 
-from common.api_keys import ApiKey, KeyRing, read_keys
+from common.api_keys import ApiKey, KeyRing
 from common.errors import SettingsError
 from common.exposure import check_exposure
 from common.logs import LogBudget
 from common.origins import Names, OriginRule, origin_of
-from common.secret_files import (
-    Stamp,
-    refuse_if_readable_by_others,
-    refuse_if_writable_by_others,
-    write_secret,
-)
+from common.secret_files import refuse_if_readable_by_others, write_secret
 from common.settings import GatewaySettings
 from common.tls import ServerTls
 from gateway.access import Access, Admission, Arrival, Refusal
 from gateway.audit import AuditLog
+from gateway.key_file import KeyFile
 from gateway.metrics import GatewayMetrics
-from gateway.penalties import FailedAttempts
+from gateway.penalties import FREE_FAILURES, FailedAttempts
 from gateway.proxies import TrustedProxies
 from gateway.tokens import SECRET_BYTES, Tokens
 
@@ -61,9 +57,9 @@ class Gatekeeper:
         self._audit = audit
         self.tls = ServerTls(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self.proxies = TrustedProxies(settings.trusted_proxies, settings.proxy_header)
-        self._keys_path = Path(settings.api_keys) if settings.api_keys else None
-        self._keys_stamp = Stamp(*([self._keys_path] if self._keys_path else []))
-        keys = self._read_keys() if self._keys_path else None
+        self._key_file = KeyFile(Path(settings.api_keys)) if settings.api_keys else None
+        keys = self._key_file.keys if self._key_file else None
+        self._loaded(keys)
         names = Names(
             [
                 settings.host,
@@ -81,7 +77,11 @@ class Gatekeeper:
             allow_null=settings.allow_null_origin,
         )
         self._access = Access(
-            names, origins, keys, Tokens(_token_secret(settings.run_path / TOKEN_SECRET))
+            names,
+            origins,
+            keys,
+            Tokens(_token_secret(settings.run_path / TOKEN_SECRET), settings.token_lifetime_s),
+            verifies=settings.verify_data_integrity or settings.reject_corrupted_data,
         )
         self._attempts = FailedAttempts()
         self._budget = LogBudget(10, 0.5)
@@ -112,9 +112,17 @@ class Gatekeeper:
             await self._refused(arrival, refusal)
         return refusal
 
-    def token(self, key: ApiKey) -> str:
-        """A token in exchange for a key."""
-        return self._access.tokens.give(key, time.time())
+    @property
+    def token_lifetime_s(self) -> int:
+        """Seconds that a token lives."""
+        return self._access.tokens.lifetime_s
+
+    async def exchange(self, arrival: Arrival) -> str | Refusal:
+        """A token in exchange for the key that a request brings."""
+        result = self._access.exchange(arrival, time.time())
+        if isinstance(result, Refusal):
+            await self._refused(arrival, result)
+        return result
 
     def still_holds(self, key: ApiKey | None) -> bool:
         """Whether who came in with this key may stay."""
@@ -133,6 +141,13 @@ class Gatekeeper:
             key=refusal.name,
             failures=penalty.failures if penalty else 0,
         )
+        if penalty is not None and penalty.failures == FREE_FAILURES + 1:
+            self._audit.write(
+                "limit_hit",
+                address=arrival.address,
+                limit="failed_authentications",
+                why="answers to this address are slowed from here on",
+            )
         if self._budget.allow(time.monotonic()):
             log.warning("client %s was refused: %s", arrival.address, refusal.reason)
         if penalty is not None and penalty.delay_s and self._attempts.hold_back():
@@ -147,28 +162,16 @@ class Gatekeeper:
         """Once a second: take up keys and certificates that changed."""
         if self.tls is not None and (taken := self.tls.take_up_changes()) is not None:
             self._audit.write("configuration_reloaded", what="certificate", ok=taken)
-        if self._keys_path is None or not self._keys_stamp.changed():
+        if self._key_file is None or (taken := self._key_file.take_up_changes()) is None:
             return
-        try:
-            self._access.keys = self._read_keys()
-        except SettingsError as error:
-            log.error("the API keys stay what they were: %s", error)
-            self._audit.write("configuration_reloaded", what="api_keys", ok=False)
-        else:
-            self._audit.write("configuration_reloaded", what="api_keys", ok=True)
+        self._audit.write("configuration_reloaded", what="api_keys", ok=taken)
+        if taken:
+            self._access.keys = self._key_file.keys
+            self._loaded(self._key_file.keys)
 
-    def _read_keys(self) -> KeyRing:
-        assert self._keys_path is not None
-        refuse_if_writable_by_others(self._keys_path)
-        try:
-            text = self._keys_path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"cannot read --api-keys {self._keys_path}: {error}") from None
-        keys = read_keys(text, str(self._keys_path))
-        for name in keys.keys:
+    def _loaded(self, keys: KeyRing | None) -> None:
+        for name in keys.keys if keys is not None else ():
             self._audit.write("key_loaded", key=name)
-        log.info("%d API keys were read from %s", len(keys), self._keys_path)
-        return keys
 
 
 def _token_secret(path: Path) -> bytes:

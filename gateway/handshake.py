@@ -25,7 +25,7 @@ from gateway.pairing import Origin
 from gateway.protocols.realtimestt_query import Query
 from gateway.proxies import TrustedProxies
 from gateway.tenants import REVOKED
-from gateway.tokens import EXCHANGE, LIFETIME_S
+from gateway.tokens import EXCHANGE
 from gateway.web_files import FOR_ALL_PAGES, respond
 
 PAGE_MAY_ASK: Final = "/access"
@@ -101,13 +101,10 @@ class Handshake:
 
     async def _token(self, arrival: Arrival) -> Response:
         """A token in exchange for a key, for where only a URL can be given."""
-        result = await self._gatekeeper.admit(arrival)
-        if isinstance(result, Refusal):
-            return refusal_response(result)
-        if result.key is None:
-            return _text(HTTPStatus.NOT_FOUND, "This server asks for no API keys.")
-        token = self._gatekeeper.token(result.key)
-        return _json({"token": token, "expires_in": LIFETIME_S})
+        token = await self._gatekeeper.exchange(arrival)
+        if isinstance(token, Refusal):
+            return refusal_response(token)
+        return _json({"token": token, "expires_in": self._gatekeeper.token_lifetime_s})
 
     async def _access(self, arrival: Arrival) -> Response:
         """What the page asks before it connects: whether there is a key to ask the person for.

@@ -13,6 +13,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from common.errors import SettingsError
 from common.settings import GatewaySettings
+from gateway.audit import AuditLog
 from gateway.bounded_connection import Connections
 from gateway.budgets import AddressBudgets
 from gateway.connection import ConnectionLimit
@@ -37,7 +38,7 @@ MOST_FILES: Final = 1 << 20
 
 
 def make_connections(
-    settings: GatewaySettings, metrics: GatewayMetrics, gatekeeper: Gatekeeper
+    settings: GatewaySettings, metrics: GatewayMetrics, gatekeeper: Gatekeeper, audit: AuditLog
 ) -> Connections:
     """The registry of both ports' connections: no more than there may be open files."""
     files = _raise_file_limit()
@@ -51,7 +52,7 @@ def make_connections(
             files,
         )
     budgets = AddressBudgets(total, settings, gatekeeper.proxies.is_trusted)
-    return Connections(budgets, metrics, settings)
+    return Connections(budgets, metrics, settings, audit)
 
 
 def make_relayed_connections(settings: GatewaySettings, metrics: GatewayMetrics) -> Connections:

@@ -340,7 +340,7 @@ class Reception:
         if attachment is None:
             return False
         session = attachment.session
-        log.warning("client %s gives its place to %s, for all are taken", session.peer, client.peer)
+        self._tenants.displaced(session.peer, client.peer)
         self._metrics.limits_met.labels("displaced").inc()
         if attachment.client is not None:
             text = f"no audio for {idle_s:g} s, and others need the place; try later"
@@ -396,5 +396,5 @@ class Reception:
 
     def _busy(self, client: Client, why: str, reason: str) -> BusyError:
         self._metrics.busy.labels(why).inc()
-        log.warning("client %s was turned away: %s", client.peer, reason)
+        self._tenants.turned_away(client.peer, why, reason)
         return BusyError(reason)

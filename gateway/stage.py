@@ -83,7 +83,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         stack.callback(hub.close)
         reception = Reception(settings, metrics, hub, clients, ledger, Tenants(audit))
         commanders = Visitors()
-        connections = make_connections(settings, metrics, gatekeeper)
+        connections = make_connections(settings, metrics, gatekeeper, audit)
         peers = LocalPeers()
         data_port = DataPort(settings, metrics, reception, clients, peers)
         control_port = ControlPort(

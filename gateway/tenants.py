@@ -6,6 +6,7 @@ knows. Where no keys are asked for, all sessions are nobody's.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from gateway.audit import AuditLog
 from gateway.clients import Attachment
 from gateway.quotas import Quotas, Spent
 from gateway.session import Session
+
+log = logging.getLogger(__name__)
 
 REVOKED = "the API key was revoked or is expired"
 
@@ -33,7 +36,7 @@ class Tenants:
         """A session is about to begin; why the key has no room for it, "" if it has."""
         refused = self._quotas.begin(key, self._clock()) if key is not None else ""
         if refused:
-            self.audit.write("limit_hit", key=name_of(key), client=peer, why=refused)
+            self._met("quota", peer, refused, key)
         return refused
 
     def began(self, attachment: Attachment) -> None:
@@ -45,10 +48,11 @@ class Tenants:
 
     def ended(self, attachment: Attachment) -> None:
         """A session is gone: its counts, and why it was rejected if it was."""
-        self._accounted_s.pop(attachment.session.id, None)
         key, session = attachment.key, attachment.session
         if key is not None:
+            self._account(key, session)  # what was judged after its last frame
             self._quotas.end(key)
+        self._accounted_s.pop(session.id, None)
         report = session.report()
         if session.rejected is not None:
             self.audit.write("rejection", key=name_of(key), client=session.peer, why="corruption")
@@ -68,10 +72,27 @@ class Tenants:
         """What follows from the audio of a session that was judged since the last call."""
         if key is None or not (key.quota.audio_s or key.quota.speed):
             return Spent()
+        result = self._account(key, session)
+        if result.refused:
+            self._met("hours", session.peer, result.refused, key)
+        return result
+
+    def turned_away(self, peer: str, limit: str, reason: str) -> None:
+        """There is no room for a client's session."""
+        log.warning("client %s was turned away: %s", peer, reason)
+        if limit != "quota":  # that was written with its key
+            self._met(limit, peer, reason)
+
+    def displaced(self, peer: str, by: str) -> None:
+        """A session that is not used gives its place to another client's."""
+        log.warning("client %s gives its place to %s, for all are taken", peer, by)
+        self._met("displaced", peer, "its session was not used, and all places are taken")
+
+    def _account(self, key: ApiKey, session: Session) -> Spent:
         heard_s = session.audio_seconds
         new_s = heard_s - self._accounted_s.get(session.id, 0.0)
         self._accounted_s[session.id] = heard_s
-        result = self._quotas.spend(key, new_s, self._clock())
-        if result.refused:
-            self.audit.write("limit_hit", key=key.name, client=session.peer, why=result.refused)
-        return result
+        return self._quotas.spend(key, new_s, self._clock())
+
+    def _met(self, limit: str, peer: str, why: str, key: ApiKey | None = None) -> None:
+        self.audit.write("limit_hit", key=name_of(key), client=peer, limit=limit, why=why)

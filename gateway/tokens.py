@@ -1,4 +1,4 @@
-"""Tokens: what a key is exchanged for where only a URL can be given. They live one minute.
+"""Tokens: what a key is exchanged for where only a URL can be given. They live one minute at most.
 
 A token names its key and says when it ends, under a MAC with a secret that the gateways of a run
 dir share.
@@ -16,7 +16,6 @@ from common.api_keys import ApiKey, KeyRing
 
 EXCHANGE: Final = "/token"
 """Path at which a key is exchanged for one."""
-LIFETIME_S: Final = 60
 PREFIX: Final = "sttt_"
 SECRET_BYTES: Final = 32
 _MAC_BYTES: Final = 16
@@ -29,14 +28,16 @@ class Tokens:
 
     Args:
         secret: random bytes that nobody else has.
+        lifetime_s: seconds that each lives.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, lifetime_s: int) -> None:
         self._secret = secret
+        self.lifetime_s = lifetime_s
 
     def give(self, key: ApiKey, now_s: float) -> str:
         """A token for a key; ``now_s``: seconds since 1970."""
-        end = int(now_s + LIFETIME_S).to_bytes(_TIME_BYTES, "big")
+        end = int(now_s + self.lifetime_s).to_bytes(_TIME_BYTES, "big")
         body = end + key.name.encode()
         return PREFIX + _text(self._mac(key, body) + body)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import SettingsError
 from common.hmac_keys import HmacKeys, read_own
-from common.secret_files import Stamp, refuse_if_readable_by_others
+from common.secret_files import OTHERS, Stamp, read_checked
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,8 @@ class KeyFiles:
             raise SettingsError(f"--hmac-key-file {self._shared} is empty")
         if not self._own:
             return HmacKeys(shared)
-        refuse_if_readable_by_others(Path(self._own))
         try:
-            text = _content(self._own, "--hmac-keys").decode("ascii")
+            text = read_checked(Path(self._own), OTHERS).decode("ascii")
         except UnicodeDecodeError:
             raise SettingsError(f"--hmac-keys {self._own} is no ASCII text") from None
         own = read_own(text, self._own)

@@ -6,7 +6,7 @@ import http.client
 import json
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from common.api_keys import line_of, new_key
 from common.hmac_keys import new_line
@@ -25,17 +25,29 @@ def replace(path: Path, text: str) -> None:
     partial.replace(path)
 
 
+KEYS: Final = {
+    "alice": "",
+    "bob": "",
+    "expired": "expires=2020-01-01",
+    "strong": "verified algorithms=crc32c",
+    "single": "sessions=1",
+    "brief": "hours=0.0005",  # 1.8 s
+    "slow": "speed=2",
+}
+"""What each key may do."""
+
+
 class SafeSystem:
     """A gateway with TLS, keys, an API port and an audit log; a verifier; a transcriber.
 
     Attributes:
-        keys: by name: alice, bob, one that is expired, and one for CRC-32C only.
+        keys: by the names of :data:`KEYS`.
     """
 
     def __init__(self, stages: Stages, folder: Path) -> None:
         self.folder = folder
         self.certificate, self.tls_key = make_certificate(folder / "tls", NAMES)
-        self.keys = {name: new_key() for name in ("alice", "bob", "expired", "strong")}
+        self.keys = {name: new_key() for name in KEYS}
         self.keys_path = folder / "api-keys"
         self.write_keys(*self.keys)
         self.audit_path = folder / "audit"
@@ -58,9 +70,8 @@ class SafeSystem:
     def write_keys(self, *names: str) -> None:
         """Have these keys in the file, and no others."""
         lines = [line_of(name, self.keys[name]) for name in names]
-        options = {"expired": " expires=2020-01-01", "strong": " verified algorithms=crc32c"}
-        expiry = (options.get(name, "") for name in names)
-        replace(self.keys_path, "\n".join(map("".join, zip(lines, expiry, strict=True))))
+        options = (f" {KEYS[name]}" for name in names)
+        replace(self.keys_path, "\n".join(map("".join, zip(lines, options, strict=True))))
 
     def write_hmac_keys(self, **keys: str) -> None:
         """Have these keys of hmac-sha256 in the verifier's file, and no others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,11 +20,12 @@ from websockets.typing import Subprotocol
 
 from common.api_keys import line_of, new_key
 from common.tls import make_certificate
-from tests.processes import StageProcess, Stages, free_port
+from tests.processes import StageProcess, Stages, free_port, wait_until
 from tests.protocols.test_deepgram import deepgram
 
 KEY: Final = new_key()
 CHECKED: Final = new_key()
+STRONG: Final = new_key()
 
 
 class Gateway(NamedTuple):
@@ -31,10 +33,16 @@ class Gateway(NamedTuple):
 
     process: StageProcess
     api_port: int
+    audit_path: Path
 
     @property
     def http(self) -> str:
         return f"http://127.0.0.1:{self.api_port}/v1"
+
+    def audit(self, address: str) -> list[dict[str, Any]]:
+        """What the audit log has of an address."""
+        events = map(json.loads, self.audit_path.read_text().splitlines())
+        return [event for event in events if event.get("address") == address]
 
     @property
     def realtime(self) -> str:
@@ -44,7 +52,10 @@ class Gateway(NamedTuple):
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     keys = Path(tmp_path_factory.mktemp("keys")) / "keys"
-    keys.write_text(f"{line_of('alice', KEY)}\n{line_of('bob', CHECKED)} verified\n")
+    keys.write_text(
+        f"{line_of('alice', KEY)}\n{line_of('bob', CHECKED)} verified\n"
+        f"{line_of('carol', STRONG)} algorithms=hmac-sha256\n"
+    )
     keys.chmod(0o600)
     api_port = free_port()
     with Stages() as stages:
@@ -53,9 +64,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             *("--api-port", str(api_port), "--api-keys", str(keys)),
             *("--data_port", str(free_port()), "--control_port", str(free_port())),
             *("--drain-timeout", "0.2"),
+            *("--trusted-proxies", "127.0.0.1", "--audit-log", str(keys.with_name("audit"))),
+            *("--token-lifetime", "4", "--verify-data-integrity"),
         )
         process.wait_for_line("is ready")
-        yield Gateway(process, api_port)
+        yield Gateway(process, api_port, keys.with_name("audit"))
 
 
 async def test_each_protocols_way_to_bring_a_key(gateway: Gateway) -> None:
@@ -103,13 +116,66 @@ async def test_pages_of_other_sites_may_not_connect(gateway: Gateway) -> None:
         assert answer.status_code == 421
 
 
+@pytest.mark.parametrize("key", [CHECKED, STRONG], ids=["verified", "algorithms"])
 async def test_a_key_for_checked_audio_only_is_told_that_there_is_none_here(
-    gateway: Gateway,
+    gateway: Gateway, key: str
 ) -> None:
     async with httpx.AsyncClient(base_url=gateway.http) as http:
-        answer = await http.get("/models", headers={"Authorization": f"Bearer {CHECKED}"})
+        answer = await http.get("/models", headers={"Authorization": f"Bearer {key}"})
     assert answer.status_code == 403
     assert "checksum" in answer.json()["error"]["message"]
+
+
+async def test_a_token_is_good_until_its_time_is_over_and_for_no_other_token(
+    gateway: Gateway,
+) -> None:
+    async with httpx.AsyncClient(base_url=gateway.http.removesuffix("/v1")) as http:
+        given = await http.post("/token", headers={"X-API-Key": KEY})
+        token, lifetime_s = given.json()["token"], given.json()["expires_in"]
+        assert lifetime_s == 4
+        assert (await http.get(f"/v1/models?token={token}")).status_code == 200
+        again = await http.post(f"/token?token={token}")
+        assert again.status_code == 401
+        assert "not for another token" in again.text
+        over = time.monotonic() + 60
+        while (await http.get(f"/v1/models?token={token}")).status_code == 200:
+            assert time.monotonic() < over
+            await asyncio.sleep(0.2)
+        answer = await http.get(f"/v1/models?token={token}")
+        assert answer.status_code == 401
+        assert token not in answer.text
+
+
+async def test_who_guesses_behind_a_proxy_is_counted_apart_and_nobody_is_locked_out(
+    gateway: Gateway,
+) -> None:
+    """Four guesses by one client of a proxy; another one, and the one whose address it is."""
+
+    async def ask(key: str, address: str) -> int:
+        headers = {"X-Forwarded-For": f"198.51.100.1, {address}", "X-API-Key": key}
+        return (await http.get("/models", headers=headers)).status_code
+
+    guesser, other = "192.0.2.9", "192.0.2.10"
+    async with httpx.AsyncClient(base_url=gateway.http, timeout=30) as http:
+        assert [await ask("stt_guess", guesser) for _ in range(4)] == [401] * 4
+        assert await ask("stt_typo", other) == 401
+        assert await ask(KEY, guesser) == 200
+        assert await ask(KEY, other) == 200
+    await asyncio.to_thread(wait_until, lambda: len(gateway.audit(other)) > 0, "audited")
+    guesses = [event for event in gateway.audit(guesser) if "failures" in event]
+    assert [event["failures"] for event in guesses] == [1, 2, 3, 4]
+    hits = [event for event in gateway.audit(guesser) if event["event"] == "limit_hit"]
+    assert [hit["limit"] for hit in hits] == ["failed_authentications"]
+    assert [event.get("failures") for event in gateway.audit(other)] == [1]
+    assert gateway.audit("198.51.100.1") == [], "what the client itself said of its address"
+
+
+async def test_a_request_with_two_keys_is_refused(gateway: Gateway) -> None:
+    headers = [("Authorization", f"Bearer {KEY}"), ("authorization", "Bearer other")]
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        answer = await http.get("/models", headers=headers)
+    assert answer.status_code == 401
+    assert "one API key" in answer.text
 
 
 async def test_fragments_without_end_cut_the_connection(gateway: Gateway) -> None:

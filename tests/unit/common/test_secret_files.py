@@ -9,7 +9,10 @@ import pytest
 
 from common.errors import SettingsError
 from common.secret_files import (
+    OTHERS,
+    WRITERS,
     Stamp,
+    read_checked,
     refuse_if_readable_by_others,
     refuse_if_writable_by_others,
     write_secret,
@@ -65,6 +68,23 @@ def test_what_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     for refuse in (refuse_if_readable_by_others, refuse_if_writable_by_others):
         with pytest.raises(SettingsError, match=f"cannot read {tmp_path}/none"):
             refuse(tmp_path / "none")
+
+
+def test_a_file_is_read_as_it_was_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("x")
+    path.chmod(0o644)
+    assert read_checked(path, WRITERS) == b"x"
+    with pytest.raises(SettingsError, match="chmod 600"):
+        read_checked(path, OTHERS)
+    path.chmod(0o620)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        read_checked(path, WRITERS)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for none in (pipe, tmp_path):
+        with pytest.raises(SettingsError, match=r"no regular file|directory"):
+            read_checked(none, WRITERS)
 
 
 def test_a_secret_is_never_written_over(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from gateway.tokens import Tokens
 
 NAMES = Names(["stt.example"])
 ORIGINS = OriginRule(NAMES, [8012])
-TOKENS = Tokens(b"s" * 32)
+LIFETIME_S = 60
+TOKENS = Tokens(b"s" * 32, LIFETIME_S)
 ALICE = ApiKey("alice", digest_of("K"))
 OLD = ApiKey("old", digest_of("O"), expires_s=5)
 OPEN = Access(NAMES, ORIGINS, None, TOKENS)
@@ -80,6 +81,41 @@ def test_a_token_comes_in_by_the_url_for_its_minute() -> None:
     token = TOKENS.give(ALICE, 0)
     assert admitted(KEYED, arrival(f"/?token={token}")).key == ALICE
     assert isinstance(KEYED.admit(arrival(f"/?token={token}"), 60), Refusal)
+
+
+def test_a_token_is_given_for_a_key_and_never_for_a_token() -> None:
+    token = KEYED.exchange(arrival("/token", x_api_key="K"), 10)
+    assert isinstance(token, str)
+    assert admitted(KEYED, arrival(f"/?token={token}")).key == ALICE
+    again = KEYED.exchange(arrival(f"/token?token={token}"), 10)
+    assert isinstance(again, Refusal)
+    assert again.kind == "token_again"
+    nobody = KEYED.exchange(arrival("/token"), 10)
+    assert isinstance(nobody, Refusal)
+    assert nobody.is_authentication
+    without = OPEN.exchange(arrival("/token", x_api_key="K"), 10)
+    assert isinstance(without, Refusal)
+    assert without.status == 404
+
+
+@pytest.mark.parametrize(
+    "several",
+    [arrival(authorization=["Bearer K", "Bearer wrong"]), arrival(x_api_key=["K", "wrong"])],
+)
+def test_a_request_brings_one_key(several: Arrival) -> None:
+    """A proxy that looks at one of two headers must not have looked at the other one."""
+    assert refused(KEYED, several).kind == "several_keys"
+    assert admitted(OPEN, several).key is None
+
+
+def test_a_key_for_verified_audio_is_refused_where_nothing_is_verified() -> None:
+    careful = ApiKey("careful", digest_of("C"), verified=True)
+    for verifies in (True, False):
+        access = Access(NAMES, ORIGINS, KeyRing([careful]), TOKENS, verifies=verifies)
+        result = access.admit(arrival(x_api_key="C"), 10)
+        assert isinstance(result, Admission) is verifies
+    assert isinstance(result, Refusal)
+    assert "--verify-data-integrity" in result.reason
 
 
 def test_no_reason_repeats_what_was_sent() -> None:

@@ -57,9 +57,21 @@ def test_a_flood_of_refusals_hides_nothing_else_and_says_how_many_were_left_out(
     log.write("session_begun")
     log.close()
     written = lines(tmp_path / "audit")
-    assert len(written) == audit.REFUSALS[0] + 1
+    most, _ = audit.BUDGETS["authentication_refused"]
+    assert len(written) == most + 1
     assert written[-1]["event"] == "session_begun"
-    assert written[-1]["lost_before"] == 1_000 - audit.REFUSALS[0]
+    assert written[-1]["lost_before"] == 1_000 - most
+
+
+def test_who_commands_without_end_fills_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.audit.time.monotonic", lambda: 0.0)
+    log = AuditLog(str(tmp_path / "audit"), 1 << 20, 2)
+    for _ in range(2_000):
+        log.write("command", key="alice")
+    log.close()
+    assert len(lines(tmp_path / "audit")) == audit.BUDGETS["command"][0]
 
 
 def test_long_texts_are_cut(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from common.api_keys import ApiKey
 from common.envelope import OnCorruption
 from common.errors import CloseCode
 from common.events import Error, FrameVerdict, Notice, Realtime
@@ -114,6 +115,18 @@ def test_broadcast_takes_results_to_all_and_verdicts_to_none() -> None:
     clients.deliver(attachment, [STOCK, VERDICT, Notice("recording_start")])
     assert listener.events == [STOCK, Notice("recording_start")]
     assert speaker.events == [STOCK, VERDICT, Notice("recording_start")]
+
+
+def test_broadcast_stays_with_those_of_the_same_key() -> None:
+    clients = Clients(broadcast=True)
+    attachment, _ = attach(clients)
+    other, listener = attach(clients)
+    other.key = ApiKey("bob", bytes(32))
+    clients.deliver(attachment, [STOCK])
+    assert listener.events == []
+    attachment.key = other.key
+    clients.deliver(attachment, [STOCK])
+    assert listener.events == [STOCK]
 
 
 def test_broadcast_spares_those_whose_protocol_knows_only_its_own_session() -> None:

@@ -116,6 +116,27 @@ def test_audio_is_accounted_once_and_ends_when_the_hours_are_used_up(place: Plac
     assert "used its" in stream.spent().refused
 
 
+def test_what_is_judged_after_the_last_frame_is_accounted_too(place: Place) -> None:
+    """Else a key would have no end of hours, one frame a session."""
+    for _ in range(3):
+        stream = place.reception.begin(FakeClient(), key=ALICE)
+        stream.session._counts.seconds = 20.0
+        stream.leave(may_return=False)
+    with pytest.raises(BusyError, match="used its"):
+        place.reception.begin(FakeClient(), key=ALICE)
+
+
+def test_the_audit_log_names_the_limits_that_were_met(place: Place) -> None:
+    place.reception.begin(FakeClient(), key=ALICE)
+    with pytest.raises(BusyError):
+        place.reception.begin(FakeClient(), key=ALICE)
+    place.reception.drain()
+    with pytest.raises(BusyError):
+        place.reception.begin(FakeClient(), key=BOB)
+    hits = [event for event in place.events() if event["event"] == "limit_hit"]
+    assert [(hit["limit"], hit["key"]) for hit in hits] == [("quota", "alice"), ("stopping", "")]
+
+
 def test_the_audit_log_has_counts_and_no_session_id(place: Place) -> None:
     stream = place.reception.begin(FakeClient(), key=ALICE)
     stream.session.rejected = "Connection rejected: Checksum mismatch"

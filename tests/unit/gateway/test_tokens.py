@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.api_keys import ApiKey, KeyRing, digest_of
-from gateway.tokens import LIFETIME_S, Tokens
+from gateway.tokens import Tokens
 
 ALICE = ApiKey("alice", digest_of("a"))
 BOB = ApiKey("bob", digest_of("b"))
 RING = KeyRing([ALICE, BOB])
-TOKENS = Tokens(b"s" * 32)
+LIFETIME_S = 60
+TOKENS = Tokens(b"s" * 32, LIFETIME_S)
 NOW_S = 1_900_000_000.5
 
 
@@ -39,7 +40,7 @@ def test_a_token_ends_with_its_key() -> None:
 
 
 def test_another_gateways_token_is_none() -> None:
-    assert Tokens(b"t" * 32).take(TOKENS.give(ALICE, NOW_S), RING, NOW_S) is None
+    assert Tokens(b"t" * 32, LIFETIME_S).take(TOKENS.give(ALICE, NOW_S), RING, NOW_S) is None
 
 
 @pytest.mark.parametrize("position", range(5, 40))
