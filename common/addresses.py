@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 DEADLINE_S: Final = 5.0
 """An answer that takes longer is none (it is used once it comes)."""
+LATE: Final = f"no answer within {DEADLINE_S:g} s"
 REFRESH_S: Final = 5.0
 """A name is looked up again after this long: a service's addresses come and go."""
 RETRY_S: Final = 1.0
@@ -71,6 +72,10 @@ class _Name:
         self.answered = threading.Event()
         self.is_being_asked = False
 
+    def is_late(self, now_s: float) -> bool:
+        """Whether an answer is due."""
+        return self.is_being_asked and now_s - self.asked_s > DEADLINE_S
+
 
 class Names:
     """Host names that this process uses. Its methods never wait, unless told for how long.
@@ -97,6 +102,9 @@ class Names:
                 del self._names[min(self._names, key=lambda each: self._names[each].used_s)]
             name = self._names.setdefault(host, _Name())
             name.used_s = now_s
+            if name.is_late(now_s) and not name.error:
+                name.error = LATE
+                log.warning("cannot look up %s: %s", host, LATE)
             if not name.is_being_asked and now_s >= name.next_s:
                 name.is_being_asked, name.asked_s = True, now_s
                 threading.Thread(
@@ -114,14 +122,9 @@ class Names:
             return [
                 f"cannot look up {host}: {why}"
                 for host, name in self._names.items()
-                if now_s - name.used_s < 2 * REFRESH_S and (why := self._trouble(name, now_s))
+                if now_s - name.used_s < 2 * REFRESH_S
+                and (why := LATE if name.is_late(now_s) else name.error)
             ]
-
-    @staticmethod
-    def _trouble(name: _Name, now_s: float) -> str:
-        if name.is_being_asked and now_s - name.asked_s > DEADLINE_S:
-            return f"no answer within {DEADLINE_S:g} s"
-        return name.error
 
     def _answer(self, host: str, name: _Name) -> None:
         error, found = "", list[str]()

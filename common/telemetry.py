@@ -23,6 +23,7 @@ from common.errors import SettingsError
 from common.lifecycle import Lifecycle, State
 from common.log_queue import QueuedHandler
 from common.origins import Names, OriginRule, site_of
+from common.own_names import names_of_this_machine
 from common.settings import StageSettings
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Telemetry(Collector):
         self._not_ready = not_ready
         self._hang_s = settings.hang_s
         self._names = Names(
-            [*settings.server_names, settings.metrics_host, socket.gethostname(), socket.getfqdn()]
+            [*settings.server_names, settings.metrics_host, *names_of_this_machine()]
         )
         self._origins = OriginRule(self._names, ())
         self._refused = {"host": 0, "origin": 0}

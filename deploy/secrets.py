@@ -12,6 +12,7 @@ import psutil
 from common import curve, hmac_keys
 from common.api_keys import line_of, new_key, read_keys
 from common.errors import SettingsError
+from common.own_names import names_of_this_machine
 from common.receipts import signing
 from common.secret_files import (
     refuse_if_readable_by_others,
@@ -47,7 +48,7 @@ def certificate(argv: Sequence[str]) -> int:
 
 def own_names() -> list[str]:
     """The names and addresses of this machine."""
-    names = ["localhost", socket.gethostname(), socket.getfqdn()]
+    names = ["localhost", *names_of_this_machine()]
     families = (socket.AF_INET, socket.AF_INET6)
     for addresses in psutil.net_if_addrs().values():
         names += [one.address for one in addresses if one.family in families]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from common.errors import SettingsError
 from common.exposure import check_exposure
 from common.logs import LogBudget
 from common.origins import Names, OriginRule, origin_of
+from common.own_names import names_of_this_machine
 from common.secret_files import refuse_if_readable_by_others, write_secret
 from common.settings import GatewaySettings
 from common.tls import ServerTls
@@ -64,8 +64,7 @@ class Gatekeeper:
             [
                 settings.host,
                 settings.published_host,
-                socket.gethostname(),
-                socket.getfqdn(),
+                *names_of_this_machine(),
                 *settings.server_names,
                 *(self.tls.names if self.tls else ()),
             ]

@@ -117,14 +117,13 @@ class Hub:
             )
             if not there
         ]
-        lacks = [f"no {' and no '.join(missing)} yet"] if missing else []
-        return "; ".join([*lacks, *self.placement.names.problems])
+        lacks = [f"no {' and no '.join(missing)} yet", *self.placement.names.problems]
+        return "; ".join(lacks) if missing else ""
 
     @property
     def remark(self) -> str:
         """What an operator should know of a pipeline that is ready, as of the last heartbeat."""
-        waiting = self.placement.waiting_lately
-        return f"{waiting} session(s) wait for a recorder" if waiting else ""
+        return self.placement.remark
 
     # -- receipts ------------------------------------------------------------------------------
 

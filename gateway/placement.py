@@ -68,9 +68,16 @@ class Placement:
         self._asked_s: dict[bytes, float] = {}
         self._epoch = 0
         self._beat_s: float | None = None
-        self.waiting_lately = 0
+        self._waiting_lately = 0
         self._waiting_lines = LogBudget(1, WAITING_LINES_PER_S)
         metrics.waiting_limit.set(settings.max_waiting)
+
+    @property
+    def remark(self) -> str:
+        """Sessions that waited at the last heartbeat, and names that cannot be looked up."""
+        waiting = self._waiting_lately
+        waits = f"{waiting} session(s) wait for a recorder" if waiting else ""
+        return "; ".join(filter(None, [waits, *self.names.problems]))
 
     def channel_of(self, session: Session) -> CommandChannel | None:
         """The command link to a session's transcriber while the session is open there."""
@@ -330,7 +337,7 @@ class Placement:
 
     def _tell_of_waiting(self, now_s: float) -> None:
         waiting = self.waiting
-        self.waiting_lately = len(waiting)
+        self._waiting_lately = len(waiting)
         self._metrics.waiting_sessions.set(len(waiting))
         if waiting and len(self.registry) and self._waiting_lines.allow(now_s):
             log.warning(

@@ -63,14 +63,17 @@ async def run(
     async with contextlib.AsyncExitStack() as stack:
         links = Links(settings)
         stack.callback(links.close_all)
-        telemetry = Telemetry(settings, lifecycle, metrics.registry)
+        names = Names()
+        telemetry = Telemetry(
+            settings, lifecycle, metrics.registry, remark=lambda: "; ".join(names.problems)
+        )
         stack.callback(telemetry.close)
         if settings.engines_at:
             scheduler = await stack.enter_async_context(_remote(settings, links, metrics))
         else:
             scheduler = await _warm_up(settings, metrics, create)
         stack.callback(scheduler.close)
-        stage = TranscriberStage(settings, lifecycle, links, metrics, scheduler)
+        stage = TranscriberStage(settings, lifecycle, links, metrics, scheduler, names=names)
         lifecycle.ready()
         await stage.live()
 
@@ -152,6 +155,7 @@ class TranscriberStage:
         metrics: TranscriberMetrics,
         scheduler: Scheduler,
         make_recorder: RecorderFactory = Recorder,
+        names: Names | None = None,
     ) -> None:
         self._settings = settings
         self._lifecycle = lifecycle
@@ -165,11 +169,10 @@ class TranscriberStage:
         )
         self._engine_name = settings.engine_name
         open_sessions = OpenSessions()
-        self._names = Names()
         self._cpu = CpuShare(time.monotonic(), time.process_time())
         self._results = GatewayLinks(
             links,
-            GatewayEndpoints(settings, "results", self._names),
+            GatewayEndpoints(settings, "results", names or Names()),
             lambda socket: ResultSender(
                 socket, self._instance, open_sessions.ack_of, metrics.shed_events.inc
             ),

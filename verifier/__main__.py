@@ -47,7 +47,7 @@ def _run(options: VerifierSettings, lifecycle: Lifecycle) -> None:
     keys = KeyFiles(options.hmac_key_file, options.hmac_keys)
     links = Links(options)
     stage = VerifierStage(options, lifecycle, links, metrics, keys)
-    telemetry = Telemetry(options, lifecycle, metrics.registry, stage.not_ready)
+    telemetry = Telemetry(options, lifecycle, metrics.registry, stage.not_ready, stage.remark)
     log.info("verifier waits for a gateway at %s", options.endpoint("verdicts"))
     try:
         stage.run()

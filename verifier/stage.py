@@ -97,8 +97,12 @@ class VerifierStage:
 
     def not_ready(self) -> str:
         """Why frames are not being taken; "" when they are."""
-        lacks = [] if self._box.subscribed else ["no gateway subscribes to the verdicts"]
-        return "; ".join([*lacks, *self._names.problems])
+        lacks = ["no gateway subscribes to the verdicts", *self._names.problems]
+        return "" if self._box.subscribed else "; ".join(lacks)
+
+    def remark(self) -> str:
+        """What else an operator should know: the names that cannot be looked up."""
+        return "; ".join(self._names.problems)
 
     @property
     def _frames(self) -> zmq.Socket[bytes] | None:

@@ -1,8 +1,8 @@
 """Kills something every second for minutes while clients stream, and reports.
 
 ``python -m tests.faults.soak --minutes 10 --seed 1`` (or ``make soak MINUTES=10``). Exits with 1 on
-any loss, repetition or difference. The gateway is spared: that its death loses nothing has tests
-of its own.
+any loss, repetition or difference. Gateways are among what is killed: their clients go on with
+another one, out of their own buffers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import logging
 import os
 import platform
 import random
@@ -22,7 +23,7 @@ from typing import Final
 
 from tests.faults.clips import RATE_HZ, speech
 from tests.faults.crowd import Talker
-from tests.faults.storm import Kind, Range, Storm, Strike, Weather, check
+from tests.faults.storm import Kind, Range, Storm, Strike, Weather, check, sessions_of
 from tests.faults.system import Member, Stage, System, Usage
 
 SENTENCES: Final = 4
@@ -37,8 +38,15 @@ WEATHER: Final = Weather(
     verifier_pause=Range(0.2, 3.0),
     transcriber_pause=Range(0.2, 4.5),
     kills=0.8,
+    gateway_kills=1_000_000,
+    gateway_spared=Range(1.0, 4.0),
 )
 MIB: Final = 1 << 20
+COUNTED: Final = {
+    Stage.GATEWAY: ("retransmissions", "replays", "replayed_frames", "duplicate_sentences"),
+    Stage.TRANSCRIBER: ("frames:duplicate",),
+}
+"""Metrics that are added up over all processes of a stage."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -51,9 +59,8 @@ class Tally:
     seconds: float = 0.0
     sentences: int = 0
     expected: int = 0
-    retransmissions: int = 0
-    replays: int = 0
     reconnections: int = 0
+    moved: int = 0
     faults: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, talker: Talker, expected: Sequence[str], system: System) -> None:
@@ -64,16 +71,16 @@ class Tally:
         self.seconds += len(talker.pcm) / 2 / RATE_HZ
         self.sentences += len(talker.sentences)
         self.expected += len(expected)
-        self.retransmissions += talker.report.retransmissions
-        self.replays += talker.report.replays
         self.reconnections += talker.stream.reconnections
+        self.moved += len(sessions_of(talker)) - 1
         try:
             check(talker, system.tap_dir, expected)
         except AssertionError as error:
             self.faults.append(f"{talker.state}: {error}")
         else:
             self.identical += 1
-            (system.tap_dir / f"{talker.session}.pcm").unlink()
+            for session in sessions_of(talker):
+                (system.tap_dir / f"{session}.pcm").unlink(missing_ok=True)
 
 
 class Watch:
@@ -82,8 +89,7 @@ class Watch:
     def __init__(self, system: System) -> None:
         self._system = system
         self._samples: dict[Stage, list[tuple[float, Usage]]] = {stage: [] for stage in Stage}
-        self.duplicates = 0.0
-        self._last: dict[int, float] = {}
+        self._counters: dict[tuple[int, str], float] = {}
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -97,16 +103,19 @@ class Watch:
             usage = member.usage() if member.ready else None
             if usage is not None:
                 self._samples[member.stage].append((now_s, usage))
-            if member.stage is Stage.TRANSCRIBER and member.ready:
-                self._count_duplicates(member)
+            if member.stage in COUNTED and member.ready:
+                self.count(member)
 
-    def _count_duplicates(self, member: Member) -> None:
-        """Counters of processes that are killed between two samples are lost: a lower bound."""
-        pid = member.process.pid
-        self._last[pid] = self._system.metrics(member).get(
-            "frames:duplicate", self._last.get(pid, 0)
-        )
-        self.duplicates = sum(self._last.values())
+    def count(self, member: Member) -> None:
+        """Note a process's counters, which go with it when it is killed."""
+        values = self._system.metrics(member)
+        for name in COUNTED[member.stage]:
+            if name in values:
+                self._counters[member.process.pid, name] = values[name]
+
+    def total(self, name: str) -> float:
+        """Of all processes, as of the last sample of each: a lower bound."""
+        return sum(value for (_, counted), value in self._counters.items() if counted == name)
 
     def summary(self, stage: Stage) -> str:
         """Memory and files: medians of the first and last tenth, and the most."""
@@ -167,6 +176,8 @@ async def soak(system: System, options: argparse.Namespace) -> tuple[Tally, list
     await asyncio.to_thread(system.wait_ready)
     watching.cancel()
     await asyncio.gather(progress, watching, return_exceptions=True)
+    for member in (*system.gateways, *system.transcribers):
+        await asyncio.to_thread(watch.count, member)
     return tally, storm.strikes, watch
 
 
@@ -186,7 +197,6 @@ def report(
     tally: Tally,
     strikes: list[Strike],
     watch: Watch,
-    metrics: dict[str, float],
 ) -> str:
     """The report as a Markdown table."""
     kinds = Counter((strike.stage, strike.kind) for strike in strikes)
@@ -201,7 +211,7 @@ def report(
         ("load average", " ".join(f"{load:.1f}" for load in os.getloadavg())),
         (
             "engine, processes",
-            f"{options.engine}, {options.verifiers} verifiers, "
+            f"{options.engine}, {options.gateways} gateways, {options.verifiers} verifiers, "
             f"{options.transcribers} transcribers, {options.clients} clients at a time",
         ),
         ("strikes", f"{len(strikes)}: {struck}"),
@@ -210,16 +220,24 @@ def report(
         ("sentences", f"{tally.sentences} of {tally.expected}"),
         ("lost or doubled", f"{abs(lost)}"),
         ("faults", f"{len(tally.faults)}"),
-        ("frames sent again", f"{tally.retransmissions}"),
-        ("duplicates that transcribers dropped", f"at least {watch.duplicates:.0f}"),
+        ("frames sent again by gateways", f"at least {watch.total('retransmissions'):.0f}"),
         (
-            "sessions re-opened",
-            f"{tally.replays} ({metrics.get('replayed_frames', 0):.0f} frames replayed)",
+            "duplicates that transcribers dropped",
+            f"at least {watch.total('frames:duplicate'):.0f}",
         ),
-        ("sentences repeated by replays, dropped", f"{metrics.get('duplicate_sentences', 0):.0f}"),
+        (
+            "sessions re-opened on a transcriber",
+            f"at least {watch.total('replays'):.0f} "
+            f"({watch.total('replayed_frames'):.0f} frames replayed)",
+        ),
+        (
+            "sentences repeated by replays, dropped",
+            f"at least {watch.total('duplicate_sentences'):.0f}",
+        ),
         ("connections lost", f"{tally.reconnections}"),
+        ("sessions begun anew at another gateway", f"{tally.moved}"),
     ]
-    for stage in (Stage.VERIFIER, Stage.TRANSCRIBER):
+    for stage in Stage:
         for kind in Kind:
             times = sorted(
                 s.recovered_s
@@ -252,24 +270,27 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--verifiers", type=int, default=3)
     parser.add_argument("--transcribers", type=int, default=2)
     parser.add_argument("--engine", default="null", help="null or pocketsphinx")
     options = parser.parse_args()
+    logging.getLogger("common.client").setLevel(logging.ERROR)  # reconnections are counted
     with System(
         engine=options.engine,
+        gateways=options.gateways,
         verifiers=options.verifiers,
         transcribers=options.transcribers,
         gateway=["--verify-data-integrity"],
     ) as system:
         system.wait_ready()
         tally, strikes, watch = asyncio.run(soak(system, options))
-        metrics = system.metrics()
-        print(report(options, tally, strikes, watch, metrics), flush=True)
+        print(report(options, tally, strikes, watch), flush=True)
         for fault in tally.faults[:20]:
             print(f"FAULT {fault}", file=sys.stderr)
         if tally.faults:
-            print(system.gateway.process.output[-20_000:], file=sys.stderr)
+            for gateway in system.gateways:
+                print(gateway.process.output[-20_000:], file=sys.stderr)
             return 1
         system.stop()
     say("stopped; no process and no socket is left")

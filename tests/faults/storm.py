@@ -40,6 +40,9 @@ class Range(NamedTuple):
         return rng.uniform(*self)
 
 
+NOT_AT_ALL: Final = Range(0.0, 0.0)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Weather:
     """How bad a storm is.
@@ -51,7 +54,8 @@ class Weather:
         verifier_pause, transcriber_pause: how long one is paused.
         kills: the share of kills among the strikes.
         transcriber_strikes: how many there are at most; each kill costs seconds of CPU time.
-        gateway_kills: how often the gateway is killed, at most; it is never paused.
+        gateway_kills: how often a gateway is killed, at most; none is ever paused.
+        gateway_spared: like ``spared``, for gateways.
     """
 
     calm: Range
@@ -61,6 +65,7 @@ class Weather:
     kills: float
     transcriber_strikes: int = 1_000_000
     gateway_kills: int = 0
+    gateway_spared: Range = NOT_AT_ALL
 
 
 ROUGH: Final = Weather(
@@ -83,6 +88,36 @@ class Strike:
     recovered_s: float | None = None
 
 
+class Respite:
+    """When the members of a stage may be struck again: a while after some client got a sentence.
+
+    Args:
+        spared: how long after that.
+        most: how many strikes there are at most.
+    """
+
+    def __init__(self, spared: Range, most: int) -> None:
+        self.strikes = 0
+        self._spared = spared
+        self._most = most
+        self._sentences = 0
+        self._until_s: float | None = None
+
+    def struck(self, sentences: int) -> None:
+        """Begin one; ``sentences`` are those of all clients."""
+        self.strikes += 1
+        self._sentences = sentences
+        self._until_s = None
+
+    def is_over(self, sentences: int, now_s: float, rng: random.Random) -> bool:
+        """Whether clients have come further than what the last strike cost them."""
+        if self.strikes >= self._most or sentences == self._sentences:
+            return False
+        if self._until_s is None:
+            self._until_s = now_s + self._spared.draw(rng)
+        return now_s >= self._until_s
+
+
 class Storm:
     """Strikes members until it is stopped.
 
@@ -98,9 +133,10 @@ class Storm:
         self._talkers = talkers
         self._rng = rng
         self._weather = weather
-        self._sentences_at_strike = 0
-        self._transcriber_strikes = 0
-        self._spared_until_s: float | None = None
+        self._respites = {
+            Stage.TRANSCRIBER: Respite(weather.spared, weather.transcriber_strikes),
+            Stage.GATEWAY: Respite(weather.gateway_spared, weather.gateway_kills),
+        }
         self._aftermath: set[asyncio.Task[None]] = set()
 
     async def rage(self, until: asyncio.Event) -> None:
@@ -134,10 +170,8 @@ class Storm:
         strike = Strike(stage, kind, time.monotonic())
         self.strikes.append(strike)
         self._later(self._watch_recovery(strike))
-        if stage is Stage.TRANSCRIBER:
-            self._transcriber_strikes += 1
-            self._sentences_at_strike = self._sentences
-            self._spared_until_s = None
+        if stage in self._respites:
+            self._respites[stage].struck(self._sentences)
         if kind is Kind.KILL:
             await asyncio.to_thread(victim.replace)
             return
@@ -149,23 +183,12 @@ class Storm:
     def _may_be_struck(self, member: Member) -> bool:
         if not member.ready:
             return False
-        if member.stage is Stage.GATEWAY:
-            killed = sum(strike.stage is Stage.GATEWAY for strike in self.strikes)
-            # Each time some client has come further than what the last one cost it.
-            return killed < self._weather.gateway_kills and self._sentences > killed
-        return member.stage is Stage.VERIFIER or self._transcribers_may_be_struck()
-
-    def _transcribers_may_be_struck(self) -> bool:
-        now_s = time.monotonic()
-        if not self._is_struck(Stage.TRANSCRIBER):
+        if member.stage not in self._respites:
+            return True
+        if member.stage is Stage.TRANSCRIBER and not self._is_struck(Stage.TRANSCRIBER):
             return any(talker.received for talker in self._talkers)
-        if self._sentences == self._sentences_at_strike:
-            return False
-        if self._transcriber_strikes >= self._weather.transcriber_strikes:
-            return False
-        if self._spared_until_s is None:
-            self._spared_until_s = now_s + self._weather.spared.draw(self._rng)
-        return now_s >= self._spared_until_s
+        respite = self._respites[member.stage]
+        return respite.is_over(self._sentences, time.monotonic(), self._rng)
 
     def _is_struck(self, stage: Stage) -> bool:
         return any(strike.stage is stage for strike in self.strikes)

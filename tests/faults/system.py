@@ -121,9 +121,10 @@ class Member:
 
 
 class System:
-    """A gateway, verifiers and transcribers in a run directory of their own.
+    """Gateways, verifiers and transcribers in a run directory of their own.
 
     Args:
+        gateways: how many; several share the ports.
         gateway, verifier, transcriber: options of all processes of that stage.
         engine: of the transcribers; ``null`` says how many samples each sentence has.
 
@@ -134,6 +135,7 @@ class System:
     def __init__(
         self,
         *,
+        gateways: int = 1,
         verifiers: int = 3,
         transcribers: int = 1,
         engine: str = "null",
@@ -157,7 +159,10 @@ class System:
                 *transcriber,
             ],
         }
-        self.gateway = self._add(Stage.GATEWAY)
+        shared = [("--share-ports", "--slot", str(number)) for number in range(1, gateways + 1)]
+        self.gateways = [
+            self._add(Stage.GATEWAY, *(which if gateways > 1 else ())) for which in shared
+        ]
         self.transcribers = [self._add(Stage.TRANSCRIBER) for _ in range(transcribers)]
         self.verifiers = [self._add(Stage.VERIFIER) for _ in range(verifiers)]
 
@@ -167,9 +172,14 @@ class System:
         return f"ws://127.0.0.1:{self.data_port}"
 
     @property
+    def gateway(self) -> Member:
+        """The first one."""
+        return self.gateways[0]
+
+    @property
     def members(self) -> list[Member]:
         """All of them."""
-        return [self.gateway, *self.transcribers, *self.verifiers]
+        return [*self.gateways, *self.transcribers, *self.verifiers]
 
     @property
     def processes(self) -> list[StageProcess]:
@@ -186,13 +196,13 @@ class System:
         self.transcribers.append(member := self._add(Stage.TRANSCRIBER))
         return member
 
-    def _add(self, stage: Stage) -> Member:
-        return Member(self.stages, stage, self._options[stage])
+    def _add(self, stage: Stage, *more_options: str) -> Member:
+        return Member(self.stages, stage, [*self._options[stage], *more_options])
 
     # -- what it says --------------------------------------------------------------------------
 
     def metrics(self, member: Member | None = None) -> dict[str, float]:
-        """A stage's metrics (the gateway's, unless said otherwise), by name and label values.
+        """A stage's metrics (the first gateway's, unless said otherwise), by name and label values.
 
         A sample with labels is called ``name:value``; names lack their ``stt_STAGE_`` and
         ``_total``. Empty when the process does not answer.
@@ -212,7 +222,7 @@ class System:
         return values
 
     def wait_ready(self) -> None:
-        """Wait until the gateway knows of every member that is not paused."""
+        """Wait until every gateway knows of all other members that are not paused."""
         for member in self.members:
             if not member.paused:
                 member.wait_ready()
@@ -220,13 +230,13 @@ class System:
         transcribers = sum(not member.paused for member in self.transcribers)
 
         def complete() -> bool:
-            values = self.metrics()
-            return (
+            return all(
                 values.get("verifiers", 0) >= verifiers
                 and values.get("transcribers", 0) >= transcribers
+                for values in map(self.metrics, self.gateways)
             )
 
-        wait_until(complete, "the gateway has all its verifiers and transcribers", poll_s=0.05)
+        wait_until(complete, "a gateway has all its verifiers and transcribers", poll_s=0.05)
 
     def resume_all(self) -> None:
         """Let every paused member go on."""

@@ -19,6 +19,8 @@ from tests.processes import StageProcess
 
 NETNS: Final = Path("/etc/netns")
 SUBNET: Final = "10.89.7"
+PATIENT: Final = "timeout:30 attempts:5"
+"""What waits for a silent name server does so for minutes."""
 
 
 def missing() -> str:
@@ -37,9 +39,14 @@ def missing() -> str:
 
 
 class Network:
-    """Hosts by name, each with an address, a name that the others know, and a link to be cut."""
+    """Hosts by name, each with an address, a name that the others know, and a link to be cut.
 
-    def __init__(self, names: Sequence[str]) -> None:
+    Args:
+        name_server: the one of them that all ask for other names, and wait for.
+    """
+
+    def __init__(self, names: Sequence[str], name_server: str) -> None:
+        self._name_server = name_server
         self._prefix = f"stt{os.getpid()}"
         self._switch = f"{self._prefix}-switch"
         self._names = list(names)
@@ -51,10 +58,16 @@ class Network:
 
     def start(self, host: str, *argv: str) -> StageProcess:
         """Run a Python module on a host: ``start("gw1", "gateway", "--host", …)``."""
-        command = ["ip", "netns", "exec", self._namespace(host), sys.executable, "-m", *argv]
+        command = [*self._on(host), sys.executable, "-m", *argv]
         process = StageProcess(command, name=f"{argv[0]} on {host}")
         self.processes.append(process)
         return process
+
+    def get(self, host: str, url: str) -> str:
+        """The body of an HTTP answer (200) that a host gets."""
+        program = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())"
+        command = [*self._on(host), sys.executable, "-c", program, url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def cut(self, host: str) -> None:
         """Take a host's link down."""
@@ -88,6 +101,9 @@ class Network:
     def _namespace(self, host: str) -> str:
         return f"{self._prefix}-{host}"
 
+    def _on(self, host: str) -> list[str]:
+        return ["ip", "netns", "exec", self._namespace(host)]
+
     def _build(self) -> None:
         _ip("netns", "add", self._switch)
         _ip("-n", self._switch, "link", "add", "bridge", "type", "bridge", "forward_delay", "0")
@@ -104,6 +120,9 @@ class Network:
             _ip("-n", namespace, "link", "set", "lo", "up")
             (NETNS / namespace).mkdir(parents=True)
             (NETNS / namespace / "hosts").write_text(f"127.0.0.1 localhost\n{known}")
+            (NETNS / namespace / "resolv.conf").write_text(
+                f"nameserver {self.address(self._name_server)}\noptions {PATIENT}\n"
+            )
 
     def _remove(self) -> None:
         for namespace in (*map(self._namespace, self._names), self._switch):

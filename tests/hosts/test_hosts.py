@@ -1,7 +1,8 @@
 """Stages on hosts of their own, over tcp with CURVE: each is killed, each link is cut for 10 s.
 
-One system with two gateways and a client at each serve all; costs about 100 seconds, in which the
-machine mostly waits: a cut link stays cut for 10 s. Runs as root on Linux.
+One system with two gateways and a client at each serve all; costs about 120 seconds, in which the
+machine mostly waits: a cut link stays cut for 10 s. Runs as root on Linux. The name server never
+answers: hosts know each other's names without it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ GATEWAYS: Final = ("gw1", "gw2")
 WORKERS: Final = ("ver1", "ver2", "tr1", "tr2")
 CUT_S: Final = 10.0
 PATIENCE_S: Final = 60.0
+NOWHERE: Final = "gone.example"
+"""A name that only the name server would know."""
 
 
 class System:
@@ -45,13 +48,15 @@ class System:
         for host in GATEWAYS:
             for kind in ("verifier", "transcriber"):
                 self._wait_for_both(host, kind)
+        self.name_server = network.start("dns", "tests.hosts.silent_names")
+        self.name_server.wait_for_line("^listens", PATIENCE_S)
         self.speakers = [
             network.start("client", "tests.hosts.speaker", f"ws://{host}:8012", str(self._stop))
             for host in GATEWAYS
         ]
 
-    def start(self, host: str) -> StageProcess:
-        """Start the stage of a host."""
+    def start(self, host: str, known_as: str = "") -> StageProcess:
+        """Start the stage of a host; a transcriber tells others its name, or another one."""
         stage = {"gw": "gateway", "ve": "verifier", "tr": "transcriber"}[host[:2]]
         common = ("--curve-dir", f"{self._keys}/{stage}", "--run-dir", f"{self._folder}/{host}")
         options: tuple[str, ...]
@@ -60,14 +65,14 @@ class System:
                 options = (
                     *("--frames", "tcp://*:5551", "--verdicts", "tcp://*:5552"),
                     *("--results", "tcp://*:5553", "--host", "0.0.0.0", "--insecure"),
-                    *("--server-name", host, "--verify-data-integrity"),
+                    *("--server-name", host, "--verify-data-integrity", "--metrics-port", "8013"),
                 )
             case "verifier":
                 options = ("--frames", _all(5551), "--verdicts", _all(5552))
             case _:
                 options = (
                     *("--results", _all(5553), "--audio", "tcp://*:5554"),
-                    *("--commands", "tcp://*:5555", "--advertise-host", host),
+                    *("--commands", "tcp://*:5555", "--advertise-host", known_as or host),
                     *("--engine", "null"),
                 )
         return self.network.start(host, stage, *common, *options)
@@ -104,7 +109,8 @@ def said_and_heard(speaker: StageProcess) -> tuple[list[int], list[int]]:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with Network(("client", *GATEWAYS, *WORKERS)) as network:
+    hosts = ("client", *GATEWAYS, *WORKERS, "tr3", "dns")
+    with Network(hosts, name_server="dns") as network:
         system = System(network, tmp_path_factory.mktemp("hosts"))
         for speaker in system.speakers:
             speaker.wait_for_line("^spoken", PATIENCE_S)
@@ -130,6 +136,24 @@ def test_cut_links_are_gone_on_without(system: System, hosts: tuple[str, ...]) -
     for host in hosts:
         system.network.mend(host)
     system.hear_another()
+
+
+def test_a_name_that_nobody_answers_for_stalls_no_session(system: System) -> None:
+    """The look-up takes minutes, so that all of this happens while it lasts."""
+    asked = len(system.name_server.lines)
+    lost = system.start("tr3", known_as=NOWHERE)
+    system.name_server.wait_for_line(NOWHERE, PATIENCE_S, after=asked)
+    for host in GATEWAYS:
+        gateway = system.stages[host]
+        gateway.wait_for_line(rf"{NOWHERE}:5555 cannot be looked up", PATIENCE_S)
+        gateway.wait_for_line(rf"cannot look up {NOWHERE}: no answer within", PATIENCE_S)
+        ready = system.network.get(host, "http://127.0.0.1:8013/readyz")
+        assert ready.startswith("ready; ")
+        assert f"cannot look up {NOWHERE}: no answer within" in ready
+    for _ in range(2):
+        system.hear_another()
+    assert lost.alive
+    assert not any(f"{NOWHERE} is found" in system.stages[h].output for h in GATEWAYS)
 
 
 def test_every_sentence_was_heard_once_and_in_order(system: System) -> None:
