@@ -69,7 +69,7 @@ async def run(
         )
         stack.callback(telemetry.close)
         if settings.engines_at:
-            scheduler = await stack.enter_async_context(_remote(settings, links, metrics))
+            scheduler = await stack.enter_async_context(_remote(settings, links, metrics, names))
         else:
             scheduler = await _warm_up(settings, metrics, create)
         stack.callback(scheduler.close)
@@ -96,7 +96,7 @@ async def _warm_up(
 
 @contextlib.asynccontextmanager
 async def _remote(
-    settings: TranscriberSettings, links: Links, metrics: TranscriberMetrics
+    settings: TranscriberSettings, links: Links, metrics: TranscriberMetrics, names: Names
 ) -> AsyncIterator[Scheduler]:
     """A scheduler over engine processes, once there is one.
 

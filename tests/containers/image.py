@@ -25,6 +25,8 @@ from tests.processes import ROOT
 DOCKERFILE: Final = ROOT / "deploy" / "Dockerfile"
 IMAGE: Final = "verified-stt"
 PACKAGES: Final = "python3.11,python3.11-venv,ca-certificates"
+UNPACKED: Final = ("/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/info")
+"""Debian's slim images are without these."""
 BUILD_TIMEOUT_S: Final = 900.0
 COPIED_SETTINGS: Final = ("index-url", "extra-index-url", "find-links", "trusted-host")
 
@@ -40,7 +42,11 @@ def make_base(engine: Engine) -> None:
     """Make Debian's Python into an image under the base's name: no image can be pulled."""
     tar = engine.folder / "base.tar"
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", tar],
+        [
+            *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}"),
+            *(f"--dpkgopt=path-exclude={folder}/*" for folder in UNPACKED),
+            *("bookworm", tar),
+        ],
         check=True,
         timeout=300,
     )

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from tests.processes import ROOT
 
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
-OVERLAYS: Final = ("cpu", "gpu")
+OVERLAYS: Final = ("cpu", "gpu", "engines", "keda")
 Manifest = dict[str, Any]
 
 
@@ -43,6 +43,10 @@ def rendered(folder: Path) -> list[Manifest]:
         ]
         assert len(matching) == 1, f"{folder}: {target} names {len(matching)} manifests"
         operations = yaml.safe_load(patch["patch"])
+        if isinstance(operations, dict):
+            assert operations.pop("$patch") == "delete"
+            del manifests[matching[0]]
+            continue
         manifests[matching[0]] = jsonpatch.apply_patch(manifests[matching[0]], operations)
     for image in kustomization.get("images", []):
         for container in map(container_of, pods(manifests).values()):

@@ -12,7 +12,13 @@ import yaml  # type: ignore[import-untyped]
 
 from common.options import parse as parse_settings
 from common.options import variable_of
-from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
+from common.settings import (
+    EngineStageSettings,
+    GatewaySettings,
+    StageSettings,
+    TranscriberSettings,
+    VerifierSettings,
+)
 from tests.processes import ROOT
 
 DEPLOY: Final = ROOT / "deploy"
@@ -116,3 +122,21 @@ def test_the_image_holds_every_package_and_what_the_set_up_reads() -> None:
 @pytest.mark.parametrize("file", ["Dockerfile", "docker-compose.yml", "docker-compose.gpu.yml"])
 def test_no_index_address_is_written_down(file: str) -> None:
     assert "http" not in Path(DEPLOY / file).read_text().replace("http://127.0.0.1", "")
+
+
+def test_an_engine_of_its_own_is_a_part_of_the_transcribers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added, transcriber = services("docker-compose.engines.yml"), services()["transcriber"]
+    engine = added["engine"]
+    assert engine["command"] == ["transcriber.engines"]
+    same = (
+        *("image", "init", "read_only", "tmpfs", "cap_drop", "security_opt", "restart"),
+        *("stop_grace_period", "pids_limit", "logging", "depends_on", "networks", "volumes"),
+    )
+    assert {name: engine[name] for name in same} == {name: transcriber[name] for name in same}
+    for name, value in (image_environment() | engine["environment"]).items():
+        monkeypatch.setenv(name, with_defaults(value))
+    settings = parse_settings(EngineStageSettings, [], prog="engine", description="")
+    port = settings.engine_endpoint.removeprefix("tcp://*:")
+    assert added["transcriber"]["environment"] == {"STT_ENGINES_AT": f"tcp://engine:{port}"}

@@ -7,13 +7,21 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
+from prometheus_client import generate_latest
 
 from common.curve import Role, make_keys
 from common.exposure import check_exposure
 from common.links import LinkEnd
 from common.options import parse
-from common.settings import GatewaySettings, StageSettings, TranscriberSettings, VerifierSettings
+from common.settings import (
+    EngineStageSettings,
+    GatewaySettings,
+    StageSettings,
+    TranscriberSettings,
+    VerifierSettings,
+)
 from deploy.command_line import SystemSettings
+from gateway.metrics import GatewayMetrics
 from tests.processes import ROOT
 from tests.unit.deploy.manifests import (
     KUBERNETES,
@@ -65,7 +73,8 @@ def test_every_manifest_is_valid(overlay: str) -> None:
     manifests = rendered(KUBERNETES / "overlays" / overlay)
     assert len(manifests) > 10
     for manifest in manifests:
-        kubernetes_validate.validate(manifest, VERSION, strict=True)
+        if manifest["kind"] != "ScaledObject":  # KEDA's, whose schema is not Kubernetes'
+            kubernetes_validate.validate(manifest, VERSION, strict=True)
 
 
 def test_an_unknown_field_would_be_noticed() -> None:
@@ -77,6 +86,8 @@ def test_an_unknown_field_would_be_noticed() -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_variable_is_an_option_of_its_stage(overlay: str) -> None:
     stages = pods(rendered(KUBERNETES / "overlays" / overlay))
+    engine = stages.pop("engine", None)
+    assert (engine is not None) == (overlay == "engines")
     assert stages.keys() == SETTINGS.keys()
     for stage, pod in stages.items():
         known = {f"STT_{name.upper()}" for name in SETTINGS[stage].__dataclass_fields__}
@@ -238,3 +249,69 @@ def test_autoscalers_and_budgets_name_stages() -> None:
         if manifest["kind"] == "PodDisruptionBudget":
             labels = manifest["spec"]["selector"]["matchLabels"]
             assert labels["app.kubernetes.io/name"] in SETTINGS
+
+
+def test_keda_scales_what_the_autoscaler_would_and_by_metrics_that_there_are() -> None:
+    """Its own schema is not to be had here: names and types are those of its documentation."""
+    manifests = rendered(KUBERNETES / "overlays" / "keda")
+    assert {
+        m["spec"]["scaleTargetRef"]["name"]
+        for m in manifests
+        if m["kind"] == "HorizontalPodAutoscaler"
+    } == {"verifier"}
+    (scaled,) = [m for m in manifests if m["kind"] == "ScaledObject"]
+    (replaced,) = [
+        m["spec"]
+        for m in base()
+        if m["kind"] == "HorizontalPodAutoscaler" and m["metadata"]["name"] == "transcriber"
+    ]
+    assert scaled["apiVersion"] == "keda.sh/v1alpha1"
+    spec = scaled["spec"]
+    assert spec.keys() == {
+        *("scaleTargetRef", "pollingInterval", "minReplicaCount", "maxReplicaCount"),
+        *("fallback", "advanced", "triggers"),
+    }
+    assert spec["scaleTargetRef"] == replaced["scaleTargetRef"]
+    assert spec["minReplicaCount"] == replaced["minReplicas"]
+    assert spec["maxReplicaCount"] == replaced["maxReplicas"]
+    advanced = spec["advanced"]["horizontalPodAutoscalerConfig"]
+    assert advanced["behavior"] == replaced["behavior"]
+    (trigger,) = spec["triggers"]
+    assert (trigger["type"], trigger["metricType"]) == ("prometheus", "AverageValue")
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    assert trigger["metadata"]["threshold"] == "48"
+    exported = generate_latest(GatewayMetrics().registry).decode()
+    for metric in re.findall(r"stt_\w+", trigger["metadata"]["query"]):
+        assert f"\n{metric} 0.0\n" in exported
+
+
+def test_engines_are_reached_where_they_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifests = rendered(KUBERNETES / "overlays" / "engines")
+    stages = pods(manifests)
+    engine, transcriber = (container_of(stages[name]) for name in ("engine", "transcriber"))
+    (service,) = [
+        m["spec"]
+        for m in manifests
+        if (m["kind"], m["metadata"]["name"]) == ("Service", "engine-links")
+    ]
+    ports = {port["name"]: port["containerPort"] for port in engine["ports"]}
+    assert engine["args"] == ["transcriber.engines"]
+    assert variables(engine)["STT_ENGINE_ENDPOINT"] == f"tcp://*:{ports['engine']}"
+    assert variables(transcriber)["STT_ENGINES_AT"] == f"tcp://engine-links:{ports['engine']}"
+    assert service["clusterIP"] == "None"  # each transcriber asks all of them
+    assert service["selector"] == {"app.kubernetes.io/name": "engine"}
+    assert [port["port"] for port in service["ports"]] == [ports["engine"]]
+    policies = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "NetworkPolicy"}
+    asks = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "transcriber"}}}
+    assert policies["engine"]["ingress"] == [
+        {"from": [asks], "ports": [{"protocol": "TCP", "port": "engine"}]}
+    ]
+    asked = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "engine"}}}
+    assert {"to": [asked], "ports": [{"protocol": "TCP", "port": "engine"}]} in (
+        policies["transcriber"]["egress"]
+    )
+    image = dict(re.findall(r"\b(STT_\w+)=(\S+)", (ROOT / "deploy" / "Dockerfile").read_text()))
+    for name, value in (image | shared() | variables(engine)).items():
+        monkeypatch.setenv(name, value)
+    settings = parse(EngineStageSettings, [], prog="engine", description="")
+    assert settings.engine_name == "pocketsphinx"
