@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -31,6 +32,17 @@ BOUNDS: Final = (
     "speed",
 )
 """What a client may meet; each has an option in ``limit_settings.py``, or follows from one."""
+REFUSALS: Final = ("expired_key", "host", "no_key", "origin", "unchecked", "wrong_key")
+"""Why a request is refused at the door."""
+
+
+class Relayed(enum.StrEnum):
+    """What a gateway does with a connection that comes by another one."""
+
+    PASSED_ON = "passed_on"
+    TAKEN_IN = "taken_in"
+
+
 BUSY: Final = ("final_wait", "quota", "sessions", "stopping", "waiting")
 """Why a client is told to try later."""
 
@@ -129,6 +141,14 @@ class GatewayMetrics:
         self.recorders_given_back = counter(
             "recorders_given_back", "Recorders that silent sessions gave to those that waited"
         )
+        self.relayed = counter(
+            "relayed_connections",
+            "Connections passed on to another gateway of this host, and taken in from one",
+            *("port", "direction"),
+        )
+        self.relayed_bytes = counter(
+            "relayed_bytes", "Bytes of messages passed on, from clients and to them", "direction"
+        )
         self.sessions = gauge("sessions", "Sessions that are open")
         self.waiting_sessions = gauge("waiting_sessions", "Sessions without a transcriber")
         self.waiting_limit = gauge("waiting_limit", "Bound on stt_gateway_waiting_sessions")
@@ -143,12 +163,20 @@ class GatewayMetrics:
             self.bad_envelopes.labels(link)
         for hop in (Hop.GATEWAY, Hop.VERDICTS):
             self.damaged.labels(hop)
+        for kind in REFUSALS:
+            self.turned_away.labels(kind)
+        for direction in Relayed:
+            for port in ("control", "data"):
+                self.relayed.labels(port, direction)
+        for direction in ("from_client", "to_client"):
+            self.relayed_bytes.labels(direction)
         for bound in BOUNDS:
             self.limits_met.labels(bound)
         for why in BUSY:
             self.busy.labels(why)
         for reason in (
             "after_end",
+            "demands",
             "repeated",
             "not_an_event",
             "observer",

@@ -13,12 +13,14 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import Counter
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from gateway.handshake import Visitor
+from gateway.metrics import GatewayMetrics, Relayed
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class RelayedVisitor(Visitor):
         return tuple(remote), tuple(local)
 
 
-async def relay(websocket: ServerConnection, to: Path, port: str) -> bool:
+async def relay(websocket: ServerConnection, to: Path, port: str, metrics: GatewayMetrics) -> bool:
     """Carry a connection's messages to another gateway and back until either end closes.
 
     Args:
@@ -90,9 +92,11 @@ async def relay(websocket: ServerConnection, to: Path, port: str) -> bool:
     except (OSError, TimeoutError, InvalidHandshake) as error:
         log.debug("a neighbour does not take a connection: %s", error)
         return False
+    metrics.relayed.labels(port, Relayed.PASSED_ON).inc()
+    size = metrics.relayed_bytes
     async with asyncio.TaskGroup() as group:
-        group.create_task(_pump(websocket, onward))
-        group.create_task(_pump(onward, websocket))
+        group.create_task(_pump(websocket, onward, size.labels("from_client")))
+        group.create_task(_pump(onward, websocket, size.labels("to_client")))
     return True
 
 
@@ -101,11 +105,14 @@ PORT: Final = "Stt-Port"
 
 
 async def _pump(
-    source: ServerConnection | ClientConnection, sink: ServerConnection | ClientConnection
+    source: ServerConnection | ClientConnection,
+    sink: ServerConnection | ClientConnection,
+    size: Counter,
 ) -> None:
     with contextlib.suppress(ConnectionClosed):
         async for message in source:
             await sink.send(message)
+            size.inc(len(message if isinstance(message, bytes) else message.encode()))
     code, reason = source.close_code or 1006, source.close_reason or ""
     if code in (1005, 1006, 1015):  # a gateway that died: what a client comes back after
         await sink.close(1012, "the gateway is gone")

@@ -14,6 +14,7 @@ from gateway.bounded_connection import Connections
 from gateway.gatekeeper import Gatekeeper
 from gateway.handshake import Handshake, asked_of, select_subprotocol
 from gateway.local_peer import LocalPeers
+from gateway.metrics import GatewayMetrics, Relayed
 from gateway.neighbours import Neighbours
 from gateway.relay import PORT, RelayedVisitor, relay
 
@@ -31,12 +32,18 @@ class SharedPorts:
     """
 
     def __init__(
-        self, neighbours: Neighbours, own: int, peers: LocalPeers, handlers: dict[str, Handler]
+        self,
+        neighbours: Neighbours,
+        own: int,
+        peers: LocalPeers,
+        handlers: dict[str, Handler],
+        metrics: GatewayMetrics,
     ) -> None:
         self._neighbours = neighbours
         self._own = own
         self._peers = peers
         self._handlers = handlers
+        self._metrics = metrics
 
     def routed(self, port: str) -> Handler:
         """What serves a connection of that port, here or elsewhere."""
@@ -44,7 +51,8 @@ class SharedPorts:
 
         async def serve(websocket: ServerConnection) -> None:
             home = await self._home_of(websocket, port)
-            if home != self._own and await relay(websocket, self._neighbours.path_of(home), port):
+            to = self._neighbours.path_of(home)
+            if home != self._own and await relay(websocket, to, port, self._metrics):
                 return
             await handle(websocket)
 
@@ -91,6 +99,7 @@ class SharedPorts:
         port = websocket.request.headers.get(PORT, "") if websocket.request else ""
         handle = self._handlers.get(port)
         if handle is not None:
+            self._metrics.relayed.labels(port, Relayed.TAKEN_IN).inc()
             await handle(websocket)
 
 

@@ -110,7 +110,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         handlers: dict[str, Handler] = {CONTROL: handle_control, DATA: data_port.serve}
         if settings.share_ports:
             neighbours = Neighbours(settings.run_path, settings.slot)
-            shared = SharedPorts(neighbours, settings.slot, peers, handlers)
+            shared = SharedPorts(neighbours, settings.slot, peers, handlers, metrics)
             largest = settings.max_message_bytes * HARD_LIMIT_FACTOR
             relayed = make_relayed_connections(settings, metrics)
             await stack.enter_async_context(shared.taking_in(gatekeeper, relayed, largest))

@@ -10,6 +10,8 @@ from transcriber.schedule import Kind
 from transcriber.scheduler import BatchReport
 
 _SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FACTORS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+"""Of the real-time factor; above 1 an engine falls behind a single speaker."""
 
 
 class BatchMetrics:
@@ -24,11 +26,16 @@ class BatchMetrics:
         )
         self._inference = histogram("inference_seconds", "One call of the engine", _SECONDS)
         self._size = histogram("batch_size", "Requests of one call", (1, 2, 4, 8, 16, 32))
+        self._factor = histogram(
+            "real_time_factor", "One call's seconds for each second of its audio", _FACTORS
+        )
         self._audio = Counter(
             f"{prefix}_audio_seconds", "Seconds of audio transcribed", ["kind"], registry=registry
         )
         for kind in Kind:  # series that are there from the start can be alerted on
-            for family in (self._queue_delay, self._inference, self._size, self._audio):
+            for family in (
+                *(self._queue_delay, self._inference, self._size, self._factor, self._audio),
+            ):
                 family.labels(kind.name.lower())
 
     def batch(self, report: BatchReport) -> None:
@@ -37,6 +44,8 @@ class BatchMetrics:
         self._size.labels(kind).observe(report.size)
         self._inference.labels(kind).observe(report.inference_s)
         self._audio.labels(kind).inc(report.audio_s)
+        if report.audio_s:
+            self._factor.labels(kind).observe(report.inference_s / report.audio_s)
         for delay_s in report.queue_delays_s:
             self._queue_delay.labels(kind).observe(delay_s)
 

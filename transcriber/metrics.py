@@ -64,6 +64,8 @@ class TranscriberMetrics:
             ["kind"],
             registry=self.registry,
         )
+        for kind in ("final", "realtime"):
+            self._waiting.labels(kind)
         for how in ("silent", "hung"):
             self.engines_lost.labels(how)
         for link in ("audio", "commands", "engine"):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from common.envelope import Code
+from common.errors import MalformedReason
 from common.stamps import INTERNAL_CORRUPTION, Hop
 from verifier.audio_out import AudioOut
 from verifier.verdict_box import VerdictBox
+
+DROPPED: Final = ("closed", "stalled", "unreachable")
+"""Why audio for a transcriber is dropped."""
 
 
 class Metrics:
@@ -35,6 +41,10 @@ class Metrics:
             "Audio messages dropped, by reason; the gateway sends their frames again.",
             "reason",
         )
+        for reason in MalformedReason:  # there from the start, for alerts
+            self.malformed.labels(reason)
+        for reason in DROPPED:
+            self.audio_dropped.labels(reason)
         self.verdicts_dropped = self._counter(
             "stt_verifier_verdicts_dropped", "Verdicts dropped: their gateway does not subscribe."
         )

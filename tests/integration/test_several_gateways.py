@@ -6,12 +6,18 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect as connect_raw
+from websockets.exceptions import ConnectionClosed
 
 from common.client import ControlClient
 from common.client.stream import Stream, connect
@@ -34,6 +40,8 @@ class System(NamedTuple):
     run_dir: str
     data_port: int
     control_url: str
+    api_port: int
+    wyoming_port: int
 
     @property
     def url(self) -> str:
@@ -69,15 +77,39 @@ def system() -> Iterator[System]:
         run_dir = stages.run_dir / "run"
         data, control = free_port(), free_port()
         options = ("--data_port", str(data), "--control_port", str(control), "--gateways", "2")
-        server = start_server(run_dir, *options, "--verify-data-integrity")
+        api, wyoming = free_port(), free_port()
+        more = ("--api-port", str(api), "--wyoming-port", str(wyoming))
+        server = start_server(run_dir, *options, *more, "--verify-data-integrity")
         server.wait_for_line(r"\| READY after", 120.0)
         pids = stage_pids(server)
-        system = System(server, str(run_dir), data, f"ws://127.0.0.1:{control}")
+        system = System(server, str(run_dir), data, f"ws://127.0.0.1:{control}", api, wyoming)
         system.wait_ready()
         yield system
         assert server.terminate() == 0
         assert_all_gone(pids)
         assert not run_dir.exists()
+
+
+def relayed(system: System) -> tuple[float, float, float]:
+    """Control connections passed on and taken in, and bytes from clients, of both gateways."""
+    by_direction = [
+        ("stt_gateway_relayed_connections_total", {"port": "control", "direction": direction})
+        for direction in ("passed_on", "taken_in")
+    ]
+    wanted = [*by_direction, ("stt_gateway_relayed_bytes_total", {"direction": "from_client"})]
+    sums = [0.0, 0.0, 0.0]
+    for name, row in system.rows().items():
+        if not name.startswith("gateway"):
+            continue
+        with urllib.request.urlopen(row["metrics_url"], timeout=10) as response:
+            text = response.read().decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                for number, (metric, labels) in enumerate(wanted):
+                    if sample.name == metric and sample.labels == labels:
+                        sums[number] += sample.value
+    passed_on, taken_in, size = sums
+    return passed_on, taken_in, size
 
 
 def home_of(stream: Stream) -> str:
@@ -139,12 +171,17 @@ async def test_a_connection_that_is_lost_is_taken_up_in_its_session_wherever_it_
 
 
 async def test_commands_reach_their_session_wherever_they_land(system: System) -> None:
+    """All passed-on connections were taken in; that none of eight was has a chance of 1 in 256."""
+    before = await asyncio.to_thread(relayed, system)
     async with connect(system.url) as stream:
         for number in range(8):
             async with ControlClient(system.control_url, session=stream.session) as control:
                 await control.set_parameter("post_speech_silence_duration", 0.5 + number / 10)
                 value = await control.get_parameter("post_speech_silence_duration")
                 assert value == 0.5 + number / 10
+    passed_on, taken_in, size = await asyncio.to_thread(relayed, system)
+    assert passed_on - before[0] == taken_in - before[1] > 0
+    assert size > before[2]
 
 
 async def test_the_two_connections_of_a_stock_client_meet(system: System) -> None:
@@ -177,3 +214,63 @@ async def test_gateways_come_and_go_while_a_client_streams(system: System) -> No
         await stream.finish()
         texts = [event.text async for event in stream if isinstance(event, FullSentence)]
     assert same_words(sentence.spoken, " ".join(texts))
+
+
+def server_of(connection: socket.socket) -> int:
+    """The process at the other end of a connection on this machine; 0 before it accepted."""
+    ours, theirs = connection.getsockname(), connection.getpeername()
+    for found in psutil.net_connections("tcp"):
+        if found.raddr and (tuple(found.laddr), tuple(found.raddr)) == (theirs, ours):
+            return found.pid or 0
+    return 0
+
+
+def one_to_each(port: int, pids: set[int]) -> dict[int, socket.socket]:
+    """Connections to a port, one that each process has; the kernel deals them out."""
+    found: dict[int, socket.socket] = {}
+    while found.keys() != pids:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        wait_until(lambda: server_of(connection), "it is accepted")  # noqa: B023
+        pid = server_of(connection)
+        if pid in found:
+            connection.close()
+        else:
+            found[pid] = connection
+    return found
+
+
+@pytest.mark.parametrize(
+    "port, question, answer",
+    [
+        ("api_port", b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 200 OK"),
+        ("wyoming_port", b'{"type": "describe"}\n', b'"info"'),
+    ],
+)
+def test_both_gateways_answer_on_the_ports_of_other_protocols(
+    system: System, port: str, question: bytes, answer: bytes
+) -> None:
+    gateways = {row["pid"] for name, row in system.rows().items() if name.startswith("gateway")}
+    assert len(gateways) == 2
+    for connection in one_to_each(getattr(system, port), gateways).values():
+        with connection:
+            connection.sendall(question)
+            assert answer in connection.recv(4096)
+
+
+async def test_an_openai_client_of_a_gateway_that_is_killed_begins_again_with_the_other(
+    system: System,
+) -> None:
+    """Its protocol knows no resuming: it is told at once that its stream is over."""
+    url = f"ws://127.0.0.1:{system.api_port}/v1/realtime?intent=transcription"
+    async with asyncio.timeout(100):
+        async with connect_raw(url) as websocket:
+            assert "session.created" in str(await websocket.recv())
+            pid = await asyncio.to_thread(server_of, websocket.transport.get_extra_info("socket"))
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+        async with connect_raw(url) as websocket:
+            assert "session.created" in str(await websocket.recv())
+            socket_ = websocket.transport.get_extra_info("socket")
+            assert await asyncio.to_thread(server_of, socket_) != pid
+    await asyncio.to_thread(system.wait_ready)

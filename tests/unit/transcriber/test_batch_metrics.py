@@ -18,6 +18,8 @@ def test_a_batch_is_counted_by_kind() -> None:
     assert value("inference_seconds_sum", "final") == 0.5
     assert value("audio_seconds_total", "final") == 9
     assert value("queue_delay_seconds_count", "final") == 3
+    assert value("real_time_factor_sum", "final") == 0.5 / 9
+    assert value("real_time_factor_count", "realtime") == 0
     assert value("batch_size_count", "realtime") == 0
 
 
