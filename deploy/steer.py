@@ -217,6 +217,11 @@ def scale(argv: Sequence[str]) -> int:
                     "or --gateways N"
                 )
         before = len(system.plan.of_kind(kind))
+        if kind == ENGINE and not before:
+            raise SettingsError(
+                "this system's transcribers have their engines within: start it with --engines N"
+            )
+        check_range(arguments.what, arguments.count, int(kind == ENGINE), MOST_STAGES)
         plan = system.scale(kind, arguments.count)
     print(f"{arguments.what}: {before} before, now {len(plan.of_kind(kind))}")
     return 0

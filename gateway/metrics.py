@@ -165,9 +165,9 @@ class GatewayMetrics:
             self.damaged.labels(hop)
         for kind in REFUSALS:
             self.turned_away.labels(kind)
-        for direction in Relayed:
+        for way in Relayed:
             for port in ("control", "data"):
-                self.relayed.labels(port, direction)
+                self.relayed.labels(port, way)
         for direction in ("from_client", "to_client"):
             self.relayed_bytes.labels(direction)
         for bound in BOUNDS:

@@ -43,8 +43,8 @@ class Metrics:
         )
         for reason in MalformedReason:  # there from the start, for alerts
             self.malformed.labels(reason)
-        for reason in DROPPED:
-            self.audio_dropped.labels(reason)
+        for why in DROPPED:
+            self.audio_dropped.labels(why)
         self.verdicts_dropped = self._counter(
             "stt_verifier_verdicts_dropped", "Verdicts dropped: their gateway does not subscribe."
         )

@@ -274,3 +274,9 @@ async def test_an_openai_client_of_a_gateway_that_is_killed_begins_again_with_th
             socket_ = websocket.transport.get_extra_info("socket")
             assert await asyncio.to_thread(server_of, socket_) != pid
     await asyncio.to_thread(system.wait_ready)
+
+
+def test_engine_processes_that_nobody_would_ask_are_not_started(system: System) -> None:
+    """The transcribers of a system without --engines have theirs within."""
+    assert not system.steer("scale", "engines", "1")
+    assert not any(name.startswith("engine") for name in system.rows())
