@@ -103,7 +103,6 @@ async def _remote(
     Raises:
         SettingsError: their endpoints cannot be used.
     """
-    names = Names()
     split_endpoints(settings.engines_at)
     client = EngineClient(
         f"{socket.gethostname()}-{os.getpid()}",
