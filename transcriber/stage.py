@@ -35,7 +35,7 @@ from transcriber.recorder.realtimestt_names import check_release
 from transcriber.recorder.recorder import Recorder, preload
 from transcriber.results import ResultSender
 from transcriber.scheduler import Scheduler
-from transcriber.sessions import OpenSessions, RecorderFactory, Sessions
+from transcriber.sessions import SILENT_S, OpenSessions, RecorderFactory, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +270,9 @@ class TranscriberStage:
         while True:
             self._hello()
             self.sessions.acknowledge_all()
-            self.sessions.drop_orphans()
+            # Who leaves waits for nobody who is gone.
+            leaving_s = min(SILENT_S, self._settings.session_grace_s)
+            self.sessions.drop_orphans(leaving_s if self._stopping.is_set() else None)
             await asyncio.sleep(self._settings.heartbeat_s)
 
     def _hello(self) -> None:

@@ -23,7 +23,10 @@ def shared(start_shared_system: StartSystem) -> System:
     return start_shared_system(
         gateway=["--verify-data-integrity"],
         # Room for one: a session whose gateway died must not stand in its successor's way.
-        transcriber=["--transcriber-sessions", "1", "--session-grace", "1000"],
+        transcriber=[
+            *("--transcriber-sessions", "1", "--session-grace", "1000"),
+            *("--drain-timeout", "500"),
+        ],
     )
 
 
@@ -172,3 +175,17 @@ async def test_a_line_that_breaks_after_the_end_was_said_still_brings_the_report
         await ending
     assert stream.reconnections == 1
     check(talker, system.tap_dir, expected)
+
+
+async def test_a_transcriber_that_is_told_to_stop_waits_for_no_session_of_a_dead_gateway(
+    system: System,
+) -> None:
+    """It would drain for minutes, and is given less."""
+    talker = Talker(speech(7, 2))
+    stream = await talker.connect(system.url).open()
+    await talker.say(len(talker.pcm) // 4)
+    await until(lambda: talker.all_received, "a recorder has it")
+    system.gateway.kill()
+    await stream.close()
+    (transcriber,) = system.transcribers
+    assert await asyncio.to_thread(transcriber.terminate) == 0
