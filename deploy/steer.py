@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from common.errors import SettingsError
 from common.options import ENVIRONMENT_PREFIX, check_range
@@ -99,8 +99,12 @@ class System:
         return plan
 
     def stop(self, timeout_s: float) -> bool:
-        """Ask for a stop and wait for its end; whether it came in time."""
-        self.supervisor.shutdown()
+        """Ask for a stop, unless it stops already, and wait for its end; whether it came in time."""
+        try:
+            self.supervisor.shutdown()
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.SHUTDOWN_STATE:
+                raise
         deadline = time.monotonic() + timeout_s
         while is_in_use(self.folder):
             if time.monotonic() > deadline:
@@ -143,11 +147,18 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _foreign_errors() -> Iterator[None]:
+def foreign_errors() -> Iterator[None]:
+    """Say in an operator's words what supervisord answers.
+
+    Raises:
+        SettingsError: it refused, or does not answer.
+    """
     try:
         yield
     except xmlrpc.client.Fault as fault:
-        raise SettingsError(f"the system refused: {fault.faultString}") from None
+        is_stopping = fault.faultCode == Faults.SHUTDOWN_STATE
+        why = "it is stopping" if is_stopping else fault.faultString
+        raise SettingsError(f"the system refused: {why}") from None
     except (OSError, http.client.HTTPException) as error:
         raise SettingsError(f"the system does not answer: {error}") from None
 
@@ -164,7 +175,7 @@ def status(argv: Sequence[str]) -> int:
     )
     arguments = parser.parse_args(argv)
     check_range("--interval", arguments.interval, 0.1, 3600.0)
-    with _foreign_errors():
+    with foreign_errors():
         system = System(arguments.run_dir)
         if arguments.watch:
             from deploy.live import watch
@@ -207,7 +218,7 @@ def scale(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     check_range(arguments.what, arguments.count, 0, MOST_STAGES)
     kind = SCALABLE[arguments.what]
-    with _foreign_errors():
+    with foreign_errors():
         system = System(arguments.run_dir)
         if kind == GATEWAY:
             check_range(arguments.what, arguments.count, 1, MOST_STAGES)
@@ -230,7 +241,7 @@ def scale(argv: Sequence[str]) -> int:
 def stop(argv: Sequence[str]) -> int:
     """``stt-server stop``: 0 once nothing runs any more."""
     arguments = _parser("stop", "Drains and stops a running system.").parse_args(argv)
-    with _foreign_errors():
+    with foreign_errors():
         system = System(arguments.run_dir)
         timeout_s = len(system.plan.stages) * (system.plan.drain_s + 5)
         if not system.stop(timeout_s):

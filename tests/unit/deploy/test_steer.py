@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import xmlrpc.client
 from pathlib import Path
 
 import pytest
+from supervisor.xmlrpc import Faults
 
 from common.errors import SettingsError
-from deploy.steer import StageStatus, render, status
+from deploy.steer import StageStatus, foreign_errors, render, status
 
 
 def test_the_table_is_aligned_and_shows_what_is_not_known_as_a_dash() -> None:
@@ -32,3 +34,15 @@ def test_the_run_dir_is_that_of_the_environment_unless_it_is_named(
         status([])
     with pytest.raises(SettingsError, match=f"no system runs in {tmp_path}/b "):
         status(["--run-dir", str(tmp_path / "b")])
+
+
+@pytest.mark.parametrize(
+    "code, words, said",
+    [
+        (Faults.SHUTDOWN_STATE, "SHUTDOWN_STATE", "it is stopping"),
+        (10, "BAD_NAME: x", "BAD_NAME: x"),
+    ],
+)
+def test_a_refusal_is_told_in_an_operators_words(code: int, words: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=f"the system refused: {said}"), foreign_errors():
+        raise xmlrpc.client.Fault(code, words)
