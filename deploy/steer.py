@@ -99,7 +99,7 @@ class System:
         return plan
 
     def stop(self, timeout_s: float) -> bool:
-        """Ask for a stop, unless it stops already, and wait for its end; whether it came in time."""
+        """Ask for a stop, unless it stops already, and wait; whether the end came in time."""
         try:
             self.supervisor.shutdown()
         except xmlrpc.client.Fault as fault:
