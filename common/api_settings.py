@@ -32,6 +32,14 @@ class ApiSettings:
         low=0,
         high=65535,
     )
+    listen_idle_s: float = option(
+        10.0,
+        "--listen-idle",
+        help="a Deepgram client that sends neither audio nor a message is let go after so many "
+        "seconds (NET-0001)",
+        low=0.1,
+        high=86_400,
+    )
     max_upload_bytes: int = option(
         256 << 20,
         "--max-upload-bytes",

@@ -11,6 +11,7 @@ from typing import Final
 
 from common.errors import SettingsError
 from common.settings import GatewaySettings
+from gateway.api_cors import for_pages
 from gateway.api_door import Door
 from gateway.api_port import ApiPort
 from gateway.api_server import listening_socket, make_server
@@ -53,7 +54,7 @@ async def serve_api(
         raise _port_error("api", host, port, error) from None
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
     server = make_server(
-        Door(ApiPort(settings, metrics, reception, engine).app, gatekeeper),
+        for_pages(Door(ApiPort(settings, metrics, reception, engine).app, gatekeeper), settings),
         connections,
         max_message_bytes=settings.max_message_bytes * HARD_LIMIT_FACTOR,
         most_connections=2 * settings.max_sessions + SPARE_CONNECTIONS,

@@ -89,7 +89,8 @@ class ApiPort:
         offered = websocket.scope.get("subprotocols") or []
         chosen = offered[0] if offered and offered[0].lower() in ("token", "bearer") else None
         await websocket.accept(chosen, [(k.encode(), v.encode()) for k, v in headers.items()])
-        await self._serve(websocket, DeepgramLive(request, options))
+        idle_s = self._settings.listen_idle_s
+        await self._serve(websocket, DeepgramLive(request, options, idle_s=idle_s))
 
     async def _serve(self, websocket: WebSocket, translator: Translator) -> None:
         key = key_of(websocket.scope)

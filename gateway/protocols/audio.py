@@ -145,9 +145,15 @@ class FrameMaker:
             for start in range(0, len(samples), longest)
         ]
 
-    def mark(self, mark: Mark, number: int) -> list[bytes]:
-        """The frames of what waited, and one that ends the utterance there."""
-        self._rest = b""
+    def mark(self, mark: Mark, number: int, *, is_one_stream: bool = False) -> list[bytes]:
+        """The frames of what waited, and one that ends the utterance there.
+
+        Args:
+            is_one_stream: what follows goes on with the last sample, if that came in half;
+                otherwise the half is dropped.
+        """
+        if not is_one_stream:
+            self._rest = b""
         return [*self.flush(), self._frame(np.zeros(0, np.int16), mark, number)]
 
     def _frame(self, samples: Samples, mark: Mark | None, number: int | None = None) -> bytes:

@@ -28,8 +28,6 @@ from gateway.protocols.base import (
 from gateway.protocols.deepgram_options import ListenOptions
 from gateway.protocols.wav_header import MAX_HEADER_BYTES, read_wav_header
 
-IDLE_S: Final = 10.0
-"""Without audio or a message for so long the connection is closed."""
 CHANNEL: Final = [0, 1]
 NORMAL, POLICY_VIOLATION, INTERNAL, TRY_AGAIN_LATER = 1000, 1008, 1011, 1013
 
@@ -54,11 +52,16 @@ class Request(NamedTuple):
 
 
 class DeepgramLive:
-    """One WebSocket connection of ``/v1/listen``."""
+    """One WebSocket connection of ``/v1/listen``.
 
-    def __init__(self, request: Request, options: ListenOptions) -> None:
+    Args:
+        idle_s: without audio or a message for so long the connection is closed.
+    """
+
+    def __init__(self, request: Request, options: ListenOptions, *, idle_s: float) -> None:
         self._request = request
         self._options = options
+        self._idle_s = idle_s
         self._maker = FrameMaker(options.format) if options.format is not None else None
         self._head = b""
         self._sha256 = hashlib.sha256()
@@ -93,8 +96,8 @@ class DeepgramLive:
 
     def tick(self, now_s: float) -> list[Action]:
         """A client that sends nothing is told so and let go."""
-        if not self._finishing and now_s - self._heard_s > IDLE_S:
-            reason = f"NET-0001: neither audio nor a message came within {IDLE_S:g} s"
+        if not self._finishing and now_s - self._heard_s > self._idle_s:
+            reason = f"NET-0001: neither audio nor a message came within {self._idle_s:g} s"
             return [Close(INTERNAL, reason)]
         return _passed(self._maker.flush()) if self._maker is not None else []
 
@@ -151,7 +154,7 @@ class DeepgramLive:
         self._finalized += 1
         if self._maker is None:  # no audio yet
             return [self._results("", 0, 0, is_final=True, from_finalize=True)]
-        return _passed(self._maker.mark(Mark.END, self._finalized))
+        return _passed(self._maker.mark(Mark.END, self._finalized, is_one_stream=True))
 
     def _finish(self) -> list[Action]:
         self._finishing = True

@@ -104,15 +104,17 @@ class Items:
         """A final result."""
         if heard.mark:
             return self._marked(heard)
-        item = next((item for item in self._waiting if not item.mark), None)
-        if item is not None:
-            self._waiting.remove(item)
-            return self._complete(item, heard)
-        if self._open is not None and self._open.announced:  # that it stopped was not heard
+        # Results come in order: what silence ended before a mark is heard of before the mark.
+        first = self._waiting[0] if self._waiting else None
+        if first is not None and not first.mark:
+            return self._complete(self._waiting.popleft(), heard)
+        if (
+            first is None and self._open is not None and self._open.announced
+        ):  # that it stopped was not heard
             item, self._open = self._open, None
             events = [self._stopped(item, heard.end_ms), *self._commit(item)]
             return events + self._complete(item, heard)
-        holder = self._waiting[0] if self._waiting else self._open
+        holder = first or self._open
         if holder is not None:  # a part of a long utterance that a mark ends
             holder.parts.append(heard.text)
             holder.start_ms = heard.start_ms if holder.start_ms < 0 else holder.start_ms

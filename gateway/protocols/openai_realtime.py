@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import Any, Final
 
 import msgspec
@@ -49,7 +50,7 @@ class OpenAiRealtime:
         self._items = Items(prefix)
         self._maker = FrameMaker(self._config.format)
         self._marks = 0
-        self._marked_ms = 0.0  # a partial of what came before says nothing of what comes after
+        self._marked_ms = 0.0
         self._uncommitted = False
 
     # -- the client ----------------------------------------------------------------------------
@@ -154,11 +155,15 @@ class OpenAiRealtime:
         manual = self._config.vad is None
         match heard:
             case SpeechStarted():
-                return [] if manual else self._said(self._items.speech_started(heard))
+                if manual or self._is_before_mark(heard.at_ms):
+                    return []
+                return self._said(self._items.speech_started(heard))
             case SpeechStopped():
+                if self._is_before_mark(heard.at_ms):
+                    return []
                 return self._said(self._items.speech_stopped(heard))
             case Partial():
-                if self._marks and heard.at_ms <= self._marked_ms:
+                if self._is_before_mark(heard.at_ms):
                     return []
                 return self._said(self._items.partial(heard))
             case Utterance():
@@ -171,6 +176,10 @@ class OpenAiRealtime:
                 return [self._error(error, None, "server_error"), Close(code, heard.message)]
 
     # -- within --------------------------------------------------------------------------------
+
+    def _is_before_mark(self, at_ms: int) -> bool:
+        """Whether an event is of audio that the client's last mark has dealt with already."""
+        return self._marks > 0 and at_ms <= math.ceil(self._marked_ms)
 
     def _parameters(self, before: SessionConfig | None) -> list[Action]:
         known = before.parameters() if before is not None else {}

@@ -103,7 +103,7 @@ class SessionConfig:
         """The recorder's parameters that come of it."""
         found: dict[str, Parameter] = {}
         if self.language:
-            found["language"] = self.language
+            found["language"] = self.language.split("-")[0].lower()  # engines know no regions
         if self.vad is not None:
             found["silero_sensitivity"] = round(1 - self.vad.threshold, 3)
             pause_s = self.vad.silence_ms / 1000 - SILENCE_CONFIRMATION_S

@@ -56,7 +56,7 @@ class TranscriptionRequest(NamedTuple):
 
     def parameters(self) -> dict[str, Parameter]:
         """The recorder's parameters that come of it."""
-        return {"language": self.language} if self.language else {}
+        return {"language": self.language.split("-")[0].lower()} if self.language else {}
 
 
 def transcription_request(fields: Iterable[tuple[str, str]]) -> TranscriptionRequest:

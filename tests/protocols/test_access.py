@@ -16,7 +16,7 @@ from deepgram.core.api_error import ApiError
 from openai import AsyncOpenAI, AuthenticationError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from common.api_keys import line_of, new_key
 from common.tls import make_certificate
@@ -26,6 +26,8 @@ from tests.protocols.test_deepgram import deepgram
 KEY: Final = new_key()
 CHECKED: Final = new_key()
 STRONG: Final = new_key()
+LEAVING: Final = new_key()
+PAGE: Final = "https://app.test"
 
 
 class Gateway(NamedTuple):
@@ -34,6 +36,7 @@ class Gateway(NamedTuple):
     process: StageProcess
     api_port: int
     audit_path: Path
+    keys: Path
 
     @property
     def http(self) -> str:
@@ -52,10 +55,13 @@ class Gateway(NamedTuple):
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     keys = Path(tmp_path_factory.mktemp("keys")) / "keys"
-    keys.write_text(
-        f"{line_of('alice', KEY)}\n{line_of('bob', CHECKED)} verified\n"
-        f"{line_of('carol', STRONG)} algorithms=hmac-sha256\n"
-    )
+    lines = [
+        line_of("alice", KEY),
+        f"{line_of('bob', CHECKED)} verified",
+        f"{line_of('carol', STRONG)} algorithms=hmac-sha256",
+        line_of("dave", LEAVING),
+    ]
+    keys.write_text("\n".join(lines))
     keys.chmod(0o600)
     api_port = free_port()
     with Stages() as stages:
@@ -63,12 +69,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             "gateway",
             *("--api-port", str(api_port), "--api-keys", str(keys)),
             *("--data_port", str(free_port()), "--control_port", str(free_port())),
-            *("--drain-timeout", "0.2"),
+            *("--drain-timeout", "0.2", "--allow-origin", PAGE),
             *("--trusted-proxies", "127.0.0.1", "--audit-log", str(keys.with_name("audit"))),
             *("--token-lifetime", "4", "--verify-data-integrity"),
         )
         process.wait_for_line("is ready")
-        yield Gateway(process, api_port, keys.with_name("audit"))
+        yield Gateway(process, api_port, keys.with_name("audit"), keys)
 
 
 async def test_each_protocols_way_to_bring_a_key(gateway: Gateway) -> None:
@@ -114,6 +120,75 @@ async def test_pages_of_other_sites_may_not_connect(gateway: Gateway) -> None:
         assert answer.status_code == 403
         answer = await http.get("/models", headers={"Host": "evil.test"})
         assert answer.status_code == 421
+
+
+@pytest.mark.parametrize("path", ["/audio/transcriptions", "/listen", "/models"])
+async def test_a_browser_is_told_which_pages_may_ask(gateway: Gateway, path: str) -> None:
+    """What it asks first carries no key, and is answered all the same."""
+    wanted = {
+        "Access-Control-Request-Method": "GET" if path == "/models" else "POST",
+        "Access-Control-Request-Headers": "authorization,x-stainless-lang",
+    }
+    async with httpx.AsyncClient(base_url=gateway.http) as http:
+        answer = await http.options(path, headers={**wanted, "Origin": PAGE})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+        assert wanted["Access-Control-Request-Method"] in answer.headers[
+            "Access-Control-Allow-Methods"
+        ].split(", ")
+        assert "x-stainless-lang" in answer.headers["Access-Control-Allow-Headers"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+        answer = await http.options(path, headers={**wanted, "Origin": "https://evil.test"})
+        assert answer.status_code == 400
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_an_allowed_page_reads_answers_and_refusals_and_changes_a_key_for_a_token(
+    gateway: Gateway,
+) -> None:
+    page, bearer = {"Origin": PAGE}, {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(headers=page) as http:
+        for headers, status in ((bearer, 200), ({}, 401)):
+            answer = await http.get(f"{gateway.http}/models", headers=headers)
+            assert answer.status_code == status
+            assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+            assert answer.headers["Vary"] == "Origin"
+        answer = await http.post(f"http://127.0.0.1:{gateway.api_port}/token", headers=bearer)
+        assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+        token = answer.json()["token"]
+    async with connect(f"{gateway.realtime}&token={token}", origin=Origin(PAGE)) as websocket:
+        assert json.loads(await websocket.recv())["type"] == "session.created"
+
+
+async def test_a_key_that_is_revoked_ends_the_streams_it_began_and_no_others(
+    gateway: Gateway,
+) -> None:
+    leaving = {"Authorization": f"Bearer {LEAVING}"}
+    staying = {"Authorization": f"Bearer {KEY}"}
+    listen = f"ws://127.0.0.1:{gateway.api_port}/v1/listen?encoding=linear16&sample_rate=16000"
+    async with (
+        connect(gateway.realtime, additional_headers=leaving) as openai,
+        connect(listen, additional_headers=leaving) as deepgram_live,
+        connect(gateway.realtime, additional_headers=staying) as other,
+    ):
+        for websocket in (openai, other):
+            assert json.loads(await websocket.recv())["type"] == "session.created"
+        await openai.send('{"type":"input_audio_buffer.append","audio":"AAAA"}')
+        await deepgram_live.send(bytes(3_200))
+        lines = gateway.keys.read_text().splitlines()
+        gateway.keys.write_text("\n".join(line for line in lines if "dave" not in line))
+        async with asyncio.timeout(30):
+            said = json.loads(await openai.recv())
+            assert (said["type"], said["error"]["code"]) == ("error", "key_revoked")
+            complaint = json.loads(await deepgram_live.recv())
+            assert (complaint["type"], complaint["variant"]) == ("Error", "key_revoked")
+            for websocket in (openai, deepgram_live):
+                await websocket.wait_closed()
+                assert websocket.close_code == 1008
+        await other.send('{"type":"session.update","session":{}}')
+        assert json.loads(await other.recv())["type"] == "session.updated"
+    with pytest.raises(InvalidStatus):
+        await connect(gateway.realtime, additional_headers=leaving)
 
 
 @pytest.mark.parametrize("key", [CHECKED, STRONG], ids=["verified", "algorithms"])
@@ -195,6 +270,7 @@ async def test_fragments_without_end_cut_the_connection(gateway: Gateway) -> Non
 
 
 async def test_with_a_certificate_the_port_speaks_https_and_wss(tmp_path: Path) -> None:
+    """And a Deepgram client that sends nothing is let go after the time that is set."""
     certificate, key = make_certificate(tmp_path / "tls", ["localhost"])
     trusting = ssl.create_default_context(cafile=str(certificate))
     port = free_port()
@@ -202,6 +278,7 @@ async def test_with_a_certificate_the_port_speaks_https_and_wss(tmp_path: Path) 
         process = stages.start(
             "gateway",
             *("--api-port", str(port), "--tls-cert", str(certificate), "--tls-key", str(key)),
+            *("--listen-idle", "0.5"),
             *("--data_port", str(free_port()), "--control_port", str(free_port())),
         )
         await asyncio.to_thread(process.wait_for_line, "is ready")
@@ -209,6 +286,11 @@ async def test_with_a_certificate_the_port_speaks_https_and_wss(tmp_path: Path) 
             assert (await http.get(f"https://localhost:{port}/v1/models")).status_code == 200
         async with connect(f"wss://localhost:{port}/v1/realtime", ssl=trusting) as websocket:
             assert json.loads(await websocket.recv())["type"] == "session.created"
+        listen = f"wss://localhost:{port}/v1/listen?encoding=linear16&sample_rate=16000"
+        async with connect(listen, ssl=trusting) as websocket, asyncio.timeout(30):
+            await websocket.wait_closed()
+            assert websocket.close_code == 1011
+            assert "NET-0001" in (websocket.close_reason or "")
 
 
 async def test_when_the_server_stops_its_clients_are_told_and_it_does_not_wait(

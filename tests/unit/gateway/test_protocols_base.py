@@ -18,7 +18,7 @@ def test_an_utterance_that_silence_ended_has_no_mark() -> None:
     "translator",
     [
         OpenAiRealtime(prefix="x", model="m"),
-        DeepgramLive(Request("id", "now", "m"), ListenOptions()),
+        DeepgramLive(Request("id", "now", "m"), ListenOptions(), idle_s=10),
     ],
 )
 def test_every_translator_of_websockets_has_the_same_face(translator: Translator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import pytest
 from hypothesis import given
@@ -29,10 +30,12 @@ QUERY = {
 
 
 def live(**changes: str) -> DeepgramLive:
-    return DeepgramLive(REQUEST, listen_options({**QUERY, **changes}.items(), live=True))
+    return DeepgramLive(REQUEST, listen_options({**QUERY, **changes}.items(), live=True), idle_s=10)
 
 
-@pytest.mark.parametrize("name", ["deepgram_live", "deepgram_idle"])
+@pytest.mark.parametrize(
+    "name", ["deepgram_live", "deepgram_idle", "deepgram_livekit", "deepgram_pipecat"]
+)
 def test_golden(name: str) -> None:
     assert_golden(name, live())
 
@@ -74,7 +77,7 @@ def test_without_endpointing_no_result_is_speech_final() -> None:
 
 
 def test_audio_without_an_encoding_needs_a_header() -> None:
-    translator = DeepgramLive(REQUEST, ListenOptions())
+    translator = DeepgramLive(REQUEST, ListenOptions(), idle_s=10)
     said, close = translator.receive(b"\0" * 100, 0)
     assert isinstance(said, Say)
     assert isinstance(close, Close)
@@ -83,7 +86,8 @@ def test_audio_without_an_encoding_needs_a_header() -> None:
 
 
 def test_finalize_before_any_audio_is_answered_too() -> None:
-    (said,) = DeepgramLive(REQUEST, ListenOptions()).receive('{"type": "Finalize"}', 0)
+    translator = DeepgramLive(REQUEST, ListenOptions(), idle_s=10)
+    (said,) = translator.receive('{"type": "Finalize"}', 0)
     assert isinstance(said, Say)
     assert said.message["from_finalize"]
 
@@ -102,3 +106,17 @@ def test_a_refusal_is_told_and_closes() -> None:
     assert close == Close(1013, "the server is full")
     (large,) = live().too_large(10, 5)
     assert isinstance(large, Say)
+
+
+@given(st.binary(min_size=2, max_size=400), st.lists(st.integers(0, 400), max_size=6))
+def test_a_finalize_in_the_middle_of_a_sample_shifts_no_audio(
+    audio: bytes, cuts: list[int]
+) -> None:
+    translator, passed = live(), b""
+    edges = [0, *sorted(min(cut, len(audio)) for cut in cuts), len(audio)]
+    for begin, end in itertools.pairwise(edges):
+        actions = translator.receive(audio[begin:end], 0) if end > begin else []
+        actions += translator.receive('{"type": "Finalize"}', 0)
+        frames = [parse_message(action.frame) for action in actions if isinstance(action, Pass)]
+        passed += b"".join(bytes(frame.pcm) for frame in frames)
+    assert passed == audio[: len(audio) // 2 * 2]

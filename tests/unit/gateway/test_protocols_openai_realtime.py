@@ -15,7 +15,13 @@ from gateway.protocols.openai_realtime import OpenAiRealtime
 from tests.unit.gateway.transcript import assert_golden
 
 
-@pytest.mark.parametrize("name", ["openai_vad", "openai_manual", "openai_errors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("openai_vad", "openai_manual", "openai_errors"),
+        *("openai_vad_commit", "openai_livekit", "openai_pipecat"),
+    ],
+)
 def test_golden(name: str) -> None:
     assert_golden(name, OpenAiRealtime(prefix="x", model="pocketsphinx"))
 
