@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 IDLE_S: Final = 300.0
 """A connection that sends nothing for so long is closed."""
 MAX_LINE_BYTES: Final = 64 * 1024
+NOT_AN_EVENT: Final = "this is no event of the Wyoming protocol"
 
 
 class BoundedReader:
@@ -34,16 +35,24 @@ class BoundedReader:
 
     Args:
         limit: bytes of an event's data or audio.
+
+    Attributes:
+        fault: why what was read last is no event, should it turn out to be none; "" at the end.
     """
 
     def __init__(self, reader: asyncio.StreamReader, limit: int) -> None:
+        self.fault = ""
         self._reader = reader
         self._limit = limit
 
     async def readline(self) -> bytes:
         """An event's head; ValueError, which ends the connection, over the stream's own limit."""
+        self.fault = NOT_AN_EVENT
         async with asyncio.timeout(IDLE_S):
-            return await self._reader.readline()
+            line = await self._reader.readline()
+        if not line:
+            self.fault = ""
+        return line
 
     async def readexactly(self, size: int) -> bytes:
         """An event's data or audio.
@@ -52,7 +61,8 @@ class BoundedReader:
             ValueError: it claims to be longer than is taken.
         """
         if size > self._limit:
-            raise ValueError(f"{size} bytes are over the limit of {self._limit}")
+            self.fault = f"an event of {size} bytes is over the limit of {self._limit}"
+            raise ValueError(self.fault)
         async with asyncio.timeout(IDLE_S):
             return await self._reader.readexactly(size)
 
@@ -125,12 +135,14 @@ class WyomingConnection:
     # -- within --------------------------------------------------------------------------------
 
     async def _next_event(self) -> Event | None:
-        """The next event; None at the end, or when what comes is no event."""
-        try:
-            return await async_read_event(self._reader)  # type: ignore[arg-type]
-        except (AttributeError, KeyError, TypeError, RecursionError):
+        """The next event; None at the end, or when what comes is no event, which is then told."""
+        event: Event | None = None
+        with contextlib.suppress(AttributeError, KeyError, TypeError, RecursionError):
+            event = await async_read_event(self._reader)  # type: ignore[arg-type]
+        if event is None and self._reader.fault:
             self._metrics.refused.labels("not_an_event").inc()
-            return None
+            self._carry_out(self._translator.unreadable(self._reader.fault))
+        return event
 
     def _take(self, event: Event, reception: Reception) -> None:
         if self._stream is None and event.type in ("audio-start", "transcribe"):

@@ -148,6 +148,10 @@ class Wyoming:
         frames = self._maker.mark(Mark.END, self._marks)
         return [Pass(frame) for frame in frames]
 
+    def unreadable(self, reason: str) -> list[WyomingAction]:
+        """What came was no event: where the next would begin is not known."""
+        return [_error(reason, "invalid"), Close(POLICY_VIOLATION, reason)]
+
     def flush(self) -> list[WyomingAction]:
         """What waits to be joined with more audio goes out."""
         return [Pass(frame) for frame in self._maker.flush()] if self._maker is not None else []

@@ -26,6 +26,9 @@ TRY_SOCKET = """(url) => new Promise((resolve) => {
 })"""
 TRY_FETCH = "(url) => fetch(url).then((r) => r.text()).catch((error) => error.name)"
 
+TRY_FETCH_WITH_KEY = """(url) => fetch(url, { headers: { Authorization: 'Bearer any' } })
+  .then((r) => r.text()).catch((error) => error.name)"""
+
 
 class Foreign(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
@@ -71,6 +74,22 @@ def test_a_page_of_another_site_gets_nothing_of_any_port(
         context.close()
     refused = [line for line in system.gateway.lines if "was refused: pages of this origin" in line]
     assert len(refused) >= 3
+
+
+def test_an_allowed_page_of_another_site_uses_the_api_port(
+    system: System, browsers: Chromium, foreign: str
+) -> None:
+    """With a header that makes the browser ask first whether it may."""
+    api = free_port()
+    system.serve(*VERIFY, "--api-port", str(api), "--allow-origin", foreign.rstrip("/"))
+    context = browsers.browser().new_context()
+    try:
+        page = context.new_page()
+        page.goto(foreign)
+        models = page.evaluate(TRY_FETCH_WITH_KEY, f"http://localhost:{api}/v1/models")
+        assert '"pocketsphinx"' in models
+    finally:
+        context.close()
 
 
 def test_the_page_asks_for_the_key_and_keeps_it_in_its_tab(

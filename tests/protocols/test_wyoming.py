@@ -84,12 +84,25 @@ async def test_a_bad_event_is_answered_and_the_connection_goes_on(client: AsyncT
     assert same_words(SENTENCES["city"].recognised, text)
 
 
-async def test_an_event_that_claims_to_be_huge_ends_its_connection_only(
-    client: AsyncTcpClient, system: ApiSystem
+@pytest.mark.parametrize(
+    "sent, reason",
+    [
+        (
+            b'{"type": "audio-chunk", "payload_length": 99999999999}\n' + bytes(1000),
+            b"over the limit",
+        ),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"no event of the Wyoming protocol"),
+        (b'["type"]\n', b"no event of the Wyoming protocol"),
+    ],
+)
+async def test_what_is_no_event_or_claims_to_be_huge_is_told_and_ends_its_connection_only(
+    client: AsyncTcpClient, system: ApiSystem, sent: bytes, reason: bytes
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", system.wyoming_port)
-    writer.write(b'{"type": "audio-chunk", "payload_length": 99999999999}\n' + bytes(1000))
-    assert await asyncio.wait_for(reader.read(), 30) == b""
+    writer.write(sent)
+    said = await asyncio.wait_for(reader.read(), 30)
+    assert b'"error"' in said
+    assert reason in said
     writer.close()
     await client.write_event(Describe().event())
     await until(client, "info")

@@ -97,6 +97,12 @@ def test_a_bad_event_is_answered_with_an_error(event: Event) -> None:
     assert [kind for kind, _ in said(wyoming().receive(event))] == ["error"]
 
 
+def test_what_cannot_be_read_is_told_and_ends_the_connection() -> None:
+    actions = wyoming().unreadable("this is no event")
+    assert said(actions) == [("error", "this is no event")]
+    assert isinstance(actions[-1], Close)
+
+
 def test_unknown_events_are_dropped() -> None:
     assert wyoming().receive(Event("sing", {})) == []
 
