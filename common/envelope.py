@@ -249,6 +249,15 @@ class Commit(Record, frozen=True):
     """Samples that came before frame ``seq`` at its rate without a break; 0 at 16 kHz."""
 
 
+class Word(Record, frozen=True):
+    """A word of a sentence: where it was said, and how likely it is (0 to 1; -1: unknown)."""
+
+    text: Name
+    start_sample: Sample
+    end_sample: Sample
+    probability: float = -1.0
+
+
 class Ack(Record, frozen=True):
     """Transcriber to gateway, batched: the state of one session's intake, cumulative.
 
@@ -311,6 +320,8 @@ class Sentence(Envelope, frozen=True, tag=tag_of(8)):
     engine: str = ""
     model: str = ""
     """What transcribed it, as the transcriber's options name them."""
+    words: tuple[Word, ...] = ()
+    """Where the engine knows them; they may be written unlike in ``text``."""
 
 
 class Drained(Envelope, frozen=True, tag=tag_of(9)):

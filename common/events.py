@@ -64,6 +64,15 @@ class Realtime(Event, frozen=True, tag="realtime"):
     at_ms: int | None = None
 
 
+class WordTime(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A word, and when it was said in ms of audio; ``probability`` from 0 to 1, -1: unknown."""
+
+    word: str
+    start_ms: int
+    end_ms: int
+    probability: float = -1.0
+
+
 class FullSentence(Event, frozen=True, tag="fullSentence"):
     """A final result, and to who asked for events more about it.
 
@@ -84,6 +93,8 @@ class FullSentence(Event, frozen=True, tag="fullSentence"):
     sample: int = 0
     provenance: Provenance | None = None
     record: str = ""
+    words: tuple[WordTime, ...] = ()
+    """Within the gateway: for the protocols that tell them."""
 
 
 class TranscriptionStart(Event, frozen=True, tag="transcription_start"):

@@ -130,6 +130,13 @@ class RecorderSettings(PartialSettings, LogSettings):
         variable="LANG",
     )
     wake_words: str = option("", "-w", "--wake_words", help="wake words that start listening")
+    final_transcription_word_timestamps: bool = option(
+        False,
+        "--final_transcription_word_timestamps",
+        "--word-timestamps",
+        help="have engines tell when each word was that do so only if asked (PocketSphinx always "
+        "does)",
+    )
     silence_timing: bool = option(
         False, "-s", "--silence_timing", help="adapt the pause that ends a sentence to its partial"
     )

@@ -11,6 +11,7 @@ from gateway.protocols.base import (
     SpeechStarted,
     SpeechStopped,
     Utterance,
+    Word,
 )
 
 
@@ -37,6 +38,10 @@ class Ear:
             case FullSentence():
                 failure, self._failure = self._failure, ""
                 start_ms, end_ms = event.start_ms or 0, event.end_ms or 0
-                return Utterance(event.text, start_ms, end_ms, event.utterance, failure)
+                words = tuple(
+                    Word(word.word, word.start_ms, word.end_ms, word.probability)
+                    for word in event.words
+                )
+                return Utterance(event.text, start_ms, end_ms, event.utterance, failure, words)
             case _:
                 return None

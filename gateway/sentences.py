@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from common.envelope import Sentence
-from common.events import FullSentence
+from common.events import FullSentence, WordTime
 from common.receipts.statement import Provenance
 from gateway.window import START
 from gateway.witness import Witness
@@ -77,6 +77,19 @@ class Sentences:
             commit.sample,
             provenance,
             record,
+            self._words(sentence) if self._wants_utterances else (),
+        )
+
+    @staticmethod
+    def _words(sentence: Sentence) -> tuple[WordTime, ...]:
+        return tuple(
+            WordTime(
+                word.text,
+                word.start_sample // SAMPLES_PER_MS,
+                word.end_sample // SAMPLES_PER_MS,
+                word.probability,
+            )
+            for word in sentence.words
         )
 
     def missed(self, received: int) -> list[FullSentence]:

@@ -374,6 +374,7 @@ class Sessions:
                 mark=event.mark,
                 engine=self._settings.engine_name,
                 model=self._settings.model,
+                words=event.words,
             )
         )
         session.sentences += 1

@@ -28,12 +28,26 @@ class Partial(NamedTuple):
     at_ms: int
 
 
+class Word(NamedTuple):
+    """A word of an utterance.
+
+    Attributes:
+        probability: from 0 to 1; below 0: unknown.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
+    probability: float = -1.0
+
+
 class Utterance(NamedTuple):
     """A recording's final result, in order; ``text`` may be empty.
 
     Attributes:
         mark: the client's number of the mark that ended it; 0: silence did.
         error: why it could not be transcribed.
+        words: none where the engine does not know when each was.
     """
 
     text: str
@@ -41,6 +55,7 @@ class Utterance(NamedTuple):
     end_ms: int
     mark: int = 0
     error: str = ""
+    words: tuple[Word, ...] = ()
 
 
 class Drained(NamedTuple):

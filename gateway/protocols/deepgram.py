@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import string
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,6 +26,7 @@ from gateway.protocols.base import (
     SpeechStarted,
     SpeechStopped,
     Utterance,
+    Word,
 )
 from gateway.protocols.deepgram_options import ListenOptions
 from gateway.protocols.wav_header import MAX_HEADER_BYTES, read_wav_header
@@ -212,6 +215,7 @@ class DeepgramLive:
                 is_final=True,
                 speech_final=self._options.pause_ms is not None and end_ms > start_ms,
                 from_finalize=heard.mark > 0,
+                words=heard.words,
             )
         )
         self._end_ms = end_ms
@@ -237,6 +241,7 @@ class DeepgramLive:
         is_final: bool,
         speech_final: bool = False,
         from_finalize: bool = False,
+        words: Sequence[Word] = (),
     ) -> Say:
         return Say(
             {
@@ -247,7 +252,7 @@ class DeepgramLive:
                 "is_final": is_final,
                 "speech_final": speech_final,
                 "from_finalize": from_finalize,
-                "channel": {"alternatives": [alternative(text)]},
+                "channel": {"alternatives": [alternative(text, words)]},
                 "metadata": {
                     "request_id": self._request.id,
                     "model_info": self._request.model_info,
@@ -264,9 +269,22 @@ class DeepgramLive:
         }
 
 
-def alternative(text: str) -> dict[str, Any]:
-    """The one reading of an utterance: no engine here says how sure it is, or when a word was."""
-    return {"transcript": text, "confidence": 0.0, "words": []}
+def alternative(text: str, words: Sequence[Word]) -> dict[str, Any]:
+    """The one reading of an utterance; 0.0 where the engine does not say how sure it is."""
+    written = text.split()
+    as_written = written if len(written) == len(words) else [word.text for word in words]
+    told = [
+        {
+            "word": word.text.strip(string.punctuation).lower() or word.text,
+            "start": word.start_ms / 1000,
+            "end": word.end_ms / 1000,
+            "confidence": max(0.0, word.probability),
+            "punctuated_word": punctuated,
+        }
+        for word, punctuated in zip(words, as_written, strict=True)
+    ]
+    sure = sum(max(0.0, word.probability) for word in words) / len(words) if words else 0.0
+    return {"transcript": text, "confidence": round(sure, 4), "words": told}
 
 
 def metadata(

@@ -26,7 +26,10 @@ def file_results(
     """
     spoken = [utterance for utterance in said if utterance.text]
     text = " ".join(utterance.text for utterance in spoken)
-    results: dict[str, Any] = {"channels": [{"alternatives": [alternative(text)]}]}
+    # All or none: where one utterance has no words, the list would have a hole.
+    is_whole = all(utterance.words for utterance in spoken)
+    words = [word for utterance in spoken for word in utterance.words] if is_whole else []
+    results: dict[str, Any] = {"channels": [{"alternatives": [alternative(text, words)]}]}
     if options.utterances:
         results["utterances"] = [
             {
@@ -34,7 +37,7 @@ def file_results(
                 "start": utterance.start_ms / 1000,
                 "end": utterance.end_ms / 1000,
                 "channel": 0,
-                **alternative(utterance.text),
+                **alternative(utterance.text, utterance.words),
             }
             for number, utterance in enumerate(spoken)
         ]

@@ -141,7 +141,13 @@ def _verbose(
         "segments": segments,
         "usage": _usage(duration_s),
     }
-    return {**verbose, "words": []} if request.words else verbose
+    if request.words:
+        verbose["words"] = [
+            {"word": word.text, "start": word.start_ms / 1000, "end": word.end_ms / 1000}
+            for utterance in spoken
+            for word in utterance.words
+        ]
+    return verbose
 
 
 def _usage(duration_s: float) -> dict[str, Any]:

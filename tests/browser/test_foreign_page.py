@@ -87,7 +87,7 @@ def test_an_allowed_page_of_another_site_uses_the_api_port(
         page = context.new_page()
         page.goto(foreign)
         models = page.evaluate(TRY_FETCH_WITH_KEY, f"http://localhost:{api}/v1/models")
-        assert '"pocketsphinx"' in models
+        assert '"owned_by":"local"' in models  # whatever the engine
     finally:
         context.close()
 

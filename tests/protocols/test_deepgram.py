@@ -28,6 +28,18 @@ def text_of(result: Any) -> str:
     return text
 
 
+def assert_words(result: Any, begin_s: float, end_s: float) -> None:
+    """A result's words are its text, one after the other, and lie where they were spoken."""
+    found = result.channel.alternatives[0]
+    assert [word.punctuated_word for word in found.words] == found.transcript.split()
+    times = [time for word in found.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert begin_s - 0.1 <= times[0] <= begin_s + 1
+    assert end_s - 1 <= times[-1] <= end_s + 0.1
+    assert all(0 < word.confidence <= 1 for word in found.words)
+    assert 0 < found.confidence <= 1
+
+
 def deepgram(system: ApiSystem, key: str = "none") -> AsyncDeepgramClient:
     """The package's client, told where the server is."""
     address = f"127.0.0.1:{system.api_port}"
@@ -108,10 +120,12 @@ async def test_a_live_stream_from_interim_results_to_its_metadata(listen: Any) -
     assert said("bridge", text_of(first))
     assert first.speech_final
     assert not first.from_finalize
-    assert first.channel.alternatives[0].words == []
+    assert_words(first, 0.5, 0.5 + len(load("bridge")) / 32_000)
     assert first.start + first.duration == pytest.approx(0.5 + len(load("bridge")) / 32_000, abs=1)
     last = [e for e in listener.of("Results") if e.is_final][-1]
     assert said("city", text_of(last))
+    begin = 0.5 + len(load("bridge")) / 32_000 + 2
+    assert_words(last, begin, begin + len(load("city")) / 32_000)
     assert last.start >= first.start + first.duration
     started = [event.timestamp for event in listener.of("SpeechStarted")]
     assert len(started) == 2
@@ -172,6 +186,8 @@ async def test_a_file(client: AsyncDeepgramClient) -> None:
     assert answer.metadata.sha256 == hashlib.sha256(file).hexdigest()
     assert answer.metadata.duration == pytest.approx(SENTENCES["bridge"].duration_s, abs=0.01)
     assert [said("bridge", u.transcript) for u in answer.results.utterances] == [True]
+    words = answer.results.channels[0].alternatives[0].words
+    assert 0 <= words[0].start < words[-1].end <= SENTENCES["bridge"].duration_s
     with pytest.raises(ApiError) as refused:
         await client.listen.v1.media.transcribe_file(request=b"no audio at all", model="nova-3")
     assert refused.value.status_code == 400

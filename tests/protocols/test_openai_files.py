@@ -56,8 +56,20 @@ async def test_json_and_text(client: AsyncOpenAI) -> None:
 
 
 async def test_segments_and_subtitles_say_when_each_sentence_was(client: AsyncOpenAI) -> None:
-    answer = await transcribed(client, TWO, response_format="verbose_json")
+    answer = await transcribed(
+        client,
+        TWO,
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
     first, second = answer.segments
+    assert same_words(answer.text, " ".join(word.word for word in answer.words))
+    times = [time for word in answer.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert 0.4 <= times[0] <= 1.5
+    city_s = 0.5 + BRIDGE.duration_s + 1.5
+    begins = [word.start for word in answer.words if word.start >= city_s - 0.1]
+    assert len(begins) == len(second.text.split())
     assert same_words(BRIDGE.recognised, first.text)
     pause_s = 0.5 + BRIDGE.duration_s
     assert first.start <= 0.5

@@ -49,6 +49,8 @@ class Transcript(NamedTuple):
     text: str
     info: TranscriptInfo = TranscriptInfo()
     metadata: Mapping[str, Any] = {}
+    """``words``, where the engine knows them: of each ``word``, ``start`` and ``end`` in s of the
+    request's audio, and ``probability`` (0 to 1; without it: unknown)."""
 
 
 Outcome = Transcript | Exception

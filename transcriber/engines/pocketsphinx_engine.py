@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from transcriber.engines.base import (
     AudioRequest,
@@ -65,7 +65,7 @@ class _Worker:
             self._reply(_START_TIMEOUT_S)
             self._warm = True
 
-    def transcribe(self, audio: FloatAudio, timeout_s: float) -> str:
+    def transcribe(self, audio: FloatAudio, timeout_s: float) -> Transcript:
         self.wait_until_warm()
         samples = int16_samples(audio)
         assert self._process.stdin is not None
@@ -74,9 +74,14 @@ class _Worker:
             self._process.stdin.flush()
         except OSError as error:
             raise WorkerDiedError(f"PocketSphinx worker {self.pid} died: {error}") from error
-        return self._reply(timeout_s)
+        reply = self._reply(timeout_s)
+        words = [
+            {"word": word, "start": start_s, "end": end_s, "probability": probability}
+            for word, start_s, end_s, probability in reply.get("words", ())
+        ]
+        return Transcript(str(reply["text"]), _ENGLISH, {"words": words} if words else {})
 
-    def _reply(self, timeout_s: float) -> str:
+    def _reply(self, timeout_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         poll = select.poll()
@@ -92,10 +97,10 @@ class _Worker:
             if not part:
                 raise WorkerDiedError(f"PocketSphinx worker {self.pid} died")
             line += part
-        reply = json.loads(line)
+        reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise EngineError(f"PocketSphinx: {reply['error']}")
-        return str(reply["text"])
+        return reply
 
     def kill(self) -> None:
         """From any thread; the one that uses the worker notices."""
@@ -187,7 +192,8 @@ class PocketSphinxEngine:
             try:
                 worker.wait_until_warm()
                 started_s = time.monotonic()
-                text = worker.transcribe(request.audio, self._patience.deadline_s(audio_s, attempt))
+                deadline_s = self._patience.deadline_s(audio_s, attempt)
+                transcript = worker.transcribe(request.audio, deadline_s)
                 self._patience.ran(audio_s, time.monotonic() - started_s)
             except WorkerDiedError as error:
                 if not self._closed.is_set():
@@ -200,7 +206,7 @@ class PocketSphinxEngine:
             except EngineError as error:
                 return error
             else:
-                return Transcript(text, _ENGLISH)
+                return transcript
             finally:
                 self._idle.put(worker)
         return failure

@@ -2,7 +2,8 @@
 
 Run as a script by ``pocketsphinx_engine``; imports nothing of this project. Requests on stdin:
 ``u32`` number of samples, then int16 samples, 16 kHz. Replies on stdout: one line of JSON each,
-``{"text": ...}`` or ``{"error": ...}``, after a first ``{"text": ""}`` once the model is warm.
+``{"text": ..., "words": [[word, start_s, end_s, probability], ...]}`` or ``{"error": ...}``, after
+a first ``{"text": ""}`` once the model is warm.
 End of input ends the process, and so does the death of the parent, whatever it died of.
 """
 
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO
 
 _PR_SET_PDEATHSIG = 1
 _HEADER = struct.Struct("<I")
+_FRAME_S = 0.01
 _MIN_SAMPLES = 1600
 """Less than a syllable; PocketSphinx also fails on less than a few of its 10 ms frames."""
 
@@ -58,10 +60,28 @@ def decode(engine: Any, pcm: bytes) -> str:
     return "" if hypothesis is None else str(hypothesis.hypstr)
 
 
+def words(engine: Any, text: str) -> list[tuple[str, float, float, float]]:
+    """When each word of what was decoded last was said, and how likely it is; none if unsure.
+
+    Silence and noises are written in brackets, and the second pronunciation of a word as ``a(2)``.
+    """
+    found = [
+        (
+            segment.word.partition("(")[0],
+            round(segment.start_frame * _FRAME_S, 2),
+            round((segment.end_frame + 1) * _FRAME_S, 2),
+            round(min(1.0, max(0.0, segment.prob)), 4),
+        )
+        for segment in engine.seg() or ()
+        if segment.word[0] not in "<[+"
+    ]
+    return found if [word for word, *_ in found] == text.split() else []
+
+
 def serve(engine: Any, requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests until their end."""
 
-    def reply(**fields: str) -> None:
+    def reply(**fields: object) -> None:
         replies.write(json.dumps(fields).encode() + b"\n")
         replies.flush()
 
@@ -73,7 +93,8 @@ def serve(engine: Any, requests: BinaryIO, replies: BinaryIO) -> None:
         if len(pcm) < size:
             return
         try:
-            reply(text=decode(engine, pcm))
+            text = decode(engine, pcm)
+            reply(text=text, words=words(engine, text) if text else [])
         except RuntimeError as error:
             reply(error=str(error))
 

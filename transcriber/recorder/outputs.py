@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
+from common.envelope import Word
+
 
 class NoticeType(enum.StrEnum):
     """Events that carry nothing but their type, by their names on the data port."""
@@ -67,6 +69,7 @@ class RecordingText(NamedTuple):
     end_sample: int
     error: str = ""
     mark: int = 0
+    words: tuple[Word, ...] = ()
 
     @property
     def at_sample(self) -> int:

@@ -51,6 +51,7 @@ from transcriber.recorder.outputs import (
     StateNotice,
 )
 from transcriber.recorder.silence_timing import SilenceTiming
+from transcriber.recorder.word_times import word_times
 from transcriber.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -289,6 +290,7 @@ class Recorder:
         """Report the text of the next recording; false at the end of the stream."""
         recorder = self._recorder
         text = error = ""
+        recorder.last_transcription_metadata = {}
         try:
             text = display_text(recorder.text() or "")
         except Exception as failure:  # reported to the client, and the next one is taken
@@ -300,9 +302,9 @@ class Recorder:
         if utterance is None:
             self._emit(AllReported(self._clock.position))
             return False
-        self._emit(
-            RecordingText(text, utterance.start_sample, utterance.end_sample, error, utterance.mark)
-        )
+        begin, end = utterance.start_sample, utterance.end_sample
+        words = word_times(recorder.last_transcription_metadata, begin, end) if text else ()
+        self._emit(RecordingText(text, begin, end, error, utterance.mark, words))
         recorder.utterance_done()
         self.consumed()
         return True

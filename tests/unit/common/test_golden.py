@@ -32,6 +32,7 @@ from common.envelope import (
     Verdict,
     VerdictBatch,
     VerifierHello,
+    Word,
     unpack,
 )
 from common.integrity import Algorithm, additive_checksum, digest
@@ -273,6 +274,18 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
             end_sample=480,
             commit=Commit(seq=3, skip_samples=0, sample=480),
             mark=3,
+        ),
+    ),
+    (
+        "9dcd0208a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80940300cdbb8000a00000a0a09194a568656c6c6fcd0640cd2580cb3fe0000000000000",
+        Sentence(
+            instance="t-1",
+            session=SESSION,
+            text="Hello.",
+            start_sample=0,
+            end_sample=48000,
+            commit=Commit(seq=3, skip_samples=0, sample=48000),
+            words=(Word("hello", 1600, 9600, 0.5),),
         ),
     ),
     (

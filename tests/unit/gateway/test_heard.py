@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from common.events import Error, FullSentence, Notice, Realtime
+from common.events import Error, FullSentence, Notice, Realtime, WordTime
 from gateway.heard import Ear
-from gateway.protocols.base import Partial, Refused, SpeechStarted, SpeechStopped, Utterance
+from gateway.protocols.base import Partial, Refused, SpeechStarted, SpeechStopped, Utterance, Word
 
 
 def test_each_event_is_heard_as_what_it_means() -> None:
@@ -14,6 +14,8 @@ def test_each_event_is_heard_as_what_it_means() -> None:
     assert ear.hear(Notice("vad_start", 900)) is None
     assert ear.hear(Realtime("so far", 700)) == Partial("so far", 700)
     assert ear.hear(FullSentence("All.", 0, 100, 900, 3)) == Utterance("All.", 100, 900, 3)
+    timed = FullSentence("One two.", 0, 100, 900, words=(WordTime("one", 100, 300, 0.5),))
+    assert ear.hear(timed) == Utterance("One two.", 100, 900, words=(Word("one", 100, 300, 0.5),))
     assert ear.hear(Error("data_corruption", "why", "disconnect")) == (
         Refused("data_corruption", "why")
     )

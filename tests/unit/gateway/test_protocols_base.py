@@ -11,7 +11,7 @@ from gateway.protocols.openai_realtime import OpenAiRealtime
 
 
 def test_an_utterance_that_silence_ended_has_no_mark() -> None:
-    assert Utterance("One.", 0, 100) == ("One.", 0, 100, 0, "")
+    assert Utterance("One.", 0, 100) == ("One.", 0, 100, 0, "", ())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.protocols.base import Utterance
+from gateway.protocols.base import Utterance, Word
 from gateway.protocols.openai_transcriptions import (
     BadFieldError,
     ResponseFormat,
@@ -40,6 +40,11 @@ def test_each_form_of_the_answer() -> None:
     assert verbose["duration"] == 4.0
     assert "words" not in verbose
     assert json.loads(body(ResponseFormat.VERBOSE_JSON, words=True))["words"] == []
+    request = TranscriptionRequest(ResponseFormat.VERBOSE_JSON, words=True)
+    timed = SAID[0]._replace(words=(Word("one", 500, 900, 0.5),))
+    assert json.loads(answer(request, [timed], 4.0))["words"] == [
+        {"word": "one", "start": 0.5, "end": 0.9}
+    ]
 
 
 def test_the_stream_is_the_text_piece_by_piece() -> None:

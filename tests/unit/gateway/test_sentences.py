@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from common.envelope import Commit, OnCorruption, Sentence
+import msgspec
+
+from common.envelope import Commit, OnCorruption, Sentence, Word
+from common.events import WordTime, to_json
 from gateway.rejection import RejectionPolicy
 from gateway.sentences import REMEMBERED_SENTENCES, Sentences
 from gateway.witness import Witness
@@ -61,3 +64,13 @@ def test_the_latest_are_kept_for_a_client_that_lost_some() -> None:
     assert [shown.text for shown in some.missed(some.count - 1)] == [f"{some.count - 1}."]
     assert len(some.missed(0)) == REMEMBERED_SENTENCES
     assert some.missed(some.count) == some.missed(some.count + 5) == []
+
+
+def test_words_and_their_times_are_told_to_the_protocols_that_have_a_place_for_them() -> None:
+    said = msgspec.structs.replace(sentence("One.", 160), words=(Word("one", 1600, 3200, 0.5),))
+    shown = sentences(utterances=True).show(said)
+    assert shown is not None
+    assert shown.words == (WordTime("one", 100, 200, 0.5),)
+    for other in (sentences(events=True).show(said), sentences().show(said)):
+        assert other is not None
+        assert "words" not in to_json(other)
