@@ -109,6 +109,8 @@ class DataPort:
     async def _stream(self, connection: Connection, query: Query, key: ApiKey | None) -> None:
         told = query.events or query.session  # so that nothing has to be guessed
         origin = None if told else await self._peers.origin_of(connection.websocket)
+        if connection.is_closed:
+            return  # meanwhile
         stream = None
         if query.resume and query.session:
             stream = self._reception.resume(connection, query.session, query.sentences, key=key)

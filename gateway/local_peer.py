@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -57,9 +58,13 @@ class LocalPeers:
     One look at the machine's sockets takes some milliseconds, more where there are many processes;
     it answers all who wait when it begins, so that a rush of connections costs little more than
     one.
+
+    Args:
+        on_look: called at each look, to count it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_look: Callable[[], None] = lambda: None) -> None:
+        self._on_look = on_look
         self._waiting: list[tuple[Ports, asyncio.Future[Holder]]] = []
         self._looking: asyncio.Task[None] | None = None
 
@@ -76,11 +81,17 @@ class LocalPeers:
         page = _page(",".join(headers.get_all("Origin")), ",".join(headers.get_all("Host")))
         holder = NOBODY
         if is_local and not is_proxied:
+            # Who is gone meanwhile takes up a connection's place no longer.
+            gone = asyncio.create_task(websocket.wait_closed())
+            found = asyncio.create_task(self.holder_of(Ports(int(remote[1]), int(local[1]))))
             try:
-                async with asyncio.timeout(PATIENCE_S):
-                    holder = await self.holder_of(Ports(int(remote[1]), int(local[1])))
-            except TimeoutError:
-                pass
+                await asyncio.wait(
+                    (gone, found), timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                holder = found.result() if found.done() else NOBODY
+            finally:
+                gone.cancel()
+                found.cancel()
         return Origin(address, *holder, page=page, is_local=is_local, is_proxied=is_proxied)
 
     async def holder_of(self, ports: Ports) -> Holder:
@@ -94,6 +105,7 @@ class LocalPeers:
     async def _look(self) -> None:
         while self._waiting:
             asking, self._waiting = self._waiting, []
+            self._on_look()
             began_s = time.monotonic()
             holders = await asyncio.to_thread(_holders)
             took_s = time.monotonic() - began_s

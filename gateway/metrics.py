@@ -138,6 +138,9 @@ class GatewayMetrics:
         self.limits_met = counter(
             "limits_met", "Times that a client met one of its bounds", "bound"
         )
+        self.peer_look_ups = counter(
+            "peer_look_ups", "Looks at this host's sockets for who opened a connection"
+        )
         self.recorders_given_back = counter(
             "recorders_given_back", "Recorders that silent sessions gave to those that waited"
         )

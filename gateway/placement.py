@@ -238,6 +238,8 @@ class Placement:
             if opened.epoch >= seat.epoch:
                 log.warning("transcriber %s refuses a session: %s", opened.instance, opened.error)
                 self._leave(session, refused_by=opened.instance)
+                if session.wants_events and seat.refused_by is None:  # said once
+                    self._clients.tell(session, TranscriberChanged("waiting"))
             return
         if seat.state is not SeatState.OPENING or opened.epoch != seat.epoch:
             return

@@ -84,7 +84,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         reception = Reception(settings, metrics, hub, clients, ledger, Tenants(audit))
         commanders = Visitors()
         connections = make_connections(settings, metrics, gatekeeper, audit)
-        peers = LocalPeers()
+        peers = LocalPeers(metrics.peer_look_ups.inc)
         data_port = DataPort(settings, metrics, reception, clients, peers)
         control_port = ControlPort(
             settings, metrics, hub.placement, reception, clients, peers, audit

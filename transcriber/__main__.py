@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from common.interpreter import check
+
+check("python -m transcriber")  # before what may be missing is imported
+
 import sys
 
 from common import logs

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from common.interpreter import check
+
+check("python -m verifier")  # before what may be missing is imported
+
 import logging
 from collections.abc import Sequence
 

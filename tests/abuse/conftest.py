@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,11 +15,15 @@ OTHER_PAGE: Final = "https://other.example"
 MAX_SESSIONS: Final = 24
 RECORDERS: Final = 8
 OBSERVERS: Final = 8
+MAX_RECORDING_S: Final = 8
 GATEWAY: Final = (
     *("--verify-data-integrity", "--max-sessions", str(MAX_SESSIONS)),
     *("--max-observers", str(OBSERVERS), "--recorder-idle", "0.5", "--session-idle", "4"),
     *("--max-speed", "1.5", "--resume-grace", "2"),
     *("--retain-total-bytes", str(2 << 20), "--allow-origin", OTHER_PAGE),
+)
+TRANSCRIBER: Final = (
+    *("--transcriber-sessions", str(RECORDERS), "--max-recording", str(MAX_RECORDING_S)),
 )
 """Small bounds, so that a few connections meet them."""
 RESULTS: Final = pytest.StashKey[dict[str, tuple[float, float, float]]]()
@@ -26,9 +31,7 @@ RESULTS: Final = pytest.StashKey[dict[str, tuple[float, float, float]]]()
 
 @pytest.fixture(scope="session")
 def shared(pytestconfig: pytest.Config) -> Iterator[Scene]:
-    with System(
-        verifiers=2, gateway=GATEWAY, transcriber=("--transcriber-sessions", str(RECORDERS))
-    ) as system:
+    with System(verifiers=2, gateway=GATEWAY, transcriber=TRANSCRIBER) as system:
         system.wait_ready()
         scene = Scene(system)
         pytestconfig.stash[RESULTS] = scene.results
@@ -42,6 +45,12 @@ def scene(shared: Scene) -> Iterator[Scene]:
     shared.system.repair()
     yield shared
     shared.system.check_alive()
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose path is short enough for sockets."""
+    return tmp_path_factory.mktemp("g")
 
 
 def pytest_terminal_summary(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-import pytest
 from websockets.frames import OP_BINARY, OP_CONT, OP_PING, Frame
 
 from tests.abuse.scene import ABUSER, Scene, closing
@@ -224,11 +223,6 @@ def answers(port: int) -> Callable[[], bool]:
             return False
 
     return ask
-
-
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("g")
 
 
 def test_idle_sockets_leave_files_for_the_links(folder: Path) -> None:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from common.events import RetentionLimited
 from common.wire import Metadata, build_message
-from tests.abuse.conftest import OBSERVERS
+from tests.abuse.conftest import MAX_RECORDING_S, OBSERVERS
 from tests.abuse.scene import Scene, closing
 from tests.faults.clips import RATE_HZ, sentences
 from tests.faults.crowd import until
@@ -43,6 +43,7 @@ class Flood:
     def __init__(self, connection: ClientConnection, messages: Iterable[bytes | str]) -> None:
         self.connection = connection
         self.types: set[str] = set()
+        self.sentences: list[str] = []
         self._messages = messages
 
     async def pour(self) -> None:
@@ -53,7 +54,10 @@ class Flood:
     async def listen(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             async for message in self.connection:
-                self.types.add(json.loads(message)["type"])
+                event = json.loads(message)
+                self.types.add(event["type"])
+                if event["type"] == "fullSentence":
+                    self.sentences.append(event["text"])
 
 
 @asynccontextmanager
@@ -98,6 +102,9 @@ async def test_recordings_at_full_speed_are_held_back_while_others_speak(scene: 
             await scene.until_count("limits_met:speed", lambda count: count > before)
         await until(lambda: any("held_back" in f.types for f in floods), "they are told", 60)
         assert scene.lines_with("is held back", mark)
+        await until(lambda: all(f.sentences for f in floods), "they are heard in parts", 60)
+    longest_s = max(int(text.split()[0]) for f in floods for text in f.sentences) / RATE_HZ
+    assert longest_s <= 1.25 * MAX_RECORDING_S + 1, "no engine call is longer than that"
 
 
 async def test_crumbs_at_full_speed_stall_nobody(scene: Scene) -> None:

@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.abuse.conftest import MAX_SESSIONS, RECORDERS
-from tests.abuse.scene import OTHER, Scene, closing
+from tests.abuse.scene import OTHER, GoodClient, Scene, closing
 from tests.faults.clips import sentences, speech
 from tests.faults.crowd import until
 from tests.faults.test_overload import frames_of
@@ -131,6 +131,30 @@ async def test_a_gateway_that_is_stopped_cuts_no_sentence(scene: Scene) -> None:
         assert "fullSentence" in events
         assert code == 1001
     assert len(speech(0)) > len(half)
+
+
+async def test_what_a_killed_supervisor_leaves_cuts_no_sentence(scene: Scene) -> None:
+    """Its stages are told to stop all at once, whatever they are about.
+
+    That they are told is shown by ``test_stages_do_not_outlive_a_supervisor_that_is_killed``.
+    """
+    await scene.quiet()
+    system, good = scene.system, [GoodClient(pcm) for pcm in scene.expected]
+    async with contextlib.AsyncExitStack() as stack:
+        for client in good:
+            await stack.enter_async_context(client.connect(system.url))
+            await client.say(len(client.pcm) // 3)
+        await until(lambda: all(client.received for client in good), "they are heard", 60)
+        ends = [asyncio.to_thread(member.terminate) for member in system.members]
+        assert set(await asyncio.gather(*ends)) == {0}
+        for member in system.members:
+            member.start_again()
+        for client in good:
+            await client.say()
+            await client.finish()
+    for client in good:
+        assert client.sentences == scene.expected[client.pcm], client.state
+        assert not client.errors
 
 
 async def all_of(connection: ClientConnection) -> tuple[list[str], int | None]:

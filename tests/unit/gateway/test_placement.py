@@ -156,6 +156,8 @@ def test_a_refused_session_tries_again_with_the_next_heartbeat(gateway: Gateway)
     gateway.placement.beat(gateway.now_s)
     assert link_of(session) is SeatState.OPENING
     assert [opened.epoch for opened in gateway.opens("a")] == [1, 2]
+    gateway.answer(session, "full: 64 sessions")
+    assert gateway.events == [TranscriberChanged("waiting")], "its client is told, and once"
 
 
 def test_who_was_refused_by_one_asks_another_and_then_the_first_again(gateway: Gateway) -> None:
