@@ -41,7 +41,7 @@ class Insider:
         """Send what no stage may take, about a session that lives."""
 
         def verdict(code: int, rate_hz: int) -> bytes:
-            said = envelope.Verdict(session, seq, code, None, 0, None, None, rate_hz)  # type: ignore[arg-type]
+            said = envelope.Verdict(session, seq, code, None, 0, None, None, rate_hz)
             return envelope.pack(envelope.VerdictBatch("insider", [said]))
 
         for packed in (verdict(7, 16_000), verdict(0, -1), verdict(0, 1 << 40)):
