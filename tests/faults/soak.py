@@ -164,7 +164,8 @@ async def soak(system: System, options: argparse.Namespace) -> tuple[Tally, list
                 tally.faults.append(f"{talker.state}: {type(error).__name__}: {error}")
             talkers.remove(talker)
 
-    storm = Storm(system, talkers, rng, WEATHER)
+    weather = dataclasses.replace(WEATHER, engine_strikes=1_000_000 if options.engines else 0)
+    storm = Storm(system, talkers, rng, weather)
     over = asyncio.Event()
     watching = asyncio.create_task(watch.run())
     progress = asyncio.create_task(tell(tally, storm.strikes, deadline_s))
@@ -273,6 +274,7 @@ def main() -> int:
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--verifiers", type=int, default=3)
     parser.add_argument("--transcribers", type=int, default=2)
+    parser.add_argument("--engines", type=int, default=0, help="processes; 0: in transcribers")
     parser.add_argument("--engine", default="null", help="null or pocketsphinx")
     options = parser.parse_args()
     logging.getLogger("common.client").setLevel(logging.ERROR)  # reconnections are counted
@@ -281,6 +283,7 @@ def main() -> int:
         gateways=options.gateways,
         verifiers=options.verifiers,
         transcribers=options.transcribers,
+        engines=options.engines,
         gateway=["--verify-data-integrity"],
     ) as system:
         system.wait_ready()

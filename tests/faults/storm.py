@@ -56,6 +56,7 @@ class Weather:
         transcriber_strikes: how many there are at most; each kill costs seconds of CPU time.
         gateway_kills: how often a gateway is killed, at most; none is ever paused.
         gateway_spared: like ``spared``, for gateways.
+        engine_strikes: how often engine processes are killed and paused, in turn, at most.
     """
 
     calm: Range
@@ -66,6 +67,7 @@ class Weather:
     transcriber_strikes: int = 1_000_000
     gateway_kills: int = 0
     gateway_spared: Range = NOT_AT_ALL
+    engine_strikes: int = 0
 
 
 ROUGH: Final = Weather(
@@ -136,6 +138,7 @@ class Storm:
         self._respites = {
             Stage.TRANSCRIBER: Respite(weather.spared, weather.transcriber_strikes),
             Stage.GATEWAY: Respite(weather.gateway_spared, weather.gateway_kills),
+            Stage.ENGINE: Respite(NOT_AT_ALL, weather.engine_strikes),
         }
         self._aftermath: set[asyncio.Task[None]] = set()
 
@@ -160,12 +163,15 @@ class Storm:
         if not victims:
             return
         # A stage first: there are more verifiers, but transcribers are the interesting ones. Each
-        # is struck at least once, and then killed, however soon all is over.
+        # is struck at least once, and then killed, and an engine paused, however soon all is over.
         stages = sorted({member.stage for member in victims})
         fresh = [stage for stage in stages if not self._is_struck(stage)]
+        fresh = fresh or [stage for stage in stages if self._engine_is_due(stage)]
         stage = self._rng.choice(fresh or stages)
         victim = self._rng.choice([member for member in victims if member.stage is stage])
         kills = bool(fresh) or self._rng.random() < self._weather.kills
+        if stage is Stage.ENGINE:
+            kills = self._respites[stage].strikes % 2 == 0
         kind = Kind.KILL if kills or stage is Stage.GATEWAY else Kind.PAUSE
         strike = Strike(stage, kind, time.monotonic())
         self.strikes.append(strike)
@@ -192,6 +198,10 @@ class Storm:
 
     def _is_struck(self, stage: Stage) -> bool:
         return any(strike.stage is stage for strike in self.strikes)
+
+    def _engine_is_due(self, stage: Stage) -> bool:
+        """Engines were killed once, and not paused yet."""
+        return stage is Stage.ENGINE and self._respites[stage].strikes == 1
 
     @property
     def _sentences(self) -> int:

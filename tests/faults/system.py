@@ -32,6 +32,7 @@ class Stage(enum.StrEnum):
     GATEWAY = "gateway"
     VERIFIER = "verifier"
     TRANSCRIBER = "transcriber"
+    ENGINE = "transcriber.engines"
 
 
 class Usage(NamedTuple):
@@ -127,6 +128,7 @@ class System:
         gateways: how many; several share the ports.
         gateway, verifier, transcriber: options of all processes of that stage.
         engine: of the transcribers; ``null`` says how many samples each sentence has.
+        engines: processes that the transcribers share; 0: each has the engine within.
 
     Attributes:
         tap_dir: the transcribers write there what each session's recorder was fed.
@@ -138,6 +140,7 @@ class System:
         gateways: int = 1,
         verifiers: int = 3,
         transcribers: int = 1,
+        engines: int = 0,
         engine: str = "null",
         gateway: Sequence[str] = (),
         verifier: Sequence[str] = (),
@@ -146,6 +149,10 @@ class System:
         self.stages = Stages()
         self.tap_dir = Path(tempfile.mkdtemp(prefix="stt-tap"))
         self.control_port, self.data_port = free_port(), free_port()
+        of_engine = (
+            *("--engine", engine, "--engine-workers", "2" if engines == 0 else "1"),
+            "--no-enable_realtime_transcription",
+        )
         self._options: dict[Stage, list[str]] = {
             Stage.GATEWAY: [
                 *("--control_port", str(self.control_port), "--data_port", str(self.data_port)),
@@ -154,10 +161,11 @@ class System:
             ],
             Stage.VERIFIER: ["--metrics-port", "0", *verifier],
             Stage.TRANSCRIBER: [
-                *("--metrics-port", "0", "--tap-dir", str(self.tap_dir), "--engine", engine),
-                *("--engine-workers", "2", "--no-enable_realtime_transcription"),
+                *("--metrics-port", "0", "--tap-dir", str(self.tap_dir), *of_engine),
+                *(("--engines-at", "run-dir") if engines else ()),
                 *transcriber,
             ],
+            Stage.ENGINE: ["--metrics-port", "0", *of_engine],
         }
         shared = [("--share-ports", "--slot", str(number)) for number in range(1, gateways + 1)]
         self.gateways = [
@@ -165,6 +173,7 @@ class System:
         ]
         self.transcribers = [self._add(Stage.TRANSCRIBER) for _ in range(transcribers)]
         self.verifiers = [self._add(Stage.VERIFIER) for _ in range(verifiers)]
+        self.engines = [self._add(Stage.ENGINE) for _ in range(engines)]
 
     @property
     def url(self) -> str:
@@ -179,7 +188,7 @@ class System:
     @property
     def members(self) -> list[Member]:
         """All of them."""
-        return [*self.gateways, *self.transcribers, *self.verifiers]
+        return [*self.gateways, *self.transcribers, *self.verifiers, *self.engines]
 
     @property
     def processes(self) -> list[StageProcess]:

@@ -30,15 +30,22 @@ def crowd(sentences: int) -> list[Talker]:
 
 
 @pytest.mark.parametrize(
-    "engine, transcribers, sentences, seed",
-    [("pocketsphinx", 2, 2, 1), ("null", 1, 4, 2)],
-    ids=["two transcribers and words", "one transcriber and lengths"],
+    "engine, transcribers, engines, sentences, seed",
+    [("pocketsphinx", 2, 2, 2, 1), ("null", 1, 0, 4, 2)],
+    ids=["two transcribers over two engines, and words", "one transcriber and lengths"],
 )
 async def test_a_storm_changes_nothing_that_clients_or_recorders_hear(
-    start_system: StartSystem, engine: str, transcribers: int, sentences: int, seed: int
+    start_system: StartSystem,
+    engine: str,
+    transcribers: int,
+    engines: int,
+    sentences: int,
+    seed: int,
 ) -> None:
     options = ["--verify-data-integrity"]
-    system = start_system(engine=engine, transcribers=transcribers, gateway=options)
+    system = start_system(
+        engine=engine, transcribers=transcribers, engines=engines, gateway=options
+    )
     quiet = crowd(sentences)
     await talk_all(system.url, quiet)
     expected = [talker.sentences for talker in quiet]
@@ -48,11 +55,14 @@ async def test_a_storm_changes_nothing_that_clients_or_recorders_hear(
     before = usage(system)
 
     talkers = crowd(sentences)
-    strikes = await through_storm(system, talkers, random.Random(seed), ROUGH, pace=1.0)
+    weather = dataclasses.replace(ROUGH, engine_strikes=2 * engines)
+    strikes = await through_storm(system, talkers, random.Random(seed), weather, pace=1.0)
     for talker, texts in zip(talkers, expected, strict=True):
         check(talker, system.tap_dir, texts)
     struck = {(strike.stage, strike.kind) for strike in strikes}
     assert {(Stage.VERIFIER, Kind.KILL), (Stage.TRANSCRIBER, Kind.KILL)} <= struck
+    if engines:
+        assert {(Stage.ENGINE, Kind.KILL), (Stage.ENGINE, Kind.PAUSE)} <= struck
 
     system.wait_ready()
     after = usage(system)
