@@ -52,7 +52,7 @@ class EngineSettings(PartialSettings):
     engine: str = option(
         "",
         "--engine",
-        help="pocketsphinx (embedded), null, or an engine of RealtimeSTT "
+        help="pocketsphinx (embedded), null, transformers_whisper, or an engine of RealtimeSTT "
         "[pocketsphinx; faster_whisper when --model is given]",
     )
     engine_workers: int = option(
