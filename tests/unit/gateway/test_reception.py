@@ -83,8 +83,8 @@ def turned_away(world: World, why: str) -> float | None:
 def test_newcomers_are_turned_away_while_a_sentence_would_wait_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Who is here stays."""
-    world = World(monkeypatch, max_sessions=3)
+    """Who is here stays, and who was at another gateway goes on here."""
+    world = World(monkeypatch, max_sessions=4)
     world.begin()
     for now_s in (world.now_s - 10, world.now_s):
         world.hub.placement.overload.hear(2.5, now_s)
@@ -92,9 +92,10 @@ def test_newcomers_are_turned_away_while_a_sentence_would_wait_too_long(
     with pytest.raises(BusyError, match=r"a sentence would wait 2\.5 s"):
         world.reception.begin(client)
     assert turned_away(world, "final_wait") == 1
+    world.reception.begin(FakeClient(), start=Commit(3, 0, 16_000))
     world.hub.placement.overload.hear(0.2, world.now_s)
     world.begin()
-    assert len(world.hub.added) == 2
+    assert len(world.hub.added) == 3
 
 
 @pytest.fixture
