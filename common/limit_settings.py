@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 from common.options import option
+
+
+class CountBy(enum.StrEnum):
+    """Whose corrupt frames are counted together, against ``--corruption-threshold``."""
+
+    CONNECTION = "connection"
+    """A session's, also where it is resumed."""
+    KEY = "key"
+    ADDRESS = "address"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Final
 from common.access_settings import AccessSettings
 from common.api_settings import ApiSettings
 from common.envelope import OnCorruption
-from common.limit_settings import LimitSettings
+from common.limit_settings import CountBy, LimitSettings
 from common.options import option
 from common.recognition_settings import EngineSettings, LogSettings, RecorderSettings
 
@@ -154,6 +154,21 @@ class GatewaySettings(ApiSettings, AccessSettings, StageSettings, LimitSettings)
         help="corrupt frames tolerated per session; the next one rejects it",
         low=0,
         high=1_000_000,
+    )
+    count_by: str = option(
+        CountBy.CONNECTION.value,
+        "--count-by",
+        choices=list(CountBy),
+        help="whose corrupt frames are counted together: those of a connection, or also those of "
+        "earlier ones with the same API key, or from the same address (which may be many clients')",
+    )
+    count_expiry_s: float = option(
+        3_600.0,
+        "--count-expiry",
+        help="seconds without a corrupt frame after which the count of a key or address begins "
+        "anew",
+        low=1,
+        high=30 * 86_400.0,
     )
     on_corruption: str = option(
         "",

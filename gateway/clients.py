@@ -109,6 +109,11 @@ class Attachment:
         self.expires_s: float | None = None
         self.was_held_back = False
 
+    @property
+    def whose(self) -> tuple[str, str]:
+        """The address that it comes from, and the name of its key ("": none)."""
+        return self.origin.address, name_of(self.key)
+
 
 def of_one_key(one: Attachment, other: Attachment) -> bool:
     """Whether two sessions belong to the same API key, or both to nobody."""

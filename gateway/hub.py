@@ -233,7 +233,7 @@ class Hub:
             if not judged.missing:
                 self._tally.judged(judged.verdict.code, judged.bucket, judged.latency_s)
             if judged.verdict.code == envelope.Code.CORRUPT:
-                self._metrics.offenders.count(attachment.origin.address)
+                self._metrics.offenders.count(*attachment.whose)
             attachment.log.judged(judged, now_s)
             if self._quarantine is not None:
                 self._quarantine.judged(session.peer, session.id, judged)

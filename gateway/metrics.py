@@ -125,6 +125,12 @@ class GatewayMetrics:
         self.resends = counter("resend_requests", "Requests to clients to send a frame again")
         self.healed = counter("healed_frames", "Frames that then arrived as they were sent")
         self.unhealed = counter("unhealed_frames", "Frames given up after all requests")
+        self.corrupt_sessions = counter(
+            "corrupt_sessions", "Sessions that ended and had corrupt frames"
+        )
+        self.remembered_failures = gauge(
+            "remembered_failures", "API keys or addresses whose failures outlive connections"
+        )
         self.rejections = counter("rejected_sessions", "Sessions rejected for corruption")
         self.busy = counter("busy_rejections", "Clients told to try later", "why")
         self.slow_clients = counter("slow_clients", "Clients closed for not reading results")

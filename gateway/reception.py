@@ -28,16 +28,15 @@ from common.parameters import checked_value
 from common.settings import GatewaySettings
 from common.wire import Parameter
 from gateway.clients import Attachment, Client, Clients
-from gateway.healing import HealingLimits
 from gateway.hub import Hub
 from gateway.integrity_log import IntegrityLog, budget_of_all
 from gateway.metrics import GatewayMetrics
-from gateway.neighbours import new_session_id
 from gateway.notary import NO_RECEIPT, RECEIPT_INTERVAL_S, TOO_SOON
 from gateway.pairing import NamedSessions, Origin
 from gateway.quotas import Spent
 from gateway.retention import RetentionLedger
-from gateway.session import Session, SessionLimits
+from gateway.session import Session
+from gateway.session_maker import SessionMaker, Wishes
 from gateway.speed_limit import SpeedLimit
 from gateway.tenants import REVOKED, Tenants
 from gateway.window import START
@@ -170,14 +169,8 @@ class Reception:
         self._clients = clients
         self._ledger = ledger
         self._speed_limit = SpeedLimit(settings.max_speed, metrics, clients)
-        self._healing = HealingLimits(settings.resend_attempts, settings.resend_timeout_s)
-        self._limits = SessionLimits(
-            settings.window_frames,
-            settings.window_bytes,
-            settings.retransmit_min_s,
-            settings.retransmit_max_s,
-            settings.max_speed,
-        )
+        self._maker = SessionMaker(settings, hub.policy, ledger, signs=hub.notary is not None)
+        metrics.remembered_failures.set_function(self._maker.book.__len__)
         self._tenants = tenants or Tenants()
         self._log_budget = budget_of_all()
         self._draining = False
@@ -220,25 +213,11 @@ class Reception:
             raise self._busy(client, "final_wait", reason)
         if reason := self._tenants.admit(key, client.peer):
             raise self._busy(client, "quota", reason)
-        session = Session(
-            peer=client.peer,
-            wants_events=wants_events,
-            wants_utterances=wants_utterances,
-            policy=self._hub.policy,
-            limits=self._limits,
-            ledger=self._ledger,
-            start=start,
-            session_id=new_session_id(self._settings.slot) if self._settings.share_ports else None,
-            receipt_from_ns=time.time_ns()
-            if wants_events and wants_receipt and self._hub.notary is not None
-            else None,
-            resends=(resend_from, self._healing)
-            if wants_events and resend_from >= 0 and self._healing.attempts
-            else None,
-        )
+        wishes = Wishes(wants_events, wants_utterances, wants_receipt, resend_from, start)
+        session = self._maker.make(client.peer, client.address, key, wishes)
         integrity_log = IntegrityLog(
             client.peer,
-            self._hub.policy,
+            session.policy,
             extended=self._settings.use_extended_logging,
             summary_s=self._settings.ok_summary_s,
             shared=self._log_budget,
@@ -313,11 +292,13 @@ class Reception:
         if attachment is None:
             return
         self._tenants.ended(attachment)
+        if session.corrupt_frames:
+            self._metrics.corrupt_sessions.inc()
         log.info(
             "client %s left: %d frames, %d corrupt, %d sentences",
             session.peer,
             session.window.next_seq,
-            session.failures,
+            session.corrupt_frames,
             session.sentence_count,
         )
         self._hub.remove(session)
@@ -331,6 +312,7 @@ class Reception:
         now_s = time.monotonic()
         for attachment in self._clients.expired(now_s):
             self.end(attachment.session)
+        self._maker.book.forget(now_s)
         self._speed_limit.hold_back(now_s)
 
     def _make_room(self, client: Client) -> bool:

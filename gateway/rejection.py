@@ -11,6 +11,7 @@ from common.envelope import OnCorruption, Policy, Verdict
 from common.integrity import MASK32
 from common.settings import GatewaySettings
 from common.wire import BYTES_PER_SAMPLE, printable
+from gateway.failure_book import Page
 
 
 class RejectionPolicy(NamedTuple):
@@ -58,15 +59,29 @@ class RejectionPolicy(NamedTuple):
 
 
 class FailureCount:
-    """Counts one session's corrupt frames; forgotten when it ends."""
+    """Counts one session's corrupt frames, on top of those of its client's earlier connections.
 
-    def __init__(self, policy: RejectionPolicy) -> None:
+    Args:
+        page: where its client's are remembered; None: they are forgotten when the session ends.
+        now_s: on the monotonic clock.
+
+    Attributes:
+        failures: never fewer than the session's own and those that it began with, so that the
+            transcriber, which counts these too, stops at no frame that this does not reject.
+    """
+
+    def __init__(
+        self, policy: RejectionPolicy, page: Page | None = None, now_s: float = 0.0
+    ) -> None:
         self._policy = policy
-        self.failures = 0
+        self._page = page
+        self.failures = page.count(now_s) if page is not None else 0
 
-    def add(self) -> bool:
+    def add(self, now_s: float = 0.0) -> bool:
         """Count one more; whether it rejects the client."""
         self.failures += 1
+        if self._page is not None:
+            self.failures = max(self.failures, self._page.add(now_s))
         return self._policy.reject and self.failures > self._policy.tolerated
 
 

@@ -85,6 +85,7 @@ class Session:
         receipt_from_ns: now, since 1970, if the client is to have a receipt.
         resends: the client's number of its first frame, if it promised to send frames again, and
             how long they are tried for.
+        failures: counts its corrupt frames; None: from 0, and for itself.
 
     Attributes:
         seat: its place at a transcriber; the placement's to replace.
@@ -109,6 +110,7 @@ class Session:
         receipt_from_ns: int | None = None,
         resends: tuple[int, HealingLimits] | None = None,
         session_id: bytes | None = None,
+        failures: FailureCount | None = None,
     ) -> None:
         self.id: bytes = session_id or secrets.token_bytes(SESSION_ID_BYTES)
         self.peer = peer
@@ -135,7 +137,7 @@ class Session:
         self.replays = 0
         self._retention_exceeded = False
         self._counts = FrameCounts()
-        self._failures = FailureCount(policy)
+        self._failures = failures or FailureCount(policy)
         self._corrupt_seqs: list[int] = []
         self._stale = StaleFrames()
         self._sequence = SequenceTracker()
@@ -179,14 +181,19 @@ class Session:
 
     @property
     def failures(self) -> int:
-        """Corrupt frames so far."""
+        """Corrupt frames that count against it so far."""
         return self._failures.failures
+
+    @property
+    def corrupt_frames(self) -> int:
+        """Its own corrupt frames so far."""
+        return self._counts[Code.CORRUPT]
 
     @property
     def failures_before_replay(self) -> int:
         """Corrupt frames that a fresh recorder will not see, but that count for rejection."""
         start = self.window.replay_start.seq
-        return sum(seq < start for seq in self._corrupt_seqs)
+        return self.failures - sum(seq >= start for seq in self._corrupt_seqs)
 
     def started(self, *, resumed: bool, misses_sentences: bool = False) -> SessionStarted:
         """The first event of a connection.
@@ -235,7 +242,7 @@ class Session:
         stale = self._stale.diagnose(verdict, frame.message, corrupt)
         if stale:
             verdict = msgspec.structs.replace(verdict, diagnosis=stale, likely="")
-        rejects = corrupt and self._failures.add()
+        rejects = corrupt and self._failures.add(now_s)
         if corrupt:
             self._counts.remember(verdict)
             if self.policy.reject:  # at most one more than is tolerated

@@ -1,4 +1,4 @@
-"""Corrupt frames are counted by address, in bounded memory."""
+"""Corrupt frames are counted by address and key, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_frames_are_counted_by_address() -> None:
 
 
 def test_addresses_beyond_the_bound_share_one_series() -> None:
-    offenders = Offenders(max_addresses=2)
+    offenders = Offenders(max_names=2)
     for number in range(1, 6):
         offenders.count(f"192.0.2.{number}")
     offenders.count("192.0.2.1")
@@ -33,3 +33,16 @@ def test_addresses_beyond_the_bound_share_one_series() -> None:
 
 def test_the_series_is_there_before_anything_happened() -> None:
     assert frames(Offenders(), "other") == 0
+
+
+def test_frames_are_counted_by_key_where_there_is_one() -> None:
+    offenders = Offenders(max_names=2)
+    for key in ("", "ward-3", "desk", "ward-3", "another"):
+        offenders.count("192.0.2.1", key)
+    registry = CollectorRegistry()
+    registry.register(offenders)
+
+    def of(key: str) -> float | None:
+        return registry.get_sample_value("stt_gateway_corrupt_frames_by_key_total", {"key": key})
+
+    assert (of("ward-3"), of("desk"), of("other"), of("")) == (2, 1, 1, None)
