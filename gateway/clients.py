@@ -76,6 +76,7 @@ class Attachment:
     """
 
     __slots__ = (
+        "_address",
         "client",
         "controls",
         "expires_s",
@@ -101,6 +102,7 @@ class Attachment:
         self.session = session
         self.log = log
         self.client: Client | None = client
+        self._address = client.address
         self.origin = origin or Origin(client.address)
         self.name = name
         self.key = key
@@ -111,8 +113,8 @@ class Attachment:
 
     @property
     def whose(self) -> tuple[str, str]:
-        """The address that it comes from, and the name of its key ("": none)."""
-        return self.origin.address, name_of(self.key)
+        """The address of the client that began it, and the name of its key ("": none)."""
+        return self._address, name_of(self.key)
 
 
 def of_one_key(one: Attachment, other: Attachment) -> bool:

@@ -49,4 +49,5 @@ async def test_a_key_that_failed_before_tolerates_less_and_serves_intact_frames_
         found = system.metrics()
         assert found["remembered_failures"] == 2
         assert found["corrupt_frames_by_key:ward"] == 2
+        assert found["corrupt_frames:127.0.0.1"] == 3
         system.stop()
