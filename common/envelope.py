@@ -322,6 +322,8 @@ class Sentence(Envelope, frozen=True, tag=tag_of(8)):
     """What transcribed it, as the transcriber's options name them."""
     words: tuple[Word, ...] = ()
     """Where the engine knows them; they may be written unlike in ``text``."""
+    sentences: Count = 0
+    """How many were sent before it: if fewer came, its commit would cover one that was lost."""
 
 
 class Drained(Envelope, frozen=True, tag=tag_of(9)):
@@ -330,6 +332,8 @@ class Drained(Envelope, frozen=True, tag=tag_of(9)):
     instance: Name
     session: SessionId
     epoch: Count = 0
+    sentences: Count = 0
+    """As in :class:`Sentence`."""
 
 
 # -- commands link: gateway DEALER -> transcriber ROUTER, replies on the same sockets ----------

@@ -1,7 +1,8 @@
 """What arrives on a link, as envelopes: decoding, dropping, counting and logging in one place.
 
 A message that cannot be used (not an envelope, one of another link, a part too few or too many) is
-dropped and counted, and logged within a budget. It can neither raise nor take others with it.
+dropped and counted, and logged within a budget. It can neither raise nor take others with it. So is
+one that does not fit its seal: it was damaged on its way.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from common.errors import EnvelopeError
 from common.logs import LogBudget
+from common.stamps import is_sealed
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Receiver(Generic[M]):
         addressed: whether a part (a topic, or the sender) comes before the envelope.
         check: raises :class:`EnvelopeError` where the payload does not fit the message; without it
             at most one part may follow the envelope.
+        on_damage: given, each message ends with its :func:`common.stamps.seal`, and this is called
+            for each that does not fit it.
     """
 
     def __init__(
@@ -52,18 +56,23 @@ class Receiver(Generic[M]):
         *,
         addressed: bool = False,
         check: Callable[[M, bytes | None], None] | None = None,
+        on_damage: Callable[[], object] | None = None,
     ) -> None:
         self._link = link
         self._decode = decode
         self._on_drop = on_drop
         self._at = int(addressed)
         self._check = check
+        self._on_damage = on_damage
         self._complaints = LogBudget(COMPLAINTS_AT_ONCE, COMPLAINTS_PER_S)
 
     def letters(self, messages: Iterable[list[bytes]]) -> Iterator[Letter[M]]:
         """The messages that can be used, in their order."""
         at, decode, check = self._at, self._decode, self._check
-        for parts in messages:
+        for sent in messages:
+            parts = sent if self._on_damage is None else self._unsealed(sent, self._on_damage)
+            if parts is None:
+                continue
             try:
                 if not at < len(parts) <= at + 2:
                     raise EnvelopeError(f"a message of {len(parts)} parts")
@@ -79,11 +88,26 @@ class Receiver(Generic[M]):
     def drop(self, error: EnvelopeError) -> None:
         """Count and log a message that is of no use for a reason of its receiver's."""
         self._on_drop()
+        self._complain(str(error))
+
+    def _unsealed(self, parts: list[bytes], on_damage: Callable[[], object]) -> list[bytes] | None:
+        """A message without its seal; None if it does not fit."""
+        rest = parts[:-1]
+        if len(rest) <= self._at:
+            self.drop(EnvelopeError("a message without a seal"))
+        elif is_sealed(parts[-1], *rest[self._at :]):
+            return rest
+        else:
+            on_damage()
+            self._complain("it was damaged on its way")
+        return None
+
+    def _complain(self, why: str) -> None:
         if self._complaints.allow(time.monotonic()):
             more = self._complaints.take_suppressed()
             log.error(
                 "dropped a message of the %s link: %s%s",
                 self._link,
-                error,
+                why,
                 f" ({more} more were dropped without a line)" if more else "",
             )

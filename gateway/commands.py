@@ -14,6 +14,7 @@ from common.addresses import Target
 from common.errors import CommandError
 from common.links import Inbox, LinkEnd, Links, Parts
 from common.receiver import Receiver
+from common.stamps import sealed
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class CommandChannel:
         A link that is not up yet (or full) drops it: opens, pings and finishes are repeated.
         """
         try:
-            self._socket.send(envelope.pack(message), zmq.NOBLOCK)
+            self._socket.send_multipart(sealed(envelope.pack(message)), zmq.NOBLOCK)
         except zmq.Again:
             log.debug("command link is not up: %s dropped", type(message).__name__)
         self._inbox.poke()

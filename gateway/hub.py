@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterable
 from typing import Final
 
 import zmq
@@ -20,7 +19,7 @@ from common.events import STOCK_EVENT_TYPES, End, Notice, Realtime, Transcriptio
 from common.links import Inbox, LinkEnd, Links, Parts
 from common.receiver import Receiver
 from common.settings import GatewaySettings
-from common.stamps import Hop, is_sealed, stamp_of
+from common.stamps import Hop, stamp_of
 from gateway.clients import Attachment, Clients
 from gateway.frames_out import FramesOut
 from gateway.mending import Mender
@@ -43,8 +42,7 @@ class Hub:
     """The sessions of one gateway and their way through the pipeline.
 
     Args:
-        clients: all sessions of the gateway and who hears them.
-        ledger: what is kept for them.
+        clients, ledger: all sessions of the gateway and who hears them; what is kept for them.
         notary: signs receipts; None: there are none. quarantine: keeps corrupt frames, likewise.
     """
 
@@ -74,11 +72,17 @@ class Hub:
         verdicts = links.open(LinkEnd.VERDICTS_IN, settings.endpoint("verdicts"))
         verdicts.setsockopt(zmq.SUBSCRIBE, self.id.encode())
         results = links.open(LinkEnd.RESULTS_IN, settings.endpoint("results"))
-        bad = metrics.bad_envelopes
+        bad, hurt = metrics.bad_envelopes.labels, metrics.damaged.labels
         self._verdicts_in = Receiver(
-            "verdicts", envelope.unpack_verdicts, bad.labels("verdicts").inc, addressed=True
+            "verdicts",
+            envelope.unpack_verdicts,
+            bad("verdicts").inc,
+            addressed=True,
+            on_damage=hurt(Hop.VERDICTS).inc,
         )
-        self._results_in = Receiver("results", envelope.unpack_results, bad.labels("results").inc)
+        self._results_in = Receiver(
+            "results", envelope.unpack_results, bad("results").inc, on_damage=hurt(Hop.RESULTS).inc
+        )
         self._inboxes = [
             Inbox(verdicts, self._on_verdict_messages),
             Inbox(results, self._on_result_messages),
@@ -191,20 +195,15 @@ class Hub:
 
     def _on_verdict_messages(self, messages: list[Parts]) -> None:
         now_s = time.monotonic()
-        for letter in self._verdicts_in.letters(filter(self._is_sealed, messages)):
+        for letter in self._verdicts_in.letters(messages):
             match letter.message:
                 case envelope.VerdictBatch(verdicts=verdicts):
-                    self._on_verdicts(verdicts, now_s)
+                    for verdict in verdicts:
+                        attachment = self._clients.get(verdict.session)
+                        if attachment is not None and attachment.session.rejected is None:
+                            self._on_verdict(attachment, verdict, now_s)
                 case envelope.VerifierHello() as hello:
                     self._hear_verifier(hello, now_s)
-
-    def _is_sealed(self, parts: Parts) -> bool:
-        """Whether a batch is as its verifier sent it; if not, its frames are sent again."""
-        if len(parts) < 3 or is_sealed(parts[1], parts[2]):
-            return True
-        self._metrics.damaged.labels(Hop.VERDICTS).inc()
-        log.error("a batch of verdicts was damaged on its way from the verifier")
-        return False
 
     def _hear_verifier(self, hello: envelope.VerifierHello, now_s: float) -> None:
         if hello.draining:
@@ -214,12 +213,6 @@ class Hub:
                 log.info("verifier %s joined", hello.verifier)
             self.verifiers[hello.verifier] = now_s
         self._metrics.verifiers.set(len(self.verifiers))
-
-    def _on_verdicts(self, verdicts: Iterable[envelope.Verdict], now_s: float) -> None:
-        for verdict in verdicts:
-            attachment = self._clients.get(verdict.session)
-            if attachment is not None and attachment.session.rejected is None:
-                self._on_verdict(attachment, verdict, now_s)
 
     def _on_verdict(self, attachment: Attachment, verdict: envelope.Verdict, now_s: float) -> None:
         session = attachment.session
@@ -274,12 +267,23 @@ class Hub:
             case envelope.Drained():
                 self._on_drained(message)
 
-    def _attached_at(self, key: bytes, instance: str, epoch: int) -> Attachment | None:
-        """The session, if that is the instance, and the placement, that serves it now."""
+    def _attached_at(
+        self, key: bytes, instance: str, epoch: int, sentences: int = 0
+    ) -> Attachment | None:
+        """The session, if that is the instance, and the placement, that serves it now.
+
+        Not if one of so many sentences was lost: a commit would cover it, so it is heard again.
+        """
         attachment = self._clients.get(key)
         if attachment is None or attachment.session.rejected is not None:
             return None
-        return attachment if attachment.session.seat.is_at(instance, epoch) else None
+        seat = attachment.session.seat
+        if not seat.is_at(instance, epoch):
+            return None
+        if sentences > seat.sentences:
+            self.placement.place_again(attachment.session, "a sentence of it was lost")
+            return None
+        return attachment
 
     def _on_ack(
         self,
@@ -288,13 +292,10 @@ class Hub:
         now_s: float,
         fed_timer: RetransmissionTimer | None,
     ) -> None:
-        attachment = self._attached_at(ack.session, instance, ack.epoch)
+        attachment = self._attached_at(ack.session, instance, ack.epoch, ack.sentences)
         if attachment is None or not attachment.session.seat.is_open:
             return
         session = attachment.session
-        if ack.sentences > session.seat.sentences:  # the commit would cover what was lost
-            self.placement.place_again(session, "a sentence of it was lost")
-            return
         if ack.gaps:
             self._metrics.gaps.inc(len(ack.gaps))
         if not session.acknowledge(ack, now_s, fed_timer):
@@ -321,19 +322,19 @@ class Hub:
             else:
                 self._clients.deliver(attachment, [Notice(event.type, at_ms)])
 
-    def _on_sentence(self, sentence: envelope.Sentence) -> None:
-        attachment = self._attached_at(sentence.session, sentence.instance, sentence.epoch)
+    def _on_sentence(self, said: envelope.Sentence) -> None:
+        attachment = self._attached_at(said.session, said.instance, said.epoch, said.sentences)
         if attachment is None:
             return
-        taken = attachment.session.take_sentence(sentence)
+        taken = attachment.session.take_sentence(said)
         self._clients.deliver(attachment, taken.events)
         if not taken.is_new:
             self._metrics.duplicate_sentences.inc()
-        elif sentence.text and not sentence.error:
+        elif said.text and not said.error:
             self._metrics.sentences.inc()
 
-    def _on_drained(self, drained: envelope.Drained) -> None:
-        attachment = self._attached_at(drained.session, drained.instance, drained.epoch)
+    def _on_drained(self, said: envelope.Drained) -> None:
+        attachment = self._attached_at(said.session, said.instance, said.epoch, said.sentences)
         if attachment is not None and attachment.session.finishing:
             attachment.session.drained = True
             self.end_if_done(attachment)
@@ -383,9 +384,8 @@ class Hub:
         self._frames_out.pump()
 
     def _expire_verifiers(self, now_s: float) -> None:
-        patience_s = VERIFIER_TIMEOUT_BEATS * self._settings.heartbeat_s
         for name, heard_s in list(self.verifiers.items()):
-            if now_s - heard_s > patience_s:
+            if now_s - heard_s > VERIFIER_TIMEOUT_BEATS * self._settings.heartbeat_s:
                 del self.verifiers[name]
                 log.warning("verifier %s fell silent", name)
         self._metrics.verifiers.set(len(self.verifiers))

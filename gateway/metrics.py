@@ -170,7 +170,7 @@ class GatewayMetrics:
         self.verifiers = gauge("verifiers", "Verifiers that are alive")
         for link in ("commands", "results", "verdicts"):  # there from the start, for alerts
             self.bad_envelopes.labels(link)
-        for hop in (Hop.GATEWAY, Hop.VERDICTS):
+        for hop in (Hop.GATEWAY, Hop.VERDICTS, Hop.RESULTS, Hop.REPLIES):
             self.damaged.labels(hop)
         for kind in REFUSALS:
             self.turned_away.labels(kind)

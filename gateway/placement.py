@@ -14,6 +14,7 @@ from common.links import Links
 from common.logs import LogBudget
 from common.receiver import Receiver
 from common.settings import GatewaySettings
+from common.stamps import Hop
 from gateway.clients import Clients
 from gateway.commands import CommandChannel
 from gateway.frames_out import FramesOut
@@ -63,7 +64,10 @@ class Placement:
         self._complaints = LogBudget(3, 0.1)
         self._channels: dict[str, CommandChannel] = {}
         self._replies = Receiver(
-            "commands", envelope.unpack_replies, metrics.bad_envelopes.labels("commands").inc
+            "commands",
+            envelope.unpack_replies,
+            metrics.bad_envelopes.labels("commands").inc,
+            on_damage=metrics.damaged.labels(Hop.REPLIES).inc,
         )
         self._asked_s: dict[bytes, float] = {}
         self._epoch = 0

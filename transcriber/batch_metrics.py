@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from common.stamps import INTERNAL_CORRUPTION, Hop
 from transcriber.schedule import Kind
 from transcriber.scheduler import BatchReport
 
@@ -68,6 +69,8 @@ class EngineMetrics:
             registry=self.registry,
         )
         self.bad_envelopes.labels("engine")
+        name, text, label = INTERNAL_CORRUPTION
+        self.damaged = Counter(name, text, [label], registry=self.registry).labels(Hop.REQUESTS)
         self.wait = Gauge(
             "stt_engine_final_wait_seconds",
             "For how long a final that comes now would wait",

@@ -25,6 +25,7 @@ from common.errors import SettingsError
 from common.links import Inbox, LinkEnd, Links, Parts, send
 from common.logs import LogBudget
 from common.receiver import Receiver
+from common.stamps import sealed
 from transcriber.engine_pool import EnginePool, Hello, Lost
 from transcriber.engines.base import AudioRequest, EngineError, Transcript, TranscriptInfo
 from transcriber.engines.features import FeatureMaker
@@ -89,6 +90,7 @@ class EngineClient:
     Args:
         find: the endpoints of the engine processes that there are now.
         on_bad: called for each message that is dropped.
+        on_damage: likewise, if it was damaged on its way; a final is then asked again by deadline.
         on_lost: called with what became of the requests of engines that were lost.
     """
 
@@ -100,6 +102,8 @@ class EngineClient:
         on_bad: Callable[[], None],
         on_lost: Callable[[Lost], None],
         silent_s: float = 3.0,
+        *,
+        on_damage: Callable[[], None],
     ) -> None:
         self._name = name
         self._links = links
@@ -110,7 +114,7 @@ class EngineClient:
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._by_endpoint: dict[str, _Link] = {}
-        self._receiver = Receiver("engine", envelope.unpack_answers, on_bad)
+        self._receiver = Receiver("engine", envelope.unpack_answers, on_bad, on_damage=on_damage)
         self._features = FeatureMaker()
         self._complaints = LogBudget(3, 0.1)
         self._closed = False
@@ -179,7 +183,7 @@ class EngineClient:
         self._look()
         ping = envelope.pack(envelope.EnginePing(self._name))
         for link in self._by_endpoint.values():
-            link.send([ping])
+            link.send(sealed(ping))
         self._settle(self._pool.expire(time.monotonic()))
 
     def close_links(self) -> None:
@@ -218,7 +222,7 @@ class EngineClient:
         links = {link.instance: link for link in self._by_endpoint.values() if link.instance}
         for request, instance in self._pool.place(time.monotonic()):
             pending = self._pending[request]
-            links[instance].send([envelope.pack(pending.message), pending.payload])
+            links[instance].send(sealed(envelope.pack(pending.message), pending.payload))
 
     def _promote(self, future: RemoteFuture) -> None:
         pending = self._pending.get(future.number)
@@ -241,7 +245,7 @@ class EngineClient:
     def _tell(self, instance: str, message: envelope.Promote | envelope.Withdraw) -> None:
         for link in self._by_endpoint.values():
             if instance and link.instance == instance:
-                link.send([envelope.pack(message)])
+                link.send(sealed(envelope.pack(message)))
 
     def _on_messages(self, link: _Link, messages: list[Parts]) -> None:
         now = time.monotonic()

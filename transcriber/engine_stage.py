@@ -21,6 +21,7 @@ from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
 from common.receiver import Receiver
 from common.recognition_settings import EngineSettings
 from common.settings import EngineStageSettings
+from common.stamps import sealed
 from common.telemetry import Telemetry
 from transcriber.batch_metrics import EngineMetrics
 from transcriber.engines import EngineError, Engines, create_engines
@@ -92,6 +93,7 @@ class EngineStage:
             metrics.bad_envelopes.labels("engine").inc,
             addressed=True,
             check=check_audio,
+            on_damage=metrics.damaged.inc,
         )
         self._under_way: dict[Asked, TranscriptFuture] = {}
         self._loop = asyncio.get_running_loop()
@@ -174,7 +176,8 @@ class EngineStage:
     def _send(self, peer: bytes, message: envelope.AnswersMessage) -> None:
         # A transcriber that is gone (unroutable) or does not read (again) does without.
         with contextlib.suppress(zmq.ZMQError):
-            self._socket.send_multipart((peer, envelope.pack(message)), zmq.NOBLOCK)
+            parts = (peer, *sealed(envelope.pack(message)))
+            self._socket.send_multipart(parts, zmq.NOBLOCK)
         self._inbox.poke()
 
 

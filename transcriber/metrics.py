@@ -33,8 +33,9 @@ class TranscriberMetrics:
         self.shed_events = counter("shed_events", "Events dropped while the gateway did not read")
         self.bad_envelopes = counter("bad_envelopes", "Envelopes dropped as malformed", "link")
         name, text, label = INTERNAL_CORRUPTION
-        damaged = Counter(name, text, [label], registry=self.registry)
-        self.damaged = damaged.labels(Hop.AUDIO)
+        self.damaged = Counter(name, text, [label], registry=self.registry)
+        for hop in (Hop.AUDIO, Hop.COMMANDS, Hop.TEXTS):
+            self.damaged.labels(hop)
         self.failed_recorders = counter("failed_recorders", "Recorders that could not be made")
         self.closing = Gauge(
             "stt_transcriber_closing_recorders",

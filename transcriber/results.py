@@ -16,6 +16,7 @@ import zmq
 
 from common import envelope
 from common.links import Outlet
+from common.stamps import sealed
 
 ACKS_PER_BATCH: Final = 128
 ACK_DELAY_S: Final = 0.003
@@ -58,7 +59,7 @@ class ResultSender:
             self._on_shed()
             return
         self.settle_acks()
-        self._waiting.append([envelope.pack(message), *extra])
+        self._waiting.append(sealed(envelope.pack(message), *extra))
         self._flush_later()
 
     def flush(self) -> None:
@@ -86,4 +87,4 @@ class ResultSender:
         acks = [ack for key in sessions if (ack := self._ack_of(key)) is not None]
         for start in range(0, len(acks), ACKS_PER_BATCH):
             batch = envelope.AckBatch(self._instance, acks[start : start + ACKS_PER_BATCH])
-            self._waiting.append([envelope.pack(batch)])
+            self._waiting.append(sealed(envelope.pack(batch)))

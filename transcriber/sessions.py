@@ -218,7 +218,9 @@ class Sessions:
             return
         session.intake.finish(message.end_seq)
         if session.drained:  # it is asked again: that was lost
-            self._results.send(envelope.Drained(self._instance, message.session, session.epoch))
+            self._results.send(
+                envelope.Drained(self._instance, message.session, session.epoch, session.sentences)
+            )
 
     def command(
         self, message: envelope.SetParameter | envelope.GetParameter | envelope.CallMethod
@@ -344,7 +346,7 @@ class Sessions:
                 session.intake.commit_to(event.at_sample)
                 session.drained = True
                 self._acknowledge(key)
-                results.send(envelope.Drained(instance, key, epoch))
+                results.send(envelope.Drained(instance, key, epoch, session.sentences))
 
     def _on_sentence(
         self,
@@ -375,6 +377,7 @@ class Sessions:
                 engine=self._settings.engine_name,
                 model=self._settings.model,
                 words=event.words,
+                sentences=session.sentences,
             )
         )
         session.sentences += 1

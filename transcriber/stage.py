@@ -23,7 +23,7 @@ from common.receiver import Receiver
 from common.recognition_settings import EngineSettings
 from common.run_folder import check_links
 from common.settings import TranscriberSettings
-from common.stamps import audio_is_as_stamped
+from common.stamps import Hop, audio_is_as_stamped, sealed
 from common.telemetry import Telemetry
 from common.wire import MIN_SAMPLE_RATE_HZ
 from transcriber.cpu_share import CpuShare
@@ -111,6 +111,7 @@ async def _remote(
         metrics.bad_envelopes.labels("engine").inc,
         metrics.lost,
         settings.engine_timeout_s,
+        on_damage=metrics.damaged.labels(Hop.TEXTS).inc,
     )
 
     async def beat() -> None:
@@ -191,7 +192,11 @@ class TranscriberStage:
             "audio", envelope.unpack_audio, bad.labels("audio").inc, check=check_pcm
         )
         self._commands_in = Receiver(
-            "commands", envelope.unpack_commands, bad.labels("commands").inc, addressed=True
+            "commands",
+            envelope.unpack_commands,
+            bad.labels("commands").inc,
+            addressed=True,
+            on_damage=metrics.damaged.labels(Hop.COMMANDS).inc,
         )
         metrics.capacity.set(settings.transcriber_sessions)
         metrics.watch_queue(scheduler.waiting)
@@ -238,7 +243,7 @@ class TranscriberStage:
             if audio_is_as_stamped(header, pcm):
                 self.sessions.accept(header, pcm)
             else:  # the gateway, which gets no acknowledgement, sends the frame again
-                self._metrics.damaged.inc()
+                self._metrics.damaged.labels(Hop.AUDIO).inc()
                 log.error("frame %d was damaged between verifier and transcriber", header.seq)
 
     def _on_commands(self, messages: list[Parts]) -> None:
@@ -261,7 +266,8 @@ class TranscriberStage:
     def _reply(self, peer: bytes, message: envelope.Message) -> None:
         # A gateway that is gone (unroutable) or does not read (again) does without.
         with contextlib.suppress(zmq.ZMQError):
-            self._commands.send_multipart((peer, envelope.pack(message)), zmq.NOBLOCK)
+            parts = (peer, *sealed(envelope.pack(message)))
+            self._commands.send_multipart(parts, zmq.NOBLOCK)
         self._command_inbox.poke()
 
     # -- time ----------------------------------------------------------------------------------

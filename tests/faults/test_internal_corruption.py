@@ -17,11 +17,19 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
 async def test_bits_that_flip_between_the_stages_are_never_a_clients_fault() -> None:
-    """On every hop at once, in strict mode, where one failure would reject the client."""
+    """On every hop at once, in strict mode, where one failure would reject the client.
+
+    No text of a damaged result is shown: sentences are those of a quiet day, each once.
+    """
     strict = ["--verify-data-integrity", "--reject-corrupted-data", "--corruption-threshold", "0"]
     with (
         Meddler(every=6, seed=12) as meddler,
-        System(verifiers=1, gateway=strict, verifier=meddler.options) as system,
+        System(
+            verifiers=1,
+            gateway=strict,
+            verifier=meddler.verifier,
+            transcriber=meddler.transcriber,
+        ) as system,
     ):
         meddler.go_between(system.stages)
         system.wait_ready()
@@ -35,7 +43,10 @@ async def test_bits_that_flip_between_the_stages_are_never_a_clients_fault() -> 
             Hop.FRAMES: system.verifiers,
             Hop.AUDIO: system.transcribers,
             Hop.VERDICTS: [system.gateway],
+            Hop.RESULTS: [system.gateway],
+            Hop.COMMANDS: system.transcribers,
         }
+        # Replies are few (one to each opening): that these are sealed shows test_placement.py.
         for hop, members in stages.items():
             assert meddler.damaged[hop] > 3, "or the test shows nothing"
             found = sum(system.metrics(m).get(f"stt_internal_corruption:{hop}", 0) for m in members)

@@ -17,6 +17,7 @@ from common.addresses import Names
 from common.errors import EnvelopeError
 from common.links import LinkEnd, Links
 from common.settings import StageSettings, TranscriberSettings
+from common.stamps import is_sealed, sealed
 from transcriber.engine_client import EngineClient
 from transcriber.engine_pool import Lost
 from transcriber.engine_stage import check_audio, request_of
@@ -36,13 +37,23 @@ class Bench:
         self.endpoints: list[str] = []
         self.engines: dict[str, zmq.Socket[bytes]] = {}
         self.bad = 0
+        self.damaged = 0
         self.lost: list[Lost] = []
         self.client = EngineClient(
-            "t", links, lambda: self.endpoints, self._count, self.lost.append, silent_s=0.5
+            "t",
+            links,
+            lambda: self.endpoints,
+            self._count,
+            self.lost.append,
+            silent_s=0.5,
+            on_damage=self._count_damage,
         )
 
     def _count(self) -> None:
         self.bad += 1
+
+    def _count_damage(self) -> None:
+        self.damaged += 1
 
     async def engine(self, name: str) -> None:
         endpoint = f"ipc://{self.folder}/engine-{name}.sock"
@@ -56,7 +67,8 @@ class Bench:
         async with asyncio.timeout(10):
             while not socket.poll(0):  # noqa: ASYNC110 - the test plays a peer by hand
                 await asyncio.sleep(0.005)
-        peer, packed, *payload = socket.recv_multipart()
+        peer, packed, *payload, seal = socket.recv_multipart()
+        assert is_sealed(seal, packed, *payload)
         return peer, envelope.unpack_engine(packed), payload[0] if payload else b""
 
     async def next(self, name: str) -> tuple[bytes, envelope.EngineMessage, bytes]:
@@ -75,7 +87,7 @@ class Bench:
                 await asyncio.sleep(0.005)
 
     def tell(self, name: str, peer: bytes, message: envelope.AnswersMessage) -> None:
-        self.engines[name].send_multipart([peer, envelope.pack(message)])
+        self.engines[name].send_multipart([peer, *sealed(envelope.pack(message))])
 
 
 @pytest.fixture
@@ -148,11 +160,23 @@ async def test_garbage_from_an_engine_is_counted_and_harms_nothing(bench: Bench)
     future = bench.client.submit("s", Kind.FINAL, REQUEST)
     peer, message, _ = await bench.next("a")
     assert isinstance(message, envelope.Transcribe)
-    bench.engines["a"].send_multipart([peer, b"\xc1garbage"])
+    bench.engines["a"].send_multipart([peer, *sealed(b"\xc1garbage")])
     bench.tell("a", peer, envelope.Transcribed(message.request + 7, "for nobody"))
     bench.tell("a", peer, envelope.Transcribed(message.request, "text"))
     assert (await asyncio.wrap_future(future)).text == "text"
     assert bench.bad == 1
+
+
+async def test_a_text_that_was_damaged_on_its_way_is_never_taken_for_one(bench: Bench) -> None:
+    await bench.engine("a")
+    future = bench.client.submit("s", Kind.FINAL, REQUEST)
+    peer, message, _ = await bench.next("a")
+    assert isinstance(message, envelope.Transcribe)
+    packed, seal = sealed(envelope.pack(envelope.Transcribed(message.request, "text")))
+    bench.engines["a"].send_multipart([peer, packed.replace(b"text", b"test"), seal])
+    bench.tell("a", peer, envelope.Transcribed(message.request, "text"))
+    assert (await asyncio.wrap_future(future)).text == "text"
+    assert (bench.damaged, bench.bad) == (1, 0)
 
 
 async def test_features_that_an_engine_wants_come_with_the_samples(bench: Bench) -> None:

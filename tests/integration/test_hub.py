@@ -14,7 +14,7 @@ from common import envelope
 from common.events import FullSentence
 from common.links import Links
 from common.settings import GatewaySettings
-from common.stamps import stamp_of
+from common.stamps import sealed, stamp_of
 from gateway.clients import Clients
 from gateway.hub import Hub
 from gateway.metrics import GatewayMetrics
@@ -55,7 +55,7 @@ class World:
         assert self.session.seat.is_open
 
     def hears(self, message: envelope.Message) -> None:
-        self.hub._on_result_messages([[envelope.pack(message)]])
+        self.hub._on_result_messages([sealed(envelope.pack(message))])
 
     def ack(self, *, sentences: int) -> envelope.AckBatch:
         epoch = self.session.seat.epoch
@@ -83,6 +83,26 @@ async def test_a_sentence_that_was_lost_on_the_way_is_spoken_again(world: World)
     assert world.session.window.commit == envelope.Commit(0, 0, 0)
     world.open()
     assert world.session.window.to_send() == 0, "the audio is sent again"
+
+
+@pytest.mark.parametrize("last", ["sentence", "drained"])
+async def test_whatever_follows_a_sentence_that_was_lost_tells_of_it(
+    world: World, last: str
+) -> None:
+    """Acknowledgements may be lost, too: neither the next sentence nor the end covers it."""
+    session = world.session
+    session.finishing = True
+    seat = session.seat
+    if last == "sentence":
+        world.hears(
+            envelope.Sentence("t", session.id, "two", 500, 900, COMMIT, "", seat.epoch, sentences=1)
+        )
+    else:
+        world.hears(envelope.Drained("t", session.id, seat.epoch, sentences=1))
+    assert session.seat.epoch > seat.epoch
+    assert not session.drained
+    assert session.window.commit == envelope.Commit(0, 0, 0)
+    assert not [event for event in world.client.events if isinstance(event, FullSentence)]
 
 
 async def test_commits_are_taken_when_all_their_sentences_came(world: World) -> None:

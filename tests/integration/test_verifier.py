@@ -127,9 +127,9 @@ class Rig:
             transcriber.read()
         with contextlib.suppress(zmq.Again):
             while True:
-                topic, body, *seal = self.verdict_link.recv_multipart(zmq.NOBLOCK)
+                topic, body, seal = self.verdict_link.recv_multipart(zmq.NOBLOCK)
                 self.topics.add(topic)
-                assert all(is_sealed(body, part) for part in seal)
+                assert is_sealed(seal, body)
                 message = unpack(body)
                 if isinstance(message, VerifierHello):
                     self.hellos.append(message)

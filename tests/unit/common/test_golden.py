@@ -293,6 +293,10 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         Drained(instance="t-1", session=SESSION),
     ),
     (
+        "95cd0209a3742d31c410000102030405060708090a0b0c0d0e0f0703",
+        Drained(instance="t-1", session=SESSION, epoch=7, sentences=3),
+    ),
+    (
         (
             "98cd0214a26777c410000102030405060708090a0b0c0d0e0f930364cdbb804082a86c616e67756167"
             "65a2656ea1789401c0cb4004000000000000c30201"

@@ -17,6 +17,7 @@ from common.envelope import (
 )
 from common.errors import EnvelopeError
 from common.receiver import COMPLAINTS_AT_ONCE, Letter, Receiver
+from common.stamps import seal, sealed
 
 SESSION = bytes(16)
 HELLO = VerifierHello("v", 1, 0, 0)
@@ -81,6 +82,31 @@ def test_a_payload_that_does_not_fit_is_dropped(drops: Drops) -> None:
     messages = [[pack(AUDIO), b"\1"], [pack(AUDIO)], [pack(AUDIO), b"\1\2"]]
     assert [letter.payload for letter in receiver.letters(messages)] == [b"\1\2"]
     assert drops.count == 2
+
+
+@pytest.mark.parametrize("part", [1, 2, 3], ids=["envelope", "payload", "seal"])
+def test_what_does_not_fit_its_seal_is_counted_apart_and_dropped(
+    part: int, drops: Drops, caplog: pytest.LogCaptureFixture
+) -> None:
+    damages = Drops()
+    receiver = Receiver("audio", unpack_audio, drops, addressed=True, on_damage=damages)
+    good = [b"topic", *sealed(pack(AUDIO), b"\1\2")]
+    damaged = [*good]
+    damaged[part] = bytes([damaged[part][0] ^ 8]) + damaged[part][1:]
+    found = list(receiver.letters([good, damaged, good]))
+    assert found == [Letter(AUDIO, b"\1\2", b"topic")] * 2
+    assert (drops.count, damages.count) == (0, 1)
+    assert "audio link: it was damaged on its way" in caplog.text
+
+
+@pytest.mark.parametrize("parts", [[], [pack(AUDIO)], [seal(b"")]])
+def test_a_message_without_the_seal_that_is_asked_for_is_of_no_use(
+    parts: list[bytes], drops: Drops
+) -> None:
+    damages = Drops()
+    receiver = Receiver("audio", unpack_audio, drops, on_damage=damages)
+    assert not list(receiver.letters([parts]))
+    assert (drops.count, damages.count) == (1, 0)
 
 
 def test_a_flood_costs_a_few_lines_and_is_counted_in_full(

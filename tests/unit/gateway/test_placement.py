@@ -14,6 +14,7 @@ from common import envelope
 from common.events import TranscriberChanged
 from common.links import LinkEnd, Links
 from common.settings import GatewaySettings
+from common.stamps import sealed
 from gateway.seat import SeatState
 from tests.unit.gateway.placed import (
     PEER_TIMEOUT_S,
@@ -241,12 +242,12 @@ async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_notic
             gateway.transcriber("a", endpoint=endpoint)
             session = gateway.client()
             assert await asyncio.to_thread(commands.poll, 5_000)
-            peer, packed = commands.recv_multipart(zmq.NOBLOCK)
+            peer, packed, _ = commands.recv_multipart(zmq.NOBLOCK)
             opened = envelope.unpack_commands(packed)
             assert isinstance(opened, envelope.Open)
             assert opened.session == session.id
             answer = envelope.Opened("a", session.id, epoch=opened.epoch)
-            commands.send_multipart([peer, envelope.pack(answer)])
+            commands.send_multipart([peer, *sealed(envelope.pack(answer))])
             await until(lambda: session.seat.state is SeatState.OPEN)
             peers.close(commands)
             await until(lambda: session.seat.state is SeatState.WAITING)
