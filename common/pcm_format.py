@@ -19,6 +19,11 @@ LEAST_SAMPLES: Final = 256
 HEAD_BYTES: Final = 64
 LOUD: Final = 200
 """Below this mean level nothing is said: noise looks like anything."""
+LEAST_OF_SPECTRUM: Final = 1_024
+CUT: Final = 3 / 8
+"""Of the band (3 kHz at a rate of 16 kHz): speech has something above, over a telephone as well."""
+EMPTY: Final = 10**-5.5
+"""Share of the energy above the cut that is no more than the rounding of samples."""
 
 WAV: Final = "a WAV"
 _CONTAINERS: Final = (
@@ -51,8 +56,12 @@ def look_at(pcm: Pcm, *, first: bool) -> Diagnosis:
         return NOTHING
     if _are_floats(samples):
         return Diagnosis("the samples are 32-bit floats: send int16")
-    if np.abs(samples.astype(np.int32)).mean() >= LOUD and _is_interleaved(samples):
+    if np.abs(samples.astype(np.int32)).mean() < LOUD:
+        return NOTHING
+    if _is_interleaved(samples):
         return Diagnosis(likely="stereo sent as mono: two channels take turns")
+    if samples.size >= LEAST_OF_SPECTRUM and _is_stretched(samples):
+        return Diagnosis(likely="sampleRate is not that of the audio: its upper band is empty")
     return NOTHING
 
 
@@ -88,3 +97,16 @@ def _is_interleaved(samples: npt.NDArray[np.int16]) -> bool:
     if (pairs[:, 0] == pairs[:, 1]).all():  # both channels the same, or each sample twice
         return bool((near[1::2] != 0).mean() > 0.5)
     return bool(far.mean() * 3 < near.mean())
+
+
+def _is_stretched(samples: npt.NDArray[np.int16]) -> bool:
+    """Whether there is sound of many frequencies, and none of it is in the upper band.
+
+    So sounds speech of 16 kHz that was made 44.1 or 48 kHz and is said to be 16 kHz still. A low
+    instrument through a filter looks like it, too: never certain.
+    """
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size))) ** 2
+    cut = int(CUT * spectrum.size)
+    lower = spectrum[:cut]
+    is_rich = (lower > lower.max() * 1e-4).mean() > 0.1  # no tone or hum
+    return bool(is_rich and spectrum[cut:].sum() < EMPTY * spectrum.sum())

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from ..events import (
+    RECEIPT_PLEASE,
     Acknowledged,
     End,
     Error,
@@ -127,6 +128,8 @@ class StreamState:
     def receive(self, event: ClientEvent) -> ClientEvent:
         """Take in an event; returns it with the client's frame numbers."""
         self.receipts.receive(event)
+        if self.receipts.asks():
+            self.replies.append(RECEIPT_PLEASE)
         match event:
             case FrameVerdict():
                 event = msgspec.structs.replace(

@@ -59,23 +59,41 @@ def examine(
     findings = [Finding(True, f"signature: by key {key}"), Finding(True, _about(stated))]
     if bundle.proof is not None:
         return [*findings, *_examine_proof(bundle.proof, stated, audio, transcript)]
-    leaves = bundle.frame_leaves()
-    frames: list[FrameRecord] | None = None
-    if leaves:
+    if leaves := bundle.frame_leaves():
         findings.append(_examine_tree("frames", leaves, stated.predicate.frames))
-        if findings[-1].holds:
-            frames = [FrameRecord.unpack(leaf) for leaf in leaves]
-    sentences: list[str] | None = None
     if bundle.sentences:
         tree = stated.predicate.sentences
         findings.append(_examine_tree("sentences", bundle.sentence_leaves(), tree))
-        if findings[-1].holds:
-            sentences = [parse_sentence(leaf).text for leaf in bundle.sentence_leaves()]
     if audio is not None:
-        findings.extend(_examine_audio(stated, frames, audio))
+        findings.extend(examine_audio(stated, proven_frames(bundle, stated), audio))
     if transcript is not None:
-        findings.append(_examine_transcript(stated, sentences, transcript))
+        sentences = proven_sentences(bundle, stated)
+        findings.append(examine_transcript(stated, sentences, transcript))
     return findings
+
+
+def proven_frames(bundle: Bundle, stated: Statement) -> list[FrameRecord] | None:
+    """The records of all frames, if the file holds those that were signed.
+
+    Raises:
+        ReceiptError: they cannot be read.
+    """
+    leaves = bundle.frame_leaves()
+    if not leaves or not _examine_tree("frames", leaves, stated.predicate.frames).holds:
+        return None
+    return [FrameRecord.unpack(leaf) for leaf in leaves]
+
+
+def proven_sentences(bundle: Bundle, stated: Statement) -> list[str] | None:
+    """The texts of all sentences, likewise.
+
+    Raises:
+        ReceiptError: they cannot be read.
+    """
+    leaves = bundle.sentence_leaves()
+    if not leaves or not _examine_tree("sentences", leaves, stated.predicate.sentences).holds:
+        return None
+    return [parse_sentence(leaf).text for leaf in leaves]
 
 
 def prove(bundle: Bundle, kind: str, index: int) -> Bundle:
@@ -155,16 +173,17 @@ def _examine_proof(
         yield Finding(same, f"transcript: {'that' if same else 'not that'} of the sentence")
 
 
-def _examine_audio(
+def examine_audio(
     stated: Statement, frames: list[FrameRecord] | None, audio: bytes
 ) -> Iterator[Finding]:
+    """Whether the audio is what was received, and what was heard of it what the records say."""
     if hashlib.sha256(audio).hexdigest() != stated.digest_of(AUDIO_RECEIVED):
         why = _first_difference(frames, audio) if frames is not None else ""
         why = why or "the receipt file holds no records of frames that could say where"
         yield Finding(False, f"audio: not what the server received: {why}")
         return
     seconds = ""
-    if frames and len({frame.sample_rate_hz for frame in frames}) == 1:
+    if frames and frames[0].sample_rate_hz and len({one.sample_rate_hz for one in frames}) == 1:
         seconds = f" ({len(audio) / BYTES_PER_SAMPLE / frames[0].sample_rate_hz:.2f} s)"
     samples = len(audio) // BYTES_PER_SAMPLE
     yield Finding(True, f"audio: all {samples} samples{seconds} are what the server received")
@@ -204,9 +223,10 @@ def _first_difference(frames: list[FrameRecord], audio: bytes) -> str:
     return f"it goes on for {more} samples after the last frame"
 
 
-def _examine_transcript(
+def examine_transcript(
     stated: Statement, sentences: list[str] | None, transcript: bytes
 ) -> Finding:
+    """Whether the transcript is the one that was signed."""
     text = transcript if transcript.endswith(b"\n") or not transcript else transcript + b"\n"
     if hashlib.sha256(text).hexdigest() == stated.digest_of(TRANSCRIPT):
         return Finding(True, f"transcript: all {stated.predicate.sentences.count} sentences")

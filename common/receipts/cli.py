@@ -12,9 +12,11 @@ from typing import Final
 import msgspec
 
 from ..errors import SttError
-from .checking import Finding, examine, prove
+from ..wire import printable
+from .chain import examine_chain
+from .checking import Finding, prove
 from .signing import KeyFileError, PublicKey, load_public
-from .statement import ReceiptError, parse_bundle
+from .statement import Bundle, ReceiptError, parse_bundle
 
 EXIT_HOLDS: Final = 0
 EXIT_DIFFERS: Final = 1
@@ -31,6 +33,7 @@ examples:
   stt-verify --key keys/ talk.receipt talk.wav talk.txt
   stt-verify --prove-frame 17 frame17.receipt talk.receipt   # one frame, without the others
   stt-verify --key receipts.pub frame17.receipt frame17.pcm
+  stt-verify --key receipts.pub talk.receipt talk.receipt.2 talk.wav   # a gateway died between
 """
 
 
@@ -45,13 +48,13 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("receipt", type=Path, metavar="RECEIPT", help="file that stt-stream --receipt wrote")
     add(
-        "audio",
+        "files",
         type=Path,
-        metavar="AUDIO",
-        nargs="?",
-        help="what was streamed: an audio file, or raw int16 mono samples as .pcm or .raw",
+        metavar="[RECEIPT …] [AUDIO] [TRANSCRIPT]",
+        nargs="*",
+        help="receipts of the sessions that went on with the stream; what was streamed: an audio "
+        "file, or raw int16 mono samples as .pcm or .raw; the text, one sentence a line",
     )
-    add("transcript", type=Path, metavar="TRANSCRIPT", nargs="?", help="one sentence a line")
     add(
         "--key",
         type=Path,
@@ -77,13 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         return _run(options)
-    except (OSError, ValueError, SttError) as error:
-        print(f"stt-verify: {error}", file=sys.stderr)
+    except (OSError, ValueError, RecursionError, SttError) as error:
+        print(f"stt-verify: {printable(str(error))}", file=sys.stderr)
         return EXIT_UNREADABLE
 
 
 def _run(options: argparse.Namespace) -> int:
     bundle = parse_bundle(options.receipt.read_bytes())
+    more, audio, transcript = _sorted(options.files)
     for kind in ("frame", "sentence"):
         if wanted := getattr(options, f"prove_{kind}"):
             number, out = wanted
@@ -96,14 +100,35 @@ def _run(options: argparse.Namespace) -> int:
         keys |= load_public(path)
     if not keys:
         raise KeyFileError("name the server's public key with --key")
-    findings = examine(
-        bundle,
+    findings = examine_chain(
+        [bundle, *more],
         keys,
-        samples_of(options.audio) if options.audio else None,
-        options.transcript.read_bytes() if options.transcript else None,
+        samples_of(audio) if audio else None,
+        transcript.read_bytes() if transcript else None,
     )
     _show(findings, as_json=options.json)
     return EXIT_HOLDS if all(finding.holds for finding in findings) else EXIT_DIFFERS
+
+
+def _sorted(files: Sequence[Path]) -> tuple[list[Bundle], Path | None, Path | None]:
+    """The further receipts, the audio and the transcript among the files after the first.
+
+    Raises:
+        ReceiptError: a file looks like a receipt and is none, or there are too many.
+    """
+    count = 0
+    while count < len(files) and files[count].suffix not in RAW and _may_be_receipt(files[count]):
+        count += 1
+    audio, transcript, *others = [*files[count:], None, None]
+    if any(others):
+        raise ReceiptError(f"{files[count]} is no receipt, and {len(files) - count} files follow")
+    return [parse_bundle(file.read_bytes()) for file in files[:count]], audio, transcript
+
+
+def _may_be_receipt(path: Path) -> bool:
+    """Whether it is JSON, as no audio is."""
+    with path.open("rb") as file:
+        return file.read(64).lstrip().startswith(b"{")
 
 
 def _show(findings: Sequence[Finding], *, as_json: bool) -> None:
@@ -111,7 +136,7 @@ def _show(findings: Sequence[Finding], *, as_json: bool) -> None:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
         return
     for finding in findings:
-        print(f"[{'OK' if finding.holds else 'FAIL'}] {finding.text}")
+        print(f"[{'OK' if finding.holds else 'FAIL'}] {printable(finding.text)}")
 
 
 def samples_of(path: Path) -> bytes:

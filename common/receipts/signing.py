@@ -90,6 +90,12 @@ def _is_private(key: object) -> TypeGuard[PrivateKey]:
     )
 
 
+def _is_public(key: object) -> TypeGuard[PublicKey]:
+    return isinstance(key, ed25519.Ed25519PublicKey) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    )
+
+
 def key_id(key: PublicKey) -> str:
     """The id by which envelopes name a key."""
     der = key.public_bytes(
@@ -122,7 +128,7 @@ def load_public(path: str | Path) -> dict[str, PublicKey]:
                 key = serialization.load_pem_public_key(block.strip() + b"\n" + end + b"\n")
             except (ValueError, UnsupportedAlgorithm) as error:
                 raise KeyFileError(f"{file} is not a public key in PEM: {error}") from None
-            if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
+            if not _is_public(key):
                 raise KeyFileError(f"{file} is neither an Ed25519 key nor one on P-256")
             found[key_id(key)] = key
     if not found:

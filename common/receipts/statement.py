@@ -234,7 +234,7 @@ def parse_statement(payload: bytes) -> Statement:
     """
     try:
         found = msgspec.json.decode(payload, type=Statement)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # of text that is no UTF-8, too
         raise ReceiptError(f"not a receipt's statement: {error}") from None
     if found.type != STATEMENT_TYPE or found.predicate_type != PREDICATE_TYPE:
         raise ReceiptError(
@@ -339,7 +339,7 @@ def parse_bundle(raw: bytes) -> Bundle:
         if isinstance(found, dict) and "payload" in found:
             return Bundle(msgspec.convert(found, Envelope))
         return msgspec.convert(found, Bundle)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ReceiptError(f"not a receipt: {error}") from None
 
 
@@ -363,7 +363,7 @@ def parse_sentence(leaf: bytes) -> SentenceRecord:
     """
     try:
         return msgspec.json.decode(leaf, type=SentenceRecord)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ReceiptError(f"not a record of a sentence: {error}") from None
 
 

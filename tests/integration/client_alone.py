@@ -19,6 +19,8 @@ class ClientAlone(NamedTuple):
 
     python: Path
     stt_stream: Path
+    stt_verify: Path
+    site: Path
 
     def run(self, *command: str | Path) -> str:
         """Standard output of a program that cannot find the checkout by chance."""
@@ -26,6 +28,12 @@ class ClientAlone(NamedTuple):
         return subprocess.run(
             command, cwd="/", env=environment, stdout=-1, text=True, timeout=200, check=True
         ).stdout
+
+    def add(self, extra: str) -> None:
+        """Install what the wheel's extra of that name asks for beside, likewise as links."""
+        wanted = [one for one in _requirements(self.site) if f'extra == "{extra}"' in one]
+        assert wanted, f"the wheel has no extra {extra}"
+        _link(self.site, _needed([one.partition(";")[0] for one in wanted]))
 
 
 def install(folder: Path) -> ClientAlone:
@@ -41,13 +49,21 @@ def install(folder: Path) -> ClientAlone:
     into = ("--python", programs / "python", "install", "--no-deps", "--no-index")
     subprocess.run((*pip, *into, wheel), check=True, timeout=200)
     (site,) = (folder / "venv" / "lib").glob("python3*/site-packages")
+    _link(site, _needed(_requirements(site)))
+    return ClientAlone(programs / "python", programs / "stt-stream", programs / "stt-verify", site)
+
+
+def _requirements(site: Path) -> list[str]:
     (metadata,) = site.glob("verified_stt-*.dist-info")
-    for name in _needed(importlib.metadata.PathDistribution(metadata).requires):
+    return importlib.metadata.PathDistribution(metadata).requires or []
+
+
+def _link(site: Path, names: set[str]) -> None:
+    for name in names:
         for file in importlib.metadata.files(name) or []:
             path, link = Path(str(file.locate())), site / file.parts[0]
             if file.parts[0] != ".." and not link.exists():
                 link.symlink_to(path.parents[len(file.parts) - 2] if file.parts[1:] else path)
-    return ClientAlone(programs / "python", programs / "stt-stream")
 
 
 def _needed(requirements: list[str] | None) -> set[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from common.client.stream import connect
@@ -22,6 +23,7 @@ from tests.integration import client_alone
 from tests.integration.fake_stages import assert_all_gone, command, stage_pids, start_server
 from tests.processes import ROOT, StageProcess, Stages, free_port
 from tests.speech import SENTENCES, load, silence
+from tests.unit.gateway.test_receipts import TOLD, public_pem
 
 
 class System(NamedTuple):
@@ -120,7 +122,10 @@ asyncio.run(main())
 def test_the_client_that_installs_alone_streams_by_command_and_as_a_library(
     system: System, tmp_path: Path
 ) -> None:
-    """Costs the build of a wheel and an environment for it, some seconds."""
+    """Costs the build of a wheel and an environment for it, some seconds.
+
+    Its extra ``receipts`` brings ``stt-verify`` what that needs.
+    """
     client, wav = client_alone.install(tmp_path), SENTENCES["coffee"].path
     out = client.run(client.stt_stream, "--fast", "--url", system.data_url, wav)
     assert same_words(SENTENCES["coffee"].spoken, out.partition("[TEXT]")[2].splitlines()[0])
@@ -128,6 +133,18 @@ def test_the_client_that_installs_alone_streams_by_command_and_as_a_library(
     text, loaded = out.splitlines()
     assert same_words(SENTENCES["coffee"].spoken, text)
     assert loaded == "set()"
+    client.add("receipts")
+    for name, raw in (
+        ("receipt", msgspec.json.encode(TOLD.bundle)),
+        ("audio.pcm", TOLD.audio),
+        ("text", TOLD.transcript),
+        ("receipts.pub", public_pem()),
+    ):
+        (tmp_path / name).write_bytes(raw)
+    files = [tmp_path / name for name in ("receipts.pub", "receipt", "audio.pcm", "text")]
+    out = client.run(client.stt_verify, "--key", *files)
+    assert "[OK] audio" in out
+    assert "[FAIL]" not in out
 
 
 def test_the_environments_own_stt_server_is_ours(system: System) -> None:

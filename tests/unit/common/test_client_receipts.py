@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from common.client.receipts import ReceiptKeeper
+from common.client.receipts import ASK_INTERVAL_S, ReceiptKeeper
 from common.events import FullSentence, Receipt, Records
 from common.receipts.statement import Envelope
 
@@ -57,3 +57,36 @@ def test_records_that_were_lost_with_a_connection_leave_none_rather_than_wrong_o
     keeper.receive(Receipt(True, ENVELOPE))
     assert not keeper.complete
     assert keeper.bundles[0].frame_leaves() == []
+
+
+def test_after_a_sentence_a_receipt_is_asked_for_as_often_as_it_is_given() -> None:
+    now_s = [100.0]
+    keeper = ReceiptKeeper(lambda: now_s[0])
+    keeper.begin(resumed=False)
+    assert not keeper.asks(), "nothing was said yet"
+    keeper.receive(FullSentence("one", 1, record="{1}"))
+    assert keeper.asks()
+    assert not keeper.asks()
+    keeper.receive(FullSentence("two", 2, record="{2}"))
+    assert not keeper.asks()
+    now_s[0] += ASK_INTERVAL_S
+    assert keeper.asks()
+    keeper.receive(FullSentence("three", 3, record="{3}"))
+    keeper.receive(Receipt(True, ENVELOPE))
+    now_s[0] += ASK_INTERVAL_S
+    assert not keeper.asks(), "the last receipt covers all"
+
+
+def test_of_a_session_that_gave_no_last_receipt_the_latest_is_kept_with_what_it_is_on() -> None:
+    keeper = ReceiptKeeper()
+    keeper.begin(resumed=False)
+    for event in (records(0, 2), FullSentence("a", 1, record="{1}"), Receipt(False, ENVELOPE)):
+        keeper.receive(event)
+    keeper.receive(records(2, 5))
+    keeper.receive(FullSentence("b", 2, record="{2}"))
+    keeper.begin(resumed=False)  # its gateway was killed
+    keeper.receive(records(0, 1))
+    keeper.receive(Receipt(True, ENVELOPE))
+    first, second = keeper.bundles
+    assert (len(first.frame_leaves()), first.sentences) == (2, ["{1}"])
+    assert (len(second.frame_leaves()), second.sentences) == (1, [])

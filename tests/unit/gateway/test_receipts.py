@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,6 +41,13 @@ SIGNER: Final = ReceiptSigner(ed25519.Ed25519PrivateKey.generate())
 KEYS: Final = {SIGNER.key_id: SIGNER.public}
 ABOUT: Final = Circumstances(True, "", "0.1.0", Handling(True, "silence", True, 3), "null", "", 0)
 NOWHERE: Final = Provenance(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", "null", "", False)
+
+
+def public_pem() -> bytes:
+    """The public key of what these tests sign, as a file holds it."""
+    return SIGNER.public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 class Told(NamedTuple):
