@@ -183,11 +183,17 @@ class Resend(Event, frozen=True, tag="resend", omit_defaults=False):
 
 
 class Healed(Event, frozen=True, tag="healed", omit_defaults=False):
-    """A frame that was asked for ``attempts`` times arrived as it was sent, ``delay_ms`` late."""
+    """A frame that was asked for ``attempts`` times arrived as it was sent, ``delay_ms`` late.
+
+    Once a second it is said ``what`` had happened to it, with a hex ``view`` around the fault:
+    lines of what arrived, and below those of what was sent where that differs.
+    """
 
     sequence: int
     attempts: int
     delay_ms: float
+    what: str = ""
+    view: list[str] = []
 
 
 class Acknowledged(Event, frozen=True, tag="ack"):

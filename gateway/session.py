@@ -18,7 +18,6 @@ from common.events import (
     Error,
     FramesLost,
     FullSentence,
-    Healed,
     Records,
     Report,
     RetentionLimited,
@@ -26,6 +25,7 @@ from common.events import (
     SessionStarted,
 )
 from common.receipts.statement import Statement
+from gateway.explaining import Explainer
 from gateway.frame_counts import FrameCounts, Judged, verdict_event
 from gateway.healing import Healing, HealingLimits
 from gateway.pace import Pace
@@ -140,6 +140,7 @@ class Session:
         self._failures = failures or FailureCount(policy)
         self._corrupt_seqs: list[int] = []
         self._stale = StaleFrames()
+        self._explainer = Explainer()
         self._sequence = SequenceTracker()
         self.wants_receipt = receipt_from_ns is not None
         book = ReceiptBook(self.id, receipt_from_ns, start) if receipt_from_ns is not None else None
@@ -263,8 +264,7 @@ class Session:
             if anomaly is not None:
                 events.append(FramesLost(anomaly.kind, anomaly.expected, anomaly.got))
             if mended is not None:
-                delay_ms = round(mended.delay_s * 1000, 3)
-                events.append(Healed(verdict.seq, mended.attempts, delay_ms))
+                events.append(self._explainer.healed(frame, verdict.seq, mended, now_s))
             if not frame.is_missing:  # that is said where the counter jumps
                 events.append(verdict_event(verdict, latency_s, self.failures, self.policy))
         if verdict.malformed and not rejects:

@@ -14,6 +14,8 @@ import numpy as np
 BURST_BYTES: Final = 64
 """Flipped bits no further apart than this are one burst."""
 MAX_SHIFT_BYTES: Final = 4_096
+MAX_TRIES: Final = 64
+"""Places where a moved block may have come from that are looked at."""
 REPLACEMENT: Final = "\ufffd".encode()
 """What programs put in place of bytes that are no UTF-8."""
 
@@ -169,7 +171,9 @@ def _moved(arrived: bytes, sent: bytes) -> Finding | None:
     # What stands at the front now stood further back: look where.
     probe = here[: min(8, len(here))]
     found = there.find(probe)
-    while 0 < found <= MAX_SHIFT_BYTES * 4:
+    for _ in range(MAX_TRIES):
+        if not 0 < found <= MAX_SHIFT_BYTES * 4:
+            break
         if here == there[found:] + there[:found]:
             return Finding(
                 "moved", f"bytes {start} to {end - 1} are rotated by {found}", start, len(here)

@@ -6,6 +6,7 @@ import { FileInput, InputError, listMicrophones, MicrophoneInput } from './audio
 import { closedPanel, waitingPanel } from './close-reasons.js';
 import { CloseCode, Connection } from './connection.js';
 import { Corruption } from './corruption.js';
+import { showFault } from './fault-view.js';
 import { LevelMeter } from './level-meter.js';
 import { Numbers } from './numbers.js';
 import { Panel, saveFile } from './panel.js';
@@ -211,6 +212,7 @@ const handlers = {
       case 'healed':
         statistics.healed();
         strip.healed(event, connection.epoch);
+        showFault($('last-fault'), event);
         break;
       case 'error':
         if (event.action === 'disconnect') lastError = event;

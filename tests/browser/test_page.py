@@ -173,6 +173,17 @@ def test_a_damaged_frame_heals_and_shows_amber_even_on_a_strict_server(
             r"Heard from .* samples: \d+ verified, \d+ healed; checksum additive; recogn.*\."
         )
     )
+    fault = page.locator("#last-fault summary")
+    expect(fault).to_have_text(
+        re.compile(r"Latest fault .* frame \d+: bit 6 of byte \d+ was flipped: 0x\w+ became 0x\w+")
+    )
+    fault.click()
+    arrived, sent = re.findall(r"^ *\d+(  .*)\n    sent(  .*)$", view_of(page), re.MULTILINE)[0]
+    assert sum(a != b for a, b in zip(arrived[:49], sent[:49], strict=True)) in (1, 2)
+
+
+def view_of(page: Page) -> str:
+    return page.inner_text("#last-fault pre")
 
 
 def test_crc32c_frames_are_verified_and_damage_is_found(
