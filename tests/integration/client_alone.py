@@ -31,7 +31,8 @@ class ClientAlone(NamedTuple):
 
     def add(self, extra: str) -> None:
         """Install what the wheel's extra of that name asks for beside, likewise as links."""
-        wanted = [one for one in _requirements(self.site) if f'extra == "{extra}"' in one]
+        mark = re.compile(rf"extra == ['\"]{extra}['\"]")
+        wanted = [one for one in _requirements(self.site) if mark.search(one)]
         assert wanted, f"the wheel has no extra {extra}"
         _link(self.site, _needed([one.partition(";")[0] for one in wanted]))
 
