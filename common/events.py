@@ -182,7 +182,7 @@ class Resend(Event, frozen=True, tag="resend", omit_defaults=False):
     attempt: int
 
 
-class Healed(Event, frozen=True, tag="healed", omit_defaults=False):
+class Healed(Event, frozen=True, tag="healed"):
     """A frame that was asked for ``attempts`` times arrived as it was sent, ``delay_ms`` late.
 
     Once a second it is said ``what`` had happened to it, with a hex ``view`` around the fault:
