@@ -21,6 +21,8 @@ from common.wire import printable
 INTEGRITY_LOGGER: Final = "integrity"
 """Lines of this logger have a layout and time stamps of their own."""
 
+TEXT_LOGGER: Final = "texts"
+"""Its lines hold what somebody said."""
 RECORDER_LOGGER: Final = "realtimestt"
 """RealtimeSTT colours some of its lines, for a terminal of its own."""
 COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -149,6 +151,8 @@ def configure(stage: str, settings: StageSettings) -> QueuedHandler:
     logging.basicConfig(
         handlers=[handler], level=logging.DEBUG if settings.debug else logging.INFO, force=True
     )
+    texts_shown = settings.text_logs or settings.debug
+    logging.getLogger(TEXT_LOGGER).setLevel(logging.INFO if texts_shown else logging.ERROR)
     for noisy in ("websockets", "asyncio", "faster_whisper", "numba", "urllib3", "zmq"):
         logging.getLogger(noisy).setLevel(logging.INFO if settings.debug else logging.ERROR)
     return handler

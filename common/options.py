@@ -86,7 +86,7 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
         **field.metadata["argparse"],
     }
     if isinstance(default, bool):
-        keywords["action"] = "store_true" if not default else _Switch
+        keywords.setdefault("action", "store_true" if not default else Switch)
     elif "type" not in keywords:
         keywords["type"] = type(default)
         if range_of(field) != (None, None):
@@ -99,8 +99,8 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
     return keywords
 
 
-class _Switch(argparse.Action):
-    """An option that is on by default: ``--x``, ``--x false`` or ``--no-x``."""
+class Switch(argparse.Action):
+    """An option that can be on or off: ``--x``, ``--x false`` or ``--no-x``."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **keywords: Any) -> None:
         off = [f"--no-{flag[2:]}" for flag in option_strings if flag.startswith("--")]

@@ -16,7 +16,7 @@ from common.access_settings import AccessSettings
 from common.api_settings import ApiSettings
 from common.envelope import OnCorruption
 from common.limit_settings import CountBy, LimitSettings
-from common.options import option
+from common.options import Switch, option
 from common.recognition_settings import EngineSettings, LogSettings, RecorderSettings
 
 MOST_GATEWAYS: Final = 64
@@ -64,6 +64,12 @@ class StageSettings(LogSettings):
     )
     heartbeat_s: float = option(
         0.5, "--heartbeat", help="seconds between heartbeats", low=0.01, high=60
+    )
+    text_logs: bool = option(
+        False,
+        "--text-logs",
+        action=Switch,
+        help="print what was said as log lines too; else only --debug prints it",
     )
     log_queue: int = option(
         2_000,
@@ -312,6 +318,20 @@ class TranscriberSettings(StageSettings, EngineSettings, RecorderSettings):
     )
     tap_dir: str = option(
         "", "--tap-dir", help="debugging: write the PCM that each recorder was fed to this folder"
+    )
+    tap_bytes: int = option(
+        1 << 30,
+        "--tap-bytes",
+        help="bytes of all files there; the oldest go first",
+        low=1 << 16,
+        high=1 << 44,
+    )
+    tap_age_s: float = option(
+        7 * 86_400.0,
+        "--tap-age",
+        help="seconds since it was last written to after which a file there is removed",
+        low=60,
+        high=10 * 365 * 86_400.0,
     )
 
 

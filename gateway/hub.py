@@ -32,6 +32,7 @@ from gateway.retention import RetentionLedger
 from gateway.retransmission import RetransmissionTimer
 from gateway.sentences import SAMPLES_PER_MS
 from gateway.session import Session
+from gateway.text_log import sentence_heard
 
 log = logging.getLogger(__name__)
 
@@ -317,10 +318,9 @@ class Hub:
         elif event.type in STOCK_EVENT_TYPES and attachment.session.note_event(
             event.type, event.at_sample
         ):
-            if event.type == "transcription_start":
-                self._clients.deliver(attachment, [TranscriptionStart.of(pcm)])
-            else:
-                self._clients.deliver(attachment, [Notice(event.type, at_ms)])
+            started = event.type == "transcription_start"
+            told = TranscriptionStart.of(pcm) if started else Notice(event.type, at_ms)
+            self._clients.deliver(attachment, [told])
 
     def _on_sentence(self, said: envelope.Sentence) -> None:
         attachment = self._attached_at(said.session, said.instance, said.epoch, said.sentences)
@@ -332,6 +332,7 @@ class Hub:
             self._metrics.duplicate_sentences.inc()
         elif said.text and not said.error:
             self._metrics.sentences.inc()
+            sentence_heard(attachment.session.peer, sentence.text)
 
     def _on_drained(self, said: envelope.Drained) -> None:
         attachment = self._attached_at(said.session, said.instance, said.epoch, said.sentences)

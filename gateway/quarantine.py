@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 FILES: Final = 8
 """A folder's bytes are spread over about so many files."""
+TIDY_S: Final = 60.0
+"""How often files are looked at for one that is too old, though nothing new came."""
 WAITING_RECORDS: Final = 256
 """Records that wait for the disk; past that the newest are dropped."""
 
@@ -74,6 +76,7 @@ class QuarantineFolder:
         self._most_bytes = most_bytes
         self._most_age_s = most_age_s
         self._number = 0
+        self._first_s = 0.0
         self._file: BinaryIO | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -90,21 +93,29 @@ class QuarantineFolder:
         assert self._file is not None
         if self._file.tell() and self._file.tell() + len(raw) > self._most_bytes // FILES:
             self._next()
+        if not self._file.tell():
+            self._first_s = now_s
         self._file.write(raw)
         self.tidy(now_s)
 
     def tidy(self, now_s: float) -> None:
-        """Remove what is too old or too much; the file that is written to stays."""
+        """Remove what is too old or too much; the file that is written to stays.
+
+        That one gives way to another one in time, so that nothing in it gets too old.
+        """
+        share_s = self._most_age_s / FILES
+        if self._file is not None and self._file.tell() and now_s - self._first_s > share_s:
+            self._next()
         known = []
         for path in self._folder.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):  # another gateway may have removed it
                 status = path.stat()
                 known.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in known)
-        for written_s, size, path in sorted(known)[: -1 or None]:
+        for written_s, size, path in sorted(known):
             if path == self._path:
                 continue
-            if total > self._most_bytes or now_s - written_s > self._most_age_s:
+            if total > self._most_bytes or now_s - written_s > self._most_age_s - share_s:
                 path.unlink(missing_ok=True)
                 total -= size
 
@@ -166,7 +177,15 @@ class Quarantine:
         self._folder.close()
 
     def _write_all(self) -> None:
-        while (record := self._waiting.get()) is not None:
+        while True:
+            try:
+                record = self._waiting.get(timeout=TIDY_S)
+            except queue.Empty:
+                with contextlib.suppress(OSError):
+                    self._folder.tidy(time.time())
+                continue
+            if record is None:
+                return
             try:
                 self._folder.append(packed(record), time.time())
                 self.kept += 1

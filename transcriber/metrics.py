@@ -36,6 +36,7 @@ class TranscriberMetrics:
         self.damaged = Counter(name, text, [label], registry=self.registry)
         for hop in (Hop.AUDIO, Hop.COMMANDS, Hop.TEXTS):
             self.damaged.labels(hop)
+        self.removed_taps = counter("removed_taps", "Files of --tap-dir that were removed")
         self.failed_recorders = counter("failed_recorders", "Recorders that could not be made")
         self.closing = Gauge(
             "stt_transcriber_closing_recorders",

@@ -27,6 +27,7 @@ from transcriber.recorder_maker import NoRecorderError, RecorderMaker
 from transcriber.resequencer import Arrival
 from transcriber.scheduler import Scheduler
 from transcriber.tap import Tap
+from transcriber.tap_folder import TapFolder
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,13 @@ class OpenSessions(dict[bytes, OpenSession]):
         return session.results if session else ""
 
 
+def taps_of(settings: TranscriberSettings) -> TapFolder | None:
+    """The folder of taps, where one is wanted."""
+    if not settings.tap_dir:
+        return None
+    return TapFolder(Path(settings.tap_dir), settings.tap_bytes, settings.tap_age_s)
+
+
 class Sessions:
     """All sessions of this process, by id.
 
@@ -103,6 +111,7 @@ class Sessions:
         make_recorder: RecorderFactory = Recorder,
     ) -> None:
         self._settings = settings
+        self._taps = taps_of(settings)
         self._scheduler = scheduler
         self._metrics = metrics
         self._instance = instance
@@ -192,16 +201,15 @@ class Sessions:
                 recorder.set_parameter(parameter, value)
             except CommandError as error:
                 log.warning("a parameter cannot be applied: %s", error)
-        return OpenSession(opened, recorder, self._tap(key, opened.start.sample))
+        tap = self._taps.open(key, opened.start.sample) if self._taps is not None else None
+        return OpenSession(opened, recorder, tap)
 
-    def _tap(self, key: bytes, start_sample: int) -> Tap | None:
-        if not self._settings.tap_dir:
-            return None
-        try:
-            return Tap(Path(self._settings.tap_dir), key, start_sample)
-        except OSError as error:  # a debugging aid keeps nobody from being heard
-            log.error("--tap-dir: a session is not written: %s", error)
-            return None
+    def tidy_taps(self) -> None:
+        """Often: remove what ``--tap-dir`` has kept for long enough."""
+        if self._taps is not None:
+            before = self._taps.removed
+            self._taps.tidy(time.time())
+            self._metrics.removed_taps.inc(self._taps.removed - before)
 
     def close(self, key: bytes) -> None:
         """Drop a session; unknown ones are fine."""

@@ -279,6 +279,7 @@ class TranscriberStage:
             # Who leaves waits for nobody who is gone.
             leaving_s = min(SILENT_S, self._settings.session_grace_s)
             self.sessions.drop_orphans(leaving_s if self._stopping.is_set() else None)
+            self.sessions.tidy_taps()
             await asyncio.sleep(self._settings.heartbeat_s)
 
     def _hello(self) -> None:

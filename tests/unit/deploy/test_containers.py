@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from common.errors import SettingsError
+from common.exposure import check_exposure
 from common.options import parse as parse_settings
 from common.options import variable_of
 from common.settings import (
@@ -35,9 +39,13 @@ def services(file: str = "docker-compose.yml") -> dict[str, Any]:
     return found
 
 
-def with_defaults(value: object) -> str:
-    """What compose makes of ``${NAME:-default}`` where the variable is not set."""
-    return re.sub(r"\$\{\w+(?::?-([^}]*))?\}", lambda match: match[1] or "", str(value))
+def with_defaults(value: object, given: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What compose makes of ``${NAME:-default}``; ``given``: the variables that are set."""
+    return re.sub(
+        r"\$\{(\w+)(?::?-([^}]*))?\}",
+        lambda match: given.get(match[1]) or match[2] or "",
+        str(value),
+    )
 
 
 def image_environment() -> dict[str, str]:
@@ -45,10 +53,10 @@ def image_environment() -> dict[str, str]:
     return dict(re.findall(r"\b(STT_\w+)=(\S+)", text))
 
 
-def settings_of(stage: str, monkeypatch: pytest.MonkeyPatch) -> StageSettings:
+def settings_of(stage: str, monkeypatch: pytest.MonkeyPatch, **given: str) -> StageSettings:
     environment = image_environment() | services()[stage]["environment"]
     for name, value in environment.items():
-        monkeypatch.setenv(name, with_defaults(value))
+        monkeypatch.setenv(name, with_defaults(value, given))
     return parse_settings(STAGES[stage], [], prog=stage, description="")
 
 
@@ -104,6 +112,57 @@ def test_only_the_gateway_is_published_and_only_on_this_machine() -> None:
     assert published == {"gateway"}
     ports = [with_defaults(port) for port in services()["gateway"]["ports"]]
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def exposed(monkeypatch: pytest.MonkeyPatch, **given: str) -> GatewaySettings:
+    settings = settings_of("gateway", monkeypatch, **given)
+    assert isinstance(settings, GatewaySettings)
+    check_exposure(settings)
+    return settings
+
+
+def test_published_on_this_machine_it_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = exposed(monkeypatch)
+    assert (settings.host, settings.published_host) == ("0.0.0.0", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "given, missing",
+    [
+        ({}, "TLS.*API keys"),
+        ({"STT_TLS_CERT": "/access/c.pem", "STT_TLS_KEY": "/access/k.pem"}, "API keys"),
+        ({"STT_API_KEYS": "/access/api-keys"}, "TLS"),
+    ],
+)
+def test_published_further_it_refuses_without_tls_and_keys(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"(?s){missing}"):
+        exposed(monkeypatch, STT_PUBLISH="0.0.0.0", **given)
+
+
+def test_published_further_with_both_it_starts_with_the_files_that_are_mounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {
+        "STT_PUBLISH": "192.0.2.7",
+        "STT_ACCESS": "./access",
+        "STT_TLS_CERT": "/access/certificate.pem",
+        "STT_TLS_KEY": "/access/key.pem",
+        "STT_API_KEYS": "/access/api-keys",
+    }
+    settings = exposed(monkeypatch, **given)
+    volumes = [with_defaults(volume, given) for volume in services()["gateway"]["volumes"]]
+    assert "./access:/access:ro" in volumes
+    for path in (settings.tls_cert, settings.tls_key, settings.api_keys):
+        assert path.startswith("/access/")
+    ports = [with_defaults(port, given) for port in services()["gateway"]["ports"]]
+    beyond = [port for port in ports if not port.startswith("127.0.0.1:")]
+    assert [int(port.rpartition(":")[2]) for port in beyond] == [
+        settings.api_port,
+        settings.control_port,
+        settings.data_port,
+    ]
 
 
 def test_the_gpu_override_changes_the_transcriber_alone() -> None:

@@ -52,6 +52,19 @@ def test_files_that_are_too_old_go_and_other_files_stay(tmp_path: Path) -> None:
     folder.close()
 
 
+def test_what_was_kept_goes_by_its_age_though_nothing_new_comes(tmp_path: Path) -> None:
+    folder = QuarantineFolder(tmp_path, "gw", 1 << 20, 80.0)
+    now_s = time.time()
+    folder.append(packed(RECORD), now_s)
+    folder.tidy(now_s + 9.0)
+    assert len(list(tmp_path.iterdir())) == 1
+    folder.tidy(now_s + 11.0)
+    assert len(list(tmp_path.iterdir())) == 2, "an eighth of the time is over: another file"
+    folder.tidy(now_s + 81.0)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [0]
+    folder.close()
+
+
 def test_a_gateway_that_kept_nothing_leaves_no_file(tmp_path: Path) -> None:
     QuarantineFolder(tmp_path / "new", "gw", 1 << 20, 60.0).close()
     assert list((tmp_path / "new").iterdir()) == []

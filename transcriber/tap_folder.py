@@ -1,0 +1,65 @@
+"""The folder of ``--tap-dir``: what is kept of it is bounded in bytes and in age.
+
+It holds what people said, so that nothing stays in it for longer than was meant to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Final
+
+from transcriber.tap import Tap
+
+log = logging.getLogger(__name__)
+
+SUFFIXES: Final = (".pcm", ".mismatch")
+LOOK_S: Final = 60.0
+
+
+class TapFolder:
+    """Opens taps, and removes files that are too old or too much, the oldest first.
+
+    Args:
+        most_bytes: of all files together.
+        most_age_s: files last written to longer ago are removed.
+
+    Attributes:
+        removed: files, since the start.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, most_age_s: float) -> None:
+        self.removed = 0
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._most_age_s = most_age_s
+        self._due_s = 0.0
+
+    def open(self, session: bytes, start_sample: int) -> Tap | None:
+        """A session's tap; None where it cannot be had: a debugging aid keeps nobody unheard."""
+        try:
+            return Tap(self._folder, session, start_sample)
+        except OSError as error:
+            log.error("--tap-dir: a session is not written: %s", error)
+            return None
+
+    def tidy(self, now_s: float) -> None:
+        """Often: remove what is to go, once a minute; ``now_s``: seconds since 1970."""
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + LOOK_S
+        known = []
+        for suffix in SUFFIXES:
+            for path in self._folder.glob(f"*{suffix}"):
+                with contextlib.suppress(OSError):  # another transcriber may have removed it
+                    status = path.stat()
+                    known.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in known)
+        for written_s, size, path in sorted(known):
+            if total <= self._most_bytes and now_s - written_s <= self._most_age_s:
+                continue
+            with contextlib.suppress(OSError):
+                path.unlink()
+                self.removed += 1
+                total -= size
