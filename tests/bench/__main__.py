@@ -20,6 +20,7 @@ TABLES = (
     "sessions",
     "growth",
     "bandwidth",
+    "edge",
 )
 
 

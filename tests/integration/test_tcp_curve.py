@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from common.client.stream import connect
-from common.curve import make_keys
+from common.curve import Role, add_host, make_keys, revoke_host
 from common.events import FullSentence
 from deploy.demo_parts import same_words
 from deploy.health import health, sample
@@ -105,6 +107,40 @@ def test_a_verifier_with_other_keys_never_joins(system: System, keys: Path, tmp_
     assert not health(f"http://127.0.0.1:{port}").ready
     for process in (stranger, friend):
         process.terminate()
+
+
+def test_a_stolen_verifier_key_is_no_transcribers(
+    system: System, keys: Path, tmp_path: Path
+) -> None:
+    """As who has a verifier's host would do it: a real transcriber, with the verifier's pair."""
+    stolen = shutil.copytree(keys / Role.VERIFIER, tmp_path / "stolen")
+    gateway = system.stages.processes[0]
+    joined = len(re.findall(r"transcriber \S+ joined", gateway.output))
+    forger = system.stages.start(
+        "transcriber",
+        *(*system.links, "--curve-dir", str(stolen), "--engine", "null"),
+        *("--audio", "tcp://*:*", "--commands", "tcp://*:*", "--advertise-host", "localhost"),
+    )
+    gateway.wait_for_line("refused a key from .*: it is not admitted as a transcriber")
+    assert len(re.findall(r"transcriber \S+ joined", gateway.output)) == joined
+    forger.kill()
+
+
+def test_one_hosts_key_is_added_and_revoked_while_all_runs(system: System, keys: Path) -> None:
+    def verifiers() -> float | None:
+        return sample(system.gateway_metrics_url, ("stt_gateway_verifiers",))
+
+    before = verifiers()
+    assert before is not None
+    gateway = system.stages.processes[0]
+    folder = add_host(keys, Role.VERIFIER, "second-host")
+    host = system.stages.start("verifier", *system.links, "--curve-dir", str(folder))
+    wait_until(lambda: verifiers() == before + 1, "the host that was added has joined")
+    revoke_host(keys, Role.VERIFIER, "second-host")
+    gateway.wait_for_line("a verifier key was revoked: cut")
+    wait_until(lambda: verifiers() == before, "and is gone, though it still runs and tries", 60.0)
+    assert host.alive
+    host.terminate()
 
 
 def test_a_tcp_link_without_keys_is_refused_with_what_to_do(system: System) -> None:
