@@ -332,7 +332,7 @@ class Hub:
             self._metrics.duplicate_sentences.inc()
         elif said.text and not said.error:
             self._metrics.sentences.inc()
-            sentence_heard(attachment.session.peer, sentence.text)
+            sentence_heard(attachment.session.peer, said.text)
 
     def _on_drained(self, said: envelope.Drained) -> None:
         attachment = self._attached_at(said.session, said.instance, said.epoch, said.sentences)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, Protocol
 
 from common import envelope
@@ -27,7 +26,7 @@ from transcriber.recorder_maker import NoRecorderError, RecorderMaker
 from transcriber.resequencer import Arrival
 from transcriber.scheduler import Scheduler
 from transcriber.tap import Tap
-from transcriber.tap_folder import TapFolder
+from transcriber.tap_folder import taps_of
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +82,6 @@ class OpenSessions(dict[bytes, OpenSession]):
         """By which link the gateway of a session hears this process; "" if it did not say."""
         session = self.get(key)
         return session.results if session else ""
-
-
-def taps_of(settings: TranscriberSettings) -> TapFolder | None:
-    """The folder of taps, where one is wanted."""
-    if not settings.tap_dir:
-        return None
-    return TapFolder(Path(settings.tap_dir), settings.tap_bytes, settings.tap_age_s)
 
 
 class Sessions:

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from common.settings import TranscriberSettings
 from transcriber.tap import Tap
 
 log = logging.getLogger(__name__)
@@ -63,3 +64,10 @@ class TapFolder:
                 path.unlink()
                 self.removed += 1
                 total -= size
+
+
+def taps_of(settings: TranscriberSettings) -> TapFolder | None:
+    """The folder of taps, where one is wanted."""
+    if not settings.tap_dir:
+        return None
+    return TapFolder(Path(settings.tap_dir), settings.tap_bytes, settings.tap_age_s)
