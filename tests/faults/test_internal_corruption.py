@@ -8,7 +8,7 @@ import pytest
 
 from common.stamps import Hop
 from tests.faults.clips import speech
-from tests.faults.crowd import Talker
+from tests.faults.crowd import Talker, until
 from tests.faults.meddler import Meddler
 from tests.faults.storm import check
 from tests.faults.system import Member, System
@@ -47,8 +47,10 @@ async def test_bits_that_flip_between_the_stages_are_never_a_clients_fault() -> 
             Hop.COMMANDS: system.transcribers,
         }
         # Replies are few (one to each opening): that these are sealed shows test_placement.py.
+        # Commands are few: pings go on with nobody there.
+        least = [hop for hop in stages if meddler.damaged[hop] <= 3]
+        await until(lambda: all(meddler.damaged[hop] > 3 for hop in least), "enough was damaged")
         for hop, members in stages.items():
-            assert meddler.damaged[hop] > 3, "or the test shows nothing"
             found = sum(system.metrics(m).get(f"stt_internal_corruption:{hop}", 0) for m in members)
             assert found > 0, hop
         system.stop()
