@@ -23,13 +23,17 @@ from common.errors import EnvelopeError
 from common.wire import MAX_SAMPLE_RATE_HZ, Mark
 from common.wire import Parameter as Parameter  # what commands carry on both sides
 
-VERSION: Final = 2
+VERSION: Final = 3
 SESSION_ID_BYTES: Final = 16
 
 
 MAX_HOLE_SAMPLES: Final = 8 << 20
 """As many as the longest message that a gateway may be told to take."""
 MAX_WINDOW_FRAMES: Final = 4_096
+RUN_FRAMES: Final = 8
+"""Frames that travel in one message at most: few enough that the pool of verifiers stays even."""
+RUN_BYTES: Final = 128 * 1024
+"""A run ends with the frame by which it is as long: large frames travel alone."""
 
 # What a field may hold. A receiver drops a message with any other value, so that no peer, whatever
 # it sends, can make arithmetic fail, an index miss or memory grow.
@@ -54,6 +58,9 @@ Digest = Annotated[bytes, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=256)]
 Endpoint = Annotated[str, Meta(max_length=1_024)]
 Text = Annotated[str, Meta(max_length=1 << 20)]
+
+R = TypeVar("R")
+Run = Annotated[list[R], Meta(min_length=1, max_length=RUN_FRAMES)]
 
 
 class Record(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -109,14 +116,9 @@ class Policy(enum.IntFlag):
 # -- frames link: gateway PUSH -> verifier PULL ------------------------------------------------
 
 
-class Frame(Envelope, frozen=True, tag=tag_of(1)):
-    """Gateway to one verifier of the pool, once per frame and again on each retransmission.
+class Frame(Record, frozen=True):
+    """One frame of a batch: whose it is, and what is to become of it."""
 
-    The client's message follows as the next part, byte for byte. The receiver owes a verdict to
-    ``gateway`` and, to ``audio_endpoint``, the audio or a hole; it keeps no state between frames.
-    """
-
-    gateway: Name
     session: SessionId
     seq: Seq
     received_ns: Count
@@ -130,15 +132,27 @@ class Frame(Envelope, frozen=True, tag=tag_of(1)):
     """Name of the API key that the client came in with: whose ``hmac-sha256`` key is meant."""
 
 
+class FrameBatch(Envelope, frozen=True, tag=tag_of(1)):
+    """Gateway to one verifier of the pool: frames that waited together, of any sessions.
+
+    Each frame is sent once, and again on each retransmission. The clients' messages follow in the
+    same order, each as a part of its own, byte for byte. For each the receiver owes a verdict to
+    ``gateway`` and, to its ``audio_endpoint``, the audio or a hole; it keeps no state between
+    frames.
+    """
+
+    gateway: Name
+    frames: Run[Frame]
+
+
 # -- audio link: verifier PUSH -> transcriber PULL ---------------------------------------------
 
 
-class Audio(Envelope, frozen=True, tag=tag_of(2)):
-    """Verifier to transcriber, once per frame; may repeat and overtake: dedupe and order by seq.
+class Audio(Record, frozen=True):
+    """One frame of a batch of audio: what its recorder hears.
 
-    The frame's int16 LE PCM follows as the next part. With ``hole_samples`` that part is empty
-    and stands for as many zero samples at ``sample_rate_hz``; both are 0 for a corrupt frame
-    whose metadata could not be read.
+    With ``hole_samples`` its part is empty and stands for as many zero samples at
+    ``sample_rate_hz``; both are 0 for a corrupt frame whose metadata could not be read.
     """
 
     session: SessionId
@@ -152,6 +166,16 @@ class Audio(Envelope, frozen=True, tag=tag_of(2)):
     """The client's number of an ``END`` or ``DISCARD``, from 1."""
     stamp: Stamp = 0
     """Of :func:`common.stamps.audio_stamp`; 0: none."""
+
+
+class AudioBatch(Envelope, frozen=True, tag=tag_of(2)):
+    """Verifier to transcriber: frames that were checked in one turn, of any sessions.
+
+    Frames may repeat and overtake: dedupe and order by seq. The int16 LE PCM of each follows in the
+    same order, as a part of its own.
+    """
+
+    frames: Run[Audio]
 
 
 # -- verdicts link: verifier PUB -> gateway SUB, topic = gateway id ----------------------------
@@ -506,8 +530,8 @@ class EngineHello(Envelope, frozen=True, tag=tag_of(45)):
     """Mel bins of the features that it would rather be sent than compute; 0: none."""
 
 
-FramesMessage = Frame
-AudioMessage = Audio
+FramesMessage = FrameBatch
+AudioMessage = AudioBatch
 VerdictsMessage = VerdictBatch | VerifierHello
 ResultsMessage = TranscriberHello | AckBatch | RecorderEvent | Sentence | Drained
 CommandsMessage = Open | Close | Finish | SetParameter | GetParameter | CallMethod | Ping

@@ -34,8 +34,15 @@ class Letter(NamedTuple, Generic[M]):
     """The part before it: who sent it, on a ROUTER."""
 
 
+class Bundle(NamedTuple, Generic[M]):
+    """One message of a link whose envelope tells of several payloads."""
+
+    message: M
+    payloads: list[bytes]
+
+
 class Receiver(Generic[M]):
-    """Makes letters of one link's multipart messages.
+    """Makes letters, or bundles, of one link's multipart messages.
 
     Args:
         link: its name in the log.
@@ -84,6 +91,28 @@ class Receiver(Generic[M]):
                 self.drop(error)
                 continue
             yield Letter(message, payload or b"", parts[0] if at else b"")
+
+    def bundles(
+        self, messages: Iterable[list[bytes]], count: Callable[[M], int]
+    ) -> Iterator[Bundle[M]]:
+        """The messages that can be used and have as many payloads as they should, in their order.
+
+        Args:
+            count: how many that are.
+        """
+        decode, first = self._decode, self._at + 1
+        for parts in messages:
+            try:
+                if len(parts) < first:
+                    raise EnvelopeError(f"a message of {len(parts)} parts")
+                message = decode(parts[first - 1])
+                wanted, got = count(message), len(parts) - first
+                if wanted != got:
+                    raise EnvelopeError(f"{got} payloads where {wanted} were announced")
+            except EnvelopeError as error:
+                self.drop(error)
+                continue
+            yield Bundle(message, parts[first:])
 
     def drop(self, error: EnvelopeError) -> None:
         """Count and log a message that is of no use for a reason of its receiver's."""

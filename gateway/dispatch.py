@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 S = TypeVar("S", bound=Hashable)
 
 
 class FairQueue(Generic[S]):
-    """Round-robin over the sessions that have something to send.
+    """The sessions that have something to send, in the order of their turns.
 
-    Args:
-        send_one: sends one frame of a session. Returns None when there is nothing to send (any
-            more), True when a frame went out, False when the link is full.
+    Who takes a turn sends one frame, and is added again if it has more.
     """
 
-    def __init__(self, send_one: Callable[[S], bool | None]) -> None:
-        self._send_one = send_one
+    def __init__(self) -> None:
         self._turns: dict[S, None] = {}
 
     def __len__(self) -> int:
         return len(self._turns)
 
     def add(self, session: S) -> None:
-        """A session has something to send; it keeps its place if it is queued."""
+        """A session has something to send; it keeps its turn if it has one."""
         self._turns.setdefault(session)
 
     def remove(self, session: S) -> None:
         """A session is gone."""
         self._turns.pop(session, None)
 
-    def pump(self) -> None:
-        """Send in turn until all is sent or the link is full."""
-        while self._turns:
-            session = next(iter(self._turns))
-            sent = self._send_one(session)
-            if sent is False:
-                return
+    def next(self) -> S | None:
+        """The session whose turn it is now; None when there is none."""
+        for session in self._turns:
             del self._turns[session]
-            if sent:
-                self._turns[session] = None
+            return session
+        return None

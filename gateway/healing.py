@@ -194,6 +194,11 @@ class Healing:
 
     # -- time, and the client's absence --------------------------------------------------------
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether any answer is awaited."""
+        return bool(self._asks)
+
     def is_due(self, now_s: float) -> bool:
         """Whether some answer should have come by now."""
         return any(ask.due_s <= now_s for ask in self._asks.values())

@@ -217,8 +217,7 @@ class Hub:
 
     def _on_verdict(self, attachment: Attachment, verdict: envelope.Verdict, now_s: float) -> None:
         session = attachment.session
-        was_full = session.window.full
-        if self.mender.takes(attachment, verdict, now_s):
+        if session.healing is not None and self.mender.takes(attachment, verdict, now_s):
             return
         in_turn = session.judge(verdict, now_s)
         for judged in in_turn:
@@ -231,7 +230,8 @@ class Hub:
             attachment.log.judged(judged, now_s)
             if self._quarantine is not None:
                 self._quarantine.judged(session.peer, session.id, judged)
-            self._clients.deliver(attachment, judged.events)
+            if judged.events:
+                self._clients.deliver(attachment, judged.events)
         if session.rejected is not None:
             self._metrics.rejections.inc()
             self._frames_out.remove(session)
@@ -242,7 +242,7 @@ class Hub:
         elif in_turn:
             if session.drained:
                 self.end_if_done(attachment)
-            if was_full and attachment.client is not None:
+            if attachment.client is not None:
                 attachment.client.progress()
 
     # -- results in ----------------------------------------------------------------------------
@@ -364,25 +364,18 @@ class Hub:
         now_s = time.monotonic()
         self.placement.beat(now_s)
         self._expire_verifiers(now_s)
-        for attachment in self._clients:
-            if attachment.session.finishing and not attachment.session.drained:
-                self.placement.send_finish(attachment.session)
+        for session in (attachment.session for attachment in self._clients):
+            # While frames are on their way, that it was not answered says nothing.
+            if session.finishing and not session.drained and session.window.quiet:
+                self.placement.send_finish(session)
         self._metrics.retained.set(self._ledger.bytes)
         self._metrics.free_places.set(self.placement.registry.free_places)
 
     def expire(self) -> None:
         """Several times a second: queue frames that made no progress for sending again."""
         now_s = time.monotonic()
-        fed_timer = self.placement.registry.fed_timer
-        for attachment in self._clients:
-            session = attachment.session
-            if session.healing is not None and attachment.client is not None:
-                self.mender.overdue(attachment, now_s)
-            if not session.seat.is_open or session.rejected is not None:
-                continue
-            if session.window.expire(now_s, fed_timer(session.seat.instance)):
-                self._frames_out.queue(session)
-        self._frames_out.pump()
+        self.mender.expire(now_s)
+        self._frames_out.expire(now_s, self.placement.registry.fed_timer)
 
     def _expire_verifiers(self, now_s: float) -> None:
         for name, heard_s in list(self.verifiers.items()):

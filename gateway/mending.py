@@ -10,6 +10,7 @@ from common.events import Resend
 from common.stamps import stamp_of
 from gateway.clients import Attachment, Clients
 from gateway.frames_out import FramesOut
+from gateway.healing import Healing
 from gateway.metrics import GatewayMetrics
 
 
@@ -20,6 +21,7 @@ class Mender:
         self._clients = clients
         self._frames_out = frames_out
         self._metrics = metrics
+        self._asking: dict[bytes, None] = {}  # sessions whose clients may have been asked
 
     def accept(self, attachment: Attachment, message: bytes) -> None:
         """A client's message, of whichever frame."""
@@ -51,11 +53,17 @@ class Mender:
         self._carry_out(attachment, asks)
         return True
 
-    def overdue(self, attachment: Attachment, now_s: float) -> None:
-        """Look whether the client answered in time."""
-        healing = attachment.session.healing
-        if healing is None or not healing.is_due(now_s):
-            return
+    def expire(self, now_s: float) -> None:
+        """Look whether the clients that were asked answered in time."""
+        for key in list(self._asking):
+            attachment = self._clients.get(key)
+            healing = attachment.session.healing if attachment is not None else None
+            if attachment is None or healing is None or not healing.is_asking:
+                del self._asking[key]
+            elif attachment.client is not None and healing.is_due(now_s):
+                self._overdue(attachment, healing, now_s)
+
+    def _overdue(self, attachment: Attachment, healing: Healing, now_s: float) -> None:
         given_up = healing.given_up
         asks = healing.overdue(now_s)
         self._metrics.unhealed.inc(healing.given_up - given_up)
@@ -68,6 +76,7 @@ class Mender:
             self._carry_out(attachment, healing.resume(time.monotonic()))
 
     def _carry_out(self, attachment: Attachment, asks: Iterable[Resend]) -> None:
+        self._asking[attachment.session.id] = None
         for ask in asks:
             self._metrics.resends.inc()
             self._clients.deliver(attachment, [ask])

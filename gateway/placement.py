@@ -70,6 +70,7 @@ class Placement:
             on_damage=metrics.damaged.labels(Hop.REPLIES).inc,
         )
         self._asked_s: dict[bytes, float] = {}
+        self._in_line: dict[bytes, Session] = {}  # all that may be waiting for a recorder
         self._epoch = 0
         self._beat_s: float | None = None
         self._waiting_lately = 0
@@ -141,9 +142,11 @@ class Placement:
         """Find a session a transcriber; without one it waits, its frames retained."""
         transcriber = self.registry.assign(session.id, avoid=session.seat.refused_by)
         if transcriber is None:
+            self._in_line[session.id] = session
             if session.wants_events:
                 self._clients.tell(session, TranscriberChanged("waiting"))
             return
+        self._in_line.pop(session.id, None)
         self._epoch += 1
         session.seat = session.seat.assigned(transcriber.hello.instance, self._epoch)
         self._send_open(session)
@@ -153,6 +156,7 @@ class Placement:
         session.resting = False
         if session.seat.state is not SeatState.WAITING or session.is_rejected():
             return
+        self._in_line.pop(session.id, None)  # it had no need until now: it begins to wait
         self.assign(session)
         if session.seat.state is SeatState.WAITING:
             self._give_back_idle(time.monotonic())
@@ -180,6 +184,7 @@ class Placement:
     def remove(self, session: Session) -> None:
         """A session is gone: its recorder is dropped, and its place given to one that waits."""
         self._leave(session)
+        self._in_line.pop(session.id, None)
         self._retry_waiting()
 
     def beat(self, now_s: float) -> None:
@@ -189,14 +194,12 @@ class Placement:
         self._beat_s = now_s
         for silent in () if late else self.registry.silent(now_s):
             self._lose(silent.hello.instance, "fell silent")
-        for attachment in self._clients:
-            session = attachment.session
-            asked_s = self._asked_s.get(session.id, now_s)
-            if (
-                session.seat.state is SeatState.OPENING
-                and now_s - asked_s > self._settings.peer_timeout_s
-            ):
-                self._send_open(session)
+        for key, asked_s in list(self._asked_s.items()):
+            if now_s - asked_s <= self._settings.peer_timeout_s:
+                break  # in the order in which they were asked
+            attachment = self._clients.get(key)
+            if attachment and attachment.session.seat.state is SeatState.OPENING:
+                self._send_open(attachment.session)
         self.overload.hear(self.registry.final_wait_s, now_s)
         self._give_back_idle(now_s)
         self._retry_waiting()
@@ -217,6 +220,7 @@ class Placement:
             channel.close()
 
     def _send_open(self, session: Session) -> None:
+        self._asked_s.pop(session.id, None)
         self._asked_s[session.id] = time.monotonic()
         transcriber = self.registry.get(session.seat.instance)
         self._channels[session.seat.instance or ""].send(
@@ -299,6 +303,7 @@ class Placement:
         instance = session.seat.instance
         session.leave_seat(refused_by)
         self._asked_s.pop(session.id, None)
+        self._in_line[session.id] = session
         channel = self._channels.get(instance or "")
         if channel is not None:
             channel.send(envelope.Close(session.id))
@@ -308,11 +313,11 @@ class Placement:
     def waiting(self) -> list[Session]:
         """Sessions that need a recorder and have none."""
         return [
-            attachment.session
-            for attachment in self._clients
-            if attachment.session.seat.state is SeatState.WAITING
-            and not attachment.session.resting
-            and not attachment.session.is_rejected()
+            session
+            for session in self._in_line.values()
+            if session.seat.state is SeatState.WAITING
+            and not session.resting
+            and not session.is_rejected()
         ]
 
     def _retry_waiting(self) -> None:

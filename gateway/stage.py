@@ -37,6 +37,7 @@ from gateway.listening import (
     make_relayed_connections,
 )
 from gateway.local_peer import LocalPeers
+from gateway.memory import CONNECTION_BYTES, MemoryKeeper
 from gateway.metrics import GatewayMetrics
 from gateway.neighbours import Neighbours
 from gateway.notary import Notary
@@ -93,6 +94,14 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             settings, lifecycle, metrics.registry, lambda: hub.not_ready, lambda: hub.remark
         )
         stack.callback(telemetry.close)
+        memory = MemoryKeeper()
+
+        def sweep() -> None:
+            waiting_bytes = connections.sweep(settings.retain_total_bytes // 2)
+            ledger.reserve(waiting_bytes)
+            held_bytes = ledger.bytes + waiting_bytes + len(connections) * CONNECTION_BYTES
+            memory.look(held_bytes, time.monotonic())
+
         for interval_s, action in (
             (settings.heartbeat_s, hub.beat),
             (EXPIRY_INTERVAL_S, hub.expire),
@@ -100,7 +109,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             (LOOK_INTERVAL_S, gatekeeper.look),
             (LOOK_INTERVAL_S, lambda: reception.end_revoked(gatekeeper.still_holds)),
             (LOOK_INTERVAL_S, lambda: commanders.end_revoked(gatekeeper.still_holds)),
-            (SWEEP_S, lambda: ledger.reserve(connections.sweep(settings.retain_total_bytes // 2))),
+            (SWEEP_S, sweep),
         ):
             stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
 

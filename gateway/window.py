@@ -144,15 +144,18 @@ class Window:
         client has sent by then, which is at most a window for one that promised to resend.
         """
         factor = 2 if self._awaited else 1
-        return (
-            self.in_flight >= factor * self.limit
-            or self.in_flight_bytes >= factor * self.limit_bytes
-        )
+        too_many = self.in_flight >= factor * self.limit
+        return too_many or self.in_flight_bytes >= factor * self.limit_bytes
 
     @property
     def quiet(self) -> bool:
         """Whether every frame was fed and judged, so that nothing can need a retransmission."""
         return self.fed == self.next_seq == self.judged
+
+    @property
+    def has_more(self) -> bool:
+        """Whether :meth:`to_send` may find something."""
+        return self.unsent < self.next_seq or bool(self._again) or bool(self._lost)
 
     def frame(self, seq: int) -> HeldFrame | None:
         """The frame numbered ``seq`` while it is kept."""

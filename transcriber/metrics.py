@@ -46,6 +46,11 @@ class TranscriberMetrics:
         self.sessions = Gauge(
             "stt_transcriber_sessions", "Sessions that are open", registry=self.registry
         )
+        self.lag = Gauge(
+            "stt_transcriber_lag_seconds",
+            "Audio that the middle session's recorder has still to hear: all are behind",
+            registry=self.registry,
+        )
         self.batch = BatchMetrics("stt_transcriber", self.registry).batch
         self.engines_lost = counter(
             "engines_lost", "Engine processes that fell silent or let a final wait", "how"

@@ -23,6 +23,7 @@ from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder import outputs
 from transcriber.recorder.recorder import Recorder
 from transcriber.recorder_maker import NoRecorderError, RecorderMaker
+from transcriber.repetition import Repetition
 from transcriber.resequencer import Arrival
 from transcriber.scheduler import Scheduler
 from transcriber.tap import Tap
@@ -114,6 +115,7 @@ class Sessions:
         self._results = results
         self._opening: dict[bytes, envelope.Open] = {}
         self._heard_s: dict[str, float] = {}
+        self._repetition: Repetition[bytes] = Repetition()
         self._maker: RecorderMaker[OpenSession] = RecorderMaker(
             settings.transcriber_sessions, metrics.failed_recorders.inc, metrics.closing.set
         )
@@ -207,6 +209,7 @@ class Sessions:
         """Drop a session; unknown ones are fine."""
         self._opening.pop(key, None)
         session = self._open.pop(key, None)
+        self._repetition.forget(key)
         if session is not None:
             self._maker.close(session)
         self._count()
@@ -289,10 +292,10 @@ class Sessions:
             self._pump(header.session, session)
         self._acknowledge(header.session)
 
-    def acknowledge_all(self) -> None:
-        """Repeat every session's acknowledgement, in case one was lost."""
-        for key in self._open:
-            self._acknowledge(key)
+    def repeat_acknowledgements(self) -> None:
+        """Every heartbeat: repeat those that may have been lost."""
+        for key in self._repetition.beat():
+            self._results.acknowledge(key)
 
     def _pump(self, key: bytes, session: OpenSession) -> None:
         was_fenced = session.intake.fenced
@@ -302,6 +305,7 @@ class Sessions:
             self._metrics.fenced.inc()
 
     def _acknowledge(self, key: bytes) -> None:
+        self._repetition.changed(key)
         self._results.acknowledge(key)
 
     # -- events --------------------------------------------------------------------------------
@@ -381,6 +385,7 @@ class Sessions:
             )
         )
         session.sentences += 1
+        self._repetition.changed(key)
 
     def _count(self) -> None:
         self._metrics.sessions.set(len(self._open))

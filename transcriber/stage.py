@@ -30,6 +30,7 @@ from transcriber.cpu_share import CpuShare
 from transcriber.engine_client import EngineClient
 from transcriber.engines import EngineError, Engines, create_engines
 from transcriber.gateways import GatewayLinks
+from transcriber.lag import lag_s
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.realtimestt_names import check_release
 from transcriber.recorder.recorder import Recorder, preload
@@ -168,7 +169,7 @@ class TranscriberStage:
             LinkEnd.COMMANDS_IN, self._endpoint("commands", settings.commands)
         )
         self._engine_name = settings.engine_name
-        open_sessions = OpenSessions()
+        open_sessions = self._open_sessions = OpenSessions()
         self._cpu = CpuShare(time.monotonic(), time.process_time())
         self._results = GatewayLinks(
             links,
@@ -188,9 +189,7 @@ class TranscriberStage:
             make_recorder,
         )
         bad = metrics.bad_envelopes
-        self._audio_in = Receiver(
-            "audio", envelope.unpack_audio, bad.labels("audio").inc, check=check_pcm
-        )
+        self._audio_in = Receiver("audio", envelope.unpack_audio, bad.labels("audio").inc)
         self._commands_in = Receiver(
             "commands",
             envelope.unpack_commands,
@@ -239,12 +238,21 @@ class TranscriberStage:
     # -- links ---------------------------------------------------------------------------------
 
     def _on_audio(self, messages: list[Parts]) -> None:
-        for header, pcm, _ in self._audio_in.letters(messages):
-            if audio_is_as_stamped(header, pcm):
-                self.sessions.accept(header, pcm)
-            else:  # the gateway, which gets no acknowledgement, sends the frame again
-                self._metrics.damaged.labels(Hop.AUDIO).inc()
-                log.error("frame %d was damaged between verifier and transcriber", header.seq)
+        for batch, pcms in self._audio_in.bundles(messages, frame_count):
+            for header, pcm in zip(batch.frames, pcms, strict=True):
+                self._on_frame(header, pcm)
+
+    def _on_frame(self, header: envelope.Audio, pcm: bytes) -> None:
+        try:
+            check_pcm(header, pcm)
+        except EnvelopeError as error:
+            self._audio_in.drop(error)
+            return
+        if audio_is_as_stamped(header, pcm):
+            self.sessions.accept(header, pcm)
+        else:  # the gateway, which gets no acknowledgement, sends the frame again
+            self._metrics.damaged.labels(Hop.AUDIO).inc()
+            log.error("frame %d was damaged between verifier and transcriber", header.seq)
 
     def _on_commands(self, messages: list[Parts]) -> None:
         for letter in self._commands_in.letters(messages):
@@ -275,7 +283,7 @@ class TranscriberStage:
     async def _beat(self) -> None:
         while True:
             self._hello()
-            self.sessions.acknowledge_all()
+            self.sessions.repeat_acknowledgements()
             # Who leaves waits for nobody who is gone.
             leaving_s = min(SILENT_S, self._settings.session_grace_s)
             self.sessions.drop_orphans(leaving_s if self._stopping.is_set() else None)
@@ -284,6 +292,8 @@ class TranscriberStage:
 
     def _hello(self) -> None:
         self._results.look(time.monotonic())
+        sessions = self._open_sessions.values()
+        self._metrics.lag.set(lag_s(session.recorder.waiting_s for session in sessions))
         cores = self._cpu.look(time.monotonic(), time.process_time())
         self._results.hello(
             lambda link: envelope.TranscriberHello(
@@ -302,13 +312,18 @@ class TranscriberStage:
         )
 
 
-def check_pcm(header: envelope.Audio, pcm: bytes | None) -> None:
-    """See that a frame comes with its samples, and samples with their rate.
+def frame_count(batch: envelope.AudioBatch) -> int:
+    """How many parts of PCM come with a batch."""
+    return len(batch.frames)
+
+
+def check_pcm(header: envelope.Audio, pcm: bytes) -> None:
+    """See that a frame comes with whole samples, and samples with their rate.
 
     Raises:
         EnvelopeError: it does not.
     """
-    if pcm is None or len(pcm) % 2:
-        raise EnvelopeError("audio without an int16 part")
+    if len(pcm) % 2:
+        raise EnvelopeError("audio whose part is not int16")
     if (pcm or header.hole_samples) and header.sample_rate_hz < MIN_SAMPLE_RATE_HZ:
         raise EnvelopeError(f"audio at {header.sample_rate_hz} Hz")

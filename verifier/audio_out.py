@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ ZERO_COPY_BYTES: Final = 64 * 1024
 """From here on, lending the message to ZeroMQ (15 µs of bookkeeping) beats copying it."""
 
 Socket = zmq.Socket[bytes]
-Parts = tuple[bytes, memoryview]
+Parts = list[bytes | memoryview]
 
 
 class _Transcriber:
@@ -43,7 +43,7 @@ class _Transcriber:
 
     def try_send(self, parts: Parts) -> bool:
         try:
-            send(self.socket, parts, copy=parts[1].nbytes < ZERO_COPY_BYTES)
+            send(self.socket, parts, copy=len(parts[-1]) < ZERO_COPY_BYTES)
         except zmq.Again:
             return False
         return True
@@ -58,7 +58,7 @@ class AudioOut:
         stall_s: how long a frame waits for a transcriber that has no room.
 
     Attributes:
-        dropped: audio messages given up, since the start, by reason.
+        dropped: frames whose audio was given up, since the start, by reason.
     """
 
     def __init__(
@@ -93,10 +93,10 @@ class AudioOut:
     @property
     def full(self) -> bool:
         """Whether so many frames wait for some transcriber that none should be taken."""
-        return any(len(t.waiting) >= self._waiting_frames for t in self._blocked.values())
+        return any(frames_in(t.waiting) >= self._waiting_frames for t in self._blocked.values())
 
-    def send(self, endpoint: str, header: bytes, pcm: memoryview, now_s: float) -> None:
-        """Send one audio message, or let it wait, or drop it (counted).
+    def send(self, endpoint: str, header: bytes, pcms: Sequence[memoryview], now_s: float) -> None:
+        """Send one message with the audio of some frames, or let it wait, or drop it (counted).
 
         Raises:
             SettingsError: the endpoint cannot be connected to.
@@ -107,11 +107,11 @@ class AudioOut:
         elif transcriber.used_s != now_s:
             transcriber.used_s = now_s
             self._transcribers.move_to_end(endpoint)
-        parts = (header, pcm)
+        parts: Parts = [header, *pcms]
         if not transcriber.waiting and transcriber.try_send(parts):
             transcriber.stalled = False
         elif transcriber.stalled:
-            self.dropped["stalled"] += 1
+            self.dropped["stalled"] += len(pcms)
         else:
             if not transcriber.waiting:
                 transcriber.blocked_s = now_s
@@ -127,7 +127,7 @@ class AudioOut:
                 transcriber.blocked_s = now_s
             if waiting and now_s - transcriber.blocked_s >= self._stall_s:
                 transcriber.stalled = True
-                self.dropped["stalled"] += len(waiting)
+                self.dropped["stalled"] += frames_in(waiting)
                 waiting.clear()
             if not waiting:
                 del self._blocked[socket]
@@ -161,9 +161,14 @@ class AudioOut:
     def _disconnect(self, endpoint: str) -> None:
         transcriber = self._transcribers.pop(endpoint)
         self._blocked.pop(transcriber.socket, None)
-        self.dropped["closed"] += len(transcriber.waiting)
+        self.dropped["closed"] += frames_in(transcriber.waiting)
         with contextlib.suppress(zmq.ZMQError):
             self._close(transcriber.socket)
+
+
+def frames_in(messages: Iterable[Parts]) -> int:
+    """How many frames' audio these messages carry."""
+    return sum(len(parts) - 1 for parts in messages)
 
 
 def _vanished(endpoint: str) -> bool:

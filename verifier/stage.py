@@ -13,13 +13,26 @@ import secrets
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import zmq
 
 from common.addresses import GatewayEndpoints, Names, target_of
-from common.envelope import Audio, Code, Frame, VerdictBatch, VerifierHello, pack, unpack_frames
-from common.errors import EnvelopeError, SettingsError
+from common.envelope import (
+    RUN_BYTES,
+    RUN_FRAMES,
+    Audio,
+    AudioBatch,
+    Code,
+    Frame,
+    FrameBatch,
+    VerdictBatch,
+    VerifierHello,
+    pack,
+    unpack_frames,
+)
+from common.errors import SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Fan, LinkEnd, Links, receive, send
 from common.logs import LogBudget
@@ -47,6 +60,7 @@ NAME_WAIT_S: Final = 0.05
 """What a turn may wait, once, for the address of a transcriber that was never heard of."""
 
 FrameParts = list[bytes]
+AudioFrame = tuple[Audio, memoryview]
 
 
 class VerifierStage:
@@ -88,9 +102,7 @@ class VerifierStage:
         self._checked = 0
         self._corrupt = 0
         self._hello_due_s = 0.0
-        self._frames_in = Receiver(
-            "frames", unpack_frames, metrics.bad_envelopes.inc, check=check_body
-        )
+        self._frames_in = Receiver("frames", unpack_frames, metrics.bad_envelopes.inc)
         self._complaints = LogBudget(burst=5, per_second=0.1)
         self._wakeup = _wake_on_signals()
         self._verdicts_fan.lead_to(self._verdicts_to.targets())
@@ -115,9 +127,14 @@ class VerifierStage:
         started_s = time.monotonic()
         leave_s = started_s + min(LEAVE_S, self._settings.drain_s)
         self._hello_due_s = started_s  # tell the gateway at once
-        while self._taking and time.monotonic() < leave_s:
-            if not self._turn(LULL_S) and not self._audio.full:
+        taken_s = started_s
+        while self._taking and (now_s := time.monotonic()) < leave_s:
+            if self._audio.full:
+                taken_s = now_s
+            if now_s - taken_s >= LULL_S:
                 break
+            if self._turn(taken_s + LULL_S - now_s):
+                taken_s = time.monotonic()
         if self._frames is not None:
             self._links.close(self._frames)
             self._frames_fan = None
@@ -207,39 +224,45 @@ class VerifierStage:
 
     def _take_batch(self, frames: zmq.Socket[bytes]) -> int:
         messages: list[FrameParts] = []
+        taken = 0
         try:
-            while len(messages) < BATCH_FRAMES:
-                messages.append(receive(frames))
+            while taken < BATCH_FRAMES:
+                parts = receive(frames)
+                messages.append(parts)
+                taken += len(parts) - 1
         except zmq.Again:
             pass
         outgoing = self._check_batch(messages)
         now_s = time.monotonic()
         self._send_verdicts(now_s)
-        for endpoint, audio, pcm in outgoing:
-            self._send_audio(endpoint, audio, pcm, now_s)
-        return len(messages)
+        for endpoint, audio in outgoing.items():
+            self._send_audio(endpoint, audio, now_s)
+        return taken
 
-    def _check_batch(self, messages: list[FrameParts]) -> list[tuple[str, Audio, memoryview]]:
+    def _check_batch(self, messages: list[FrameParts]) -> dict[str, list[AudioFrame]]:
         """Put each frame's verdict into the box; the audio to send, by endpoint."""
-        outgoing = []
+        outgoing: dict[str, list[AudioFrame]] = {}
         counts = [0] * len(Code)
         size = 0
         keys = self._keys.keys
         put = self._box.put
         started_s = time.perf_counter()
-        for header, message, _ in self._frames_in.letters(messages):
-            if not is_as_stamped(header, message):
-                self._drop_damaged(header, message)
-                continue
-            outcome = check(header, message, keys)
-            verdict = outcome.verdict
-            put(header.gateway, verdict)
-            if outcome.audio is not None:
-                outgoing.append((header.audio_endpoint, outcome.audio, outcome.pcm))
-            counts[verdict.code] += 1
-            size += len(message)
-            if verdict.malformed:
-                self._metrics.malformed.labels(verdict.malformed).inc()
+        for batch, payloads in self._frames_in.bundles(messages, frame_count):
+            gateway = batch.gateway
+            for header, message in zip(batch.frames, payloads, strict=True):
+                if not is_as_stamped(header, message):
+                    self._drop_damaged(header, message)
+                    continue
+                outcome = check(header, message, keys)
+                verdict = outcome.verdict
+                put(gateway, verdict)
+                if outcome.audio is not None:
+                    audio = (outcome.audio, outcome.pcm)
+                    outgoing.setdefault(header.audio_endpoint, []).append(audio)
+                counts[verdict.code] += 1
+                size += len(message)
+                if verdict.malformed:
+                    self._metrics.malformed.labels(verdict.malformed).inc()
         self._metrics.check_seconds.inc(time.perf_counter() - started_s)
         checked = sum(counts)
         self._metrics.frames.inc(checked)
@@ -262,13 +285,15 @@ class VerifierStage:
                 len(message),
             )
 
-    def _send_audio(self, endpoint: str, audio: Audio, pcm: memoryview, now_s: float) -> None:
-        try:
-            self._audio.send(endpoint, pack(audio), pcm, now_s)
-        except SettingsError as error:
-            self._metrics.audio_dropped.labels("unreachable").inc()
-            if self._complaints.allow(now_s):
-                log.warning("audio for %r dropped: %s", endpoint[:200], error)
+    def _send_audio(self, endpoint: str, audio: list[AudioFrame], now_s: float) -> None:
+        for run in runs_of(audio):
+            header = pack(AudioBatch([frame for frame, _ in run]))
+            try:
+                self._audio.send(endpoint, header, [pcm for _, pcm in run], now_s)
+            except SettingsError as error:
+                self._metrics.audio_dropped.labels("unreachable").inc(len(run))
+                if self._complaints.allow(now_s):
+                    log.warning("audio for %r dropped: %s", endpoint[:200], error)
 
     # -- verdicts ------------------------------------------------------------------------------
 
@@ -285,14 +310,23 @@ class VerifierStage:
         self._metrics.publish(self._audio, self._box)
 
 
-def check_body(_: Frame, message: bytes | None) -> None:
-    """See that a frame's header comes with the client's message.
+def frame_count(batch: FrameBatch) -> int:
+    """How many messages of clients come with a batch."""
+    return len(batch.frames)
 
-    Raises:
-        EnvelopeError: it does not.
-    """
-    if message is None:
-        raise EnvelopeError("a frame without the client's message")
+
+def runs_of(audio: list[AudioFrame]) -> Iterator[list[AudioFrame]]:
+    """The frames in their order, as many together as may travel in one message."""
+    run: list[AudioFrame] = []
+    size = 0
+    for frame in audio:
+        run.append(frame)
+        size += frame[1].nbytes
+        if len(run) == RUN_FRAMES or size >= RUN_BYTES:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run
 
 
 def _wake_on_signals() -> int:

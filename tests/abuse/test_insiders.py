@@ -50,7 +50,7 @@ class Insider:
             self._send(self._results, [packed])
         for rate_hz, hole_samples, pcm in ((0, 0, b"\0\0"), (16_000, HOLE_SAMPLES, b"")):
             audio = envelope.Audio(session, seq, rate_hz, bool(hole_samples), hole_samples)
-            self._send(self._audio, [envelope.pack(audio), pcm])
+            self._send(self._audio, [envelope.pack(envelope.AudioBatch([audio])), pcm])
 
     @staticmethod
     def _send(socket: zmq.Socket[bytes], parts: list[bytes]) -> None:

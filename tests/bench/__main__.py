@@ -19,6 +19,7 @@ TABLES = (
     "engine",
     "sessions",
     "growth",
+    "burst",
     "bandwidth",
     "edge",
 )

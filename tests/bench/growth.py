@@ -20,6 +20,12 @@ ROOM = ("--max-sessions", "1200")
 TRANSCRIBER_ROOM = ("--transcriber-sessions", "1200")
 
 
+FEW, MANY = 10, 1_000
+FRAMES_EACH = 20
+"""So that what a session's begin and end cost is little beside them."""
+MOST_GROWTH = 1.3
+
+
 def run(*, quick: bool) -> list[Result]:
     """Both tables."""
     return [sessions(quick=quick), recovery(quick=quick)]
@@ -41,8 +47,9 @@ def sessions(*, quick: bool) -> Result:
         ],
     )
     count_frames = 2_000 if quick else 6_000
+    per_thousand: dict[int, tuple[float, float]] = {}
     resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, 4_096))
-    for count in (100,) if quick else (1, 100, 1_000):
+    for count in (100,) if quick else (1, FEW, 100, MANY):
         with pipeline(*ROOM, transcriber_options=TRANSCRIBER_ROOM) as running:
             before = _gateway_mib(running)
             idle = uvloop.run(_with_idle(running, count, count_frames))
@@ -53,21 +60,30 @@ def sessions(*, quick: bool) -> Result:
                 running.url,
                 running.pids(),
                 connections=count,
-                frames=max(count_frames, count),
+                frames=max(count_frames, FRAMES_EACH * count),
             )
             _row(result, count, "active", active, before)
+            per_thousand[count] = active.per_thousand("gateway"), active.per_thousand("transcriber")
+    if MANY in per_thousand:
+        for stage, few, many in zip(
+            ("gateway", "transcriber"), per_thousand[FEW], per_thousand[MANY], strict=True
+        ):
+            result.goal(
+                f"CPU per frame of the {stage}, {MANY} active sessions × {FEW}",
+                many / few,
+                many / few < MOST_GROWTH,
+            )
     return result
 
 
 def _row(result: Result, count: int, state: str, cost: Cost, before_mib: float) -> None:
-    per_thousand = {stage: 1e6 * seconds / cost.frames for stage, seconds in cost.cpu_s.items()}
     after_mib = cost.rss_mib["gateway"]
     result.add(
         count,
         state,
-        per_thousand["gateway"],
-        per_thousand["verifier"],
-        per_thousand["transcriber"],
+        cost.per_thousand("gateway"),
+        cost.per_thousand("verifier"),
+        cost.per_thousand("transcriber"),
         after_mib,
         max(0.0, (after_mib - before_mib) * 1024 / count),
     )

@@ -19,7 +19,7 @@ from verifier.check import check
 
 USERS_SERVER_US = 50.0
 USERS_CLIENT_US = 100.0
-HEADER = Frame("gateway", b"s" * 16, 0, 0, "ipc:///tmp/audio.sock", int(Policy.VERIFY))
+HEADER = Frame(b"s" * 16, 0, 0, "ipc:///tmp/audio.sock", int(Policy.VERIFY))
 KEYS = HmacKeys(frames.KEY)
 
 _decode = msgspec.json.Decoder(Metadata).decode

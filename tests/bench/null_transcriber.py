@@ -48,6 +48,11 @@ class NullRecorder:
         self._position = start_sample
         self._committed = start_sample
 
+    @property
+    def waiting_s(self) -> float:
+        """Nothing waits."""
+        return 0.0
+
     def ask_for_room(self) -> bool:
         """There always is."""
         return True

@@ -52,7 +52,7 @@ def run(*, quick: bool) -> list[Result]:
     message, pcm = frames.message(1), frames.pcm(1)
     receipt = stamp_of(message)
     stamp = frame_stamp(receipt, SESSION, 1, POLICY, 0)
-    frame = Frame("gateway", SESSION, 1, 0, "ipc://a", POLICY, stamp)
+    frame = Frame(SESSION, 1, 0, "ipc://a", POLICY, stamp)
     sound = audio_stamp(SESSION, 1, frames.RATE_HZ, False, 0, Mark.NONE, 0, pcm)
     audio = Audio(SESSION, 1, frames.RATE_HZ, False, 0, stamp=sound)
     hops = sum(

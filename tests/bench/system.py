@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import psutil
@@ -43,6 +44,10 @@ class Cost(NamedTuple):
     def total_cpu_s(self) -> float:
         """CPU time of all server processes."""
         return sum(self.cpu_s.values())
+
+    def per_thousand(self, stage: str) -> float:
+        """Milliseconds of CPU time that one stage takes for a thousand frames."""
+        return 1e6 * self.cpu_s[stage] / self.frames
 
     def per_cpu_s(self, stage: str) -> float:
         """Frames that one stage passes per second of its own CPU time."""
@@ -172,7 +177,11 @@ def _settled_cpu_s(pids: Mapping[str, list[int]]) -> dict[str, float]:
 
 def _cpu_s(pids: Mapping[str, list[int]]) -> dict[str, float]:
     def spent(pid: int) -> float:
-        times = psutil.Process(pid).cpu_times()
-        return float(times.user + times.system)
+        # All threads, in ns: the clock behind a process's times ticks in 10 ms.
+        spent_ns = 0
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # it has just ended
+                spent_ns += int((thread / "schedstat").read_text().split()[0])
+        return spent_ns / 1e9
 
     return {stage: sum(spent(pid) for pid in members) for stage, members in pids.items()}

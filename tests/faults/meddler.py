@@ -22,7 +22,7 @@ from typing import Final, Self
 import msgspec
 import zmq
 
-from common.envelope import TranscriberHello, pack, unpack_frames, unpack_results
+from common.envelope import FrameBatch, TranscriberHello, pack, unpack_frames, unpack_results
 from common.stamps import Hop, sealed
 from tests.processes import Stages
 
@@ -91,13 +91,15 @@ class Meddler:
         while not self._stop.is_set():
             ready = dict(poller.poll(POLL_MS))
             if frames_in in ready:
-                header, body = frames_in.recv_multipart()
-                frame = unpack_frames(header)
+                header, *messages = frames_in.recv_multipart()
+                batch = unpack_frames(header)
                 if audio_out is None:
                     audio_out = context.socket(zmq.PUSH)
-                    audio_out.connect(frame.audio_endpoint)
-                via = msgspec.structs.replace(frame, audio_endpoint=self._endpoint("audio"))
-                frames_out.send_multipart(self._meddled(Hop.FRAMES, [pack(via), body]))
+                    audio_out.connect(batch.frames[0].audio_endpoint)
+                audio = self._endpoint("audio")
+                via = [msgspec.structs.replace(f, audio_endpoint=audio) for f in batch.frames]
+                packed = pack(FrameBatch(batch.gateway, via))
+                frames_out.send_multipart(self._meddled(Hop.FRAMES, [packed, *messages]))
             if audio_in in ready and audio_out is not None:
                 audio_out.send_multipart(self._meddled(Hop.AUDIO, audio_in.recv_multipart()))
             if verdicts_in in ready:

@@ -60,10 +60,13 @@ def client_frame(data: bytes) -> None:
         again = parse_message(build_message(frame.metadata, frame.pcm))
         assert again.metadata == frame.metadata
         assert again.pcm == frame.pcm
-    outcome = check(Frame("gw", SESSION, 0, 0, "ipc://a", POLICY), data, HmacKeys(b"key"))
+    outcome = check(Frame(SESSION, 0, 0, "ipc://a", POLICY), data, HmacKeys(b"key"))
     assert len(outcome.pcm) % 2 == 0
-    for packed in (envelope.VerdictBatch("v", [outcome.verdict]), outcome.audio):
-        assert packed is None or envelope.unpack(envelope.pack(packed)) == packed
+    sent: list[envelope.Message] = [envelope.VerdictBatch("v", [outcome.verdict])]
+    if outcome.audio is not None:
+        sent.append(envelope.AudioBatch([outcome.audio]))
+    for message in sent:
+        assert envelope.unpack(envelope.pack(message)) == message
     log = IntegrityLog(
         "peer", RejectionPolicy(True, True, 0, OnCorruption.SILENCE), extended=True, summary_s=1.0
     )
@@ -187,12 +190,12 @@ def _frames() -> tuple[bytes, ...]:
 
 
 def _packed() -> tuple[bytes, ...]:
-    verdict = check(Frame("gw", SESSION, 0, 0, "ipc://a", POLICY), _frames()[2]).verdict
+    verdict = check(Frame(SESSION, 0, 0, "ipc://a", POLICY), _frames()[2]).verdict
     return tuple(
         envelope.pack(message)
         for message in (
-            Frame("gw", SESSION, 7, 123, "ipc://a", 29),
-            envelope.Audio(SESSION, 7, 16_000, False, 0, 123),
+            envelope.FrameBatch("gw", [Frame(SESSION, 7, 123, "ipc://a", 29)] * 2),
+            envelope.AudioBatch([envelope.Audio(SESSION, 7, 16_000, False, 0, 123)] * 2),
             envelope.VerdictBatch("verifier-1", [verdict, verdict]),
             envelope.SetParameter(1, SESSION, "language", "en"),
             envelope.GetParameter(1, SESSION, "language"),

@@ -14,12 +14,13 @@ from common import envelope
 from common.events import FullSentence
 from common.links import Links
 from common.settings import GatewaySettings
-from common.stamps import sealed, stamp_of
+from common.stamps import sealed
 from gateway.clients import Clients
 from gateway.hub import Hub
 from gateway.metrics import GatewayMetrics
 from gateway.reception import Reception
 from gateway.retention import RetentionLedger
+from gateway.session import Session
 from tests.unit.gateway.fake_client import FakeClient
 
 SAMPLES = 1_000
@@ -134,21 +135,38 @@ async def test_a_frame_that_is_damaged_in_the_gateways_memory_is_held_against_no
     world: World,
 ) -> None:
     """Found when it is to be sent again: as if it had never come."""
-    window = world.session.window
-    seq = window.accept(b"as it was received", 0.0, 0, stamp_of(b"as it was received"))
-    window.sent(seq, -100.0)
-    frame = window.frame(seq)
+    world.stream.accept(b"as it was received")
+    frame = world.session.window.frame(1)
     assert frame is not None
-    frame.message = b"as memory has it now"
-    world.hub.expire()
     with zmq.Context() as context, context.socket(zmq.PULL) as verifier:
         verifier.connect(world.settings.endpoint("frames"))
-        deadline_s = time.monotonic() + 20
-        while not frame.is_missing:
-            world.hub.expire()
-            assert time.monotonic() < deadline_s
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while not frame.attempts:  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.01)
+            frame.message, frame.due_s = b"as memory has it now", 0.0
+            while not frame.is_missing:
+                world.hub.expire()
+                await asyncio.sleep(0.01)
     damaged = world.metrics.registry.get_sample_value(
         "stt_internal_corruption_total", {"hop": "gateway"}
     )
     assert damaged == 1
+
+
+async def test_the_end_is_told_again_only_once_all_was_fed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand sessions that end at once would be told it again and again for nothing."""
+    told: list[Session] = []
+    monkeypatch.setattr(world.hub.placement, "send_finish", told.append)
+    world.hub.placement.registry.all()[0].last_heard_s = time.monotonic()
+    world.hub.finish(world.session)
+    world.hub.beat()
+    assert told == [world.session]
+    verdict = envelope.Verdict(world.session.id, 0, envelope.Code.OK, 1, 1, 1, 1, 16_000)
+    attachment = world.hub._clients.get(world.session.id)
+    assert attachment is not None
+    world.hub._on_verdict(attachment, verdict, time.monotonic())
+    world.hears(world.ack(sentences=0))
+    world.hub.beat()
+    assert told == [world.session] * 2

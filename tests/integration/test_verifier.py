@@ -20,6 +20,7 @@ from common.envelope import (
     Audio,
     Code,
     Frame,
+    FrameBatch,
     Policy,
     Verdict,
     VerdictBatch,
@@ -61,11 +62,11 @@ class Transcriber:
         """Take in what has arrived."""
         with contextlib.suppress(zmq.Again):
             while True:
-                header, pcm = self.socket.recv_multipart(zmq.NOBLOCK)
-                audio = unpack_audio(header)
-                assert audio.stamp
-                assert audio_is_as_stamped(audio, pcm)
-                self.heard[audio.seq] = Heard(msgspec.structs.replace(audio, stamp=0), pcm)
+                header, *pcms = self.socket.recv_multipart(zmq.NOBLOCK)
+                for audio, pcm in zip(unpack_audio(header).frames, pcms, strict=True):
+                    assert audio.stamp
+                    assert audio_is_as_stamped(audio, pcm)
+                    self.heard[audio.seq] = Heard(msgspec.structs.replace(audio, stamp=0), pcm)
 
 
 class Rig:
@@ -112,14 +113,14 @@ class Rig:
         gateway: str = GATEWAY,
     ) -> None:
         """Push one frame, waiting for a verifier to have room."""
-        header = Frame(gateway, session, seq, seq, self.stages.endpoint(to), policy)
+        frame = Frame(session, seq, seq, self.stages.endpoint(to), policy)
 
         def there_is_room() -> int:
             self.turn()  # a subscription is only sent while its socket is being used
             return self.frame_link.poll(5, zmq.POLLOUT)
 
         wait_until(there_is_room, "a verifier has room", DEADLINE_S)
-        self.frame_link.send_multipart([pack(header), message])
+        self.frame_link.send_multipart([pack(FrameBatch(gateway, [frame])), message])
 
     def turn(self) -> None:
         """Take in what has arrived on the verdicts link and at the transcribers."""
@@ -438,7 +439,7 @@ def test_garbage_on_the_frames_link_is_survived(rig: Rig) -> None:
     verifier = rig.verifier("--metrics-port", "0")
     port = int(verifier.wait_for_line(r"metrics at http://127.0.0.1:(\d+)")[1])
     rig.await_ready(verifier)
-    frame = Frame(GATEWAY, SESSION, 7, 0, "not an endpoint", VERIFY)
+    frame = FrameBatch(GATEWAY, [Frame(SESSION, 7, 0, "not an endpoint", VERIFY)])
     garbage = [
         [b""],
         [b"", b""],
@@ -532,7 +533,8 @@ def test_a_gateway_that_sends_without_end_leaves_another_its_share(rig: Rig) -> 
     verdict_link.subscribe("second")
     frame_link = rig.links.open(LinkEnd.FRAMES_OUT, settings.endpoint("frames"))
     waiting = [
-        Frame("second", SESSION, n, n, rig.stages.endpoint("audio"), VERIFY) for n in range(50)
+        FrameBatch("second", [Frame(SESSION, n, n, rig.stages.endpoint("audio"), VERIFY)])
+        for n in range(50)
     ]
     judged: list[int] = []
     first_at: int | None = None
@@ -566,9 +568,9 @@ def test_a_host_name_that_cannot_be_looked_up_stops_nobody_else(rig: Rig) -> Non
     rig.await_ready(verifier)
     for seq in range(100):
         rig.send(2 * seq, good(seq))
-        lost = Frame(GATEWAY, SESSION, 2 * seq + 1, 1, "tcp://no-such-host.invalid:5554", VERIFY)
+        lost = Frame(SESSION, 2 * seq + 1, 1, "tcp://no-such-host.invalid:5554", VERIFY)
         wait_until(lambda: rig.frame_link.poll(5, zmq.POLLOUT), "there is room", DEADLINE_S)
-        rig.frame_link.send_multipart([pack(lost), good(seq)])
+        rig.frame_link.send_multipart([pack(FrameBatch(GATEWAY, [lost])), good(seq)])
     assert sorted(rig.hear(audio, 100)) == list(range(0, 200, 2))
     assert len(rig.await_verdicts(200)) == 200
     verifier.wait_for_line("host name in tcp://no-such-host.invalid:5554 cannot be looked up")

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ
+
 log = logging.getLogger(__name__)
 
 CHUNK_SAMPLES: Final = 512
@@ -84,6 +86,11 @@ class ChunkFeed:
             self._chunks = 0
             self._items.appendleft(lambda: skip(dropped))
             self._changed.notify()
+
+    @property
+    def waiting_s(self) -> float:
+        """Seconds of audio that wait."""
+        return self._chunks * CHUNK_SAMPLES / SAMPLE_RATE_HZ
 
     def qsize(self) -> int:
         """Chunks that wait."""

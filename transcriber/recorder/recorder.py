@@ -142,6 +142,11 @@ class Recorder:
             return not self._backlogged
 
     @property
+    def waiting_s(self) -> float:
+        """Seconds of audio that it was fed and has not heard yet."""
+        return self._recorder.feed.waiting_s
+
+    @property
     def position(self) -> int:
         """Absolute 16 kHz position up to which the recorder has consumed its audio."""
         return self._clock.position

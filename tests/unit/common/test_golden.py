@@ -14,12 +14,14 @@ from common.envelope import (
     Ack,
     AckBatch,
     Audio,
+    AudioBatch,
     CallMethod,
     Close,
     Commit,
     Drained,
     Finish,
     Frame,
+    FrameBatch,
     GetParameter,
     Open,
     Opened,
@@ -43,7 +45,7 @@ SESSION: Final = bytes(range(16))
 ENVELOPES: Final[list[tuple[str, Any]]] = [
     (
         (
-            "93cd0203a17691dc0010c410000102030405060708090a0b0c0d0e0f070004040101cd3e80c0a0a0c2a0"
+            "93cd0303a17691dc0010c410000102030405060708090a0b0c0d0e0f070004040101cd3e80c0a0a0c2a0"
             "01c400a6637263333263"
         ),
         VerdictBatch(
@@ -66,32 +68,35 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "9ccd0208a174c410000102030405060708090a0b0c0d0e0fa348692e000493010004a00000a46e756c6c"
+            "9ccd0308a174c410000102030405060708090a0b0c0d0e0fa348692e000493010004a00000a46e756c6c"
             "a474696e79"
         ),
         Sentence("t", SESSION, "Hi.", 0, 4, Commit(1, 0, 4), engine="null", model="tiny"),
     ),
     (
         (
-            "99cd0201a26777c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffffff"
+            "93cd0301a267779197c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffffff"
             "ffff02"
         ),
-        Frame("gw", SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2),
+        FrameBatch("gw", [Frame(SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2)]),
     ),
     (
         (
-            "9acd0201a26777c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffff"
+            "93cd0301a267779198c410000102030405060708090a0b0c0d0e0f077ba76970633a2f2f611dcfffffffffff"
             "ffffff02a5616c696365"
         ),
-        Frame("gw", SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2, key="alice"),
+        FrameBatch(
+            "gw",
+            [Frame(SESSION, 7, 123, "ipc://a", 29, stamp=2**64 - 1, attempt=2, key="alice")],
+        ),
     ),
     (
-        "9acd0202c410000102030405060708090a0b0c0d0e0f07cd3e80c2007ba000cf8000000000000000",
-        Audio(SESSION, 7, 16000, False, 0, 123, stamp=2**63),
+        "92cd03029199c410000102030405060708090a0b0c0d0e0f07cd3e80c2007ba000cf8000000000000000",
+        AudioBatch([Audio(SESSION, 7, 16000, False, 0, 123, stamp=2**63)]),
     ),
     (
         (
-            "93cd0203a176919fc410000102030405060708090a0b0c0d0e0f070004040101cd3e8003a0a0c3a001c420"
+            "93cd0303a176919fc410000102030405060708090a0b0c0d0e0f070004040101cd3e8003a0a0c3a001c420"
             "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
         ),
         VerdictBatch(
@@ -116,45 +121,57 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "97cd0201a26777c410000102030405060708090a0b0c0d0e0fcfffffffffffffffffcf800000000000"
+            "93cd0301a267779195c410000102030405060708090a0b0c0d0e0fcfffffffffffffffffcf800000000000"
             "0000b16970633a2f2f2f746d702f612e736f636b05"
         ),
-        Frame(
-            gateway="gw",
-            session=SESSION,
-            seq=18446744073709551615,
-            received_ns=9223372036854775808,
-            audio_endpoint="ipc:///tmp/a.sock",
-            policy=5,
+        FrameBatch(
+            "gw",
+            [
+                Frame(
+                    session=SESSION,
+                    seq=18446744073709551615,
+                    received_ns=9223372036854775808,
+                    audio_endpoint="ipc:///tmp/a.sock",
+                    policy=5,
+                )
+            ],
         ),
     ),
     (
-        "97cd0202c410000102030405060708090a0b0c0d0e0f07cd3e80c3cd10007b",
-        Audio(
-            session=SESSION,
-            seq=7,
-            sample_rate_hz=16000,
-            corrupt=True,
-            hole_samples=4096,
-            received_ns=123,
+        "92cd03029196c410000102030405060708090a0b0c0d0e0f07cd3e80c3cd10007b",
+        AudioBatch(
+            [
+                Audio(
+                    session=SESSION,
+                    seq=7,
+                    sample_rate_hz=16000,
+                    corrupt=True,
+                    hole_samples=4096,
+                    received_ns=123,
+                )
+            ]
         ),
     ),
     (
-        "99cd0202c410000102030405060708090a0b0c0d0e0f08cd5dc0c2007ba3656e6403",
-        Audio(
-            session=SESSION,
-            seq=8,
-            sample_rate_hz=24000,
-            corrupt=False,
-            hole_samples=0,
-            received_ns=123,
-            mark=Mark.END,
-            mark_number=3,
+        "92cd03029198c410000102030405060708090a0b0c0d0e0f08cd5dc0c2007ba3656e6403",
+        AudioBatch(
+            [
+                Audio(
+                    session=SESSION,
+                    seq=8,
+                    sample_rate_hz=24000,
+                    corrupt=False,
+                    hole_samples=0,
+                    received_ns=123,
+                    mark=Mark.END,
+                    mark_number=3,
+                )
+            ]
         ),
     ),
     (
         (
-            "93cd0203aa76657269666965722d31929cc410000102030405060708090a0b0c0d0e0f0702cd1000cd"
+            "93cd0303aa76657269666965722d31929cc410000102030405060708090a0b0c0d0e0f0702cd1000cd"
             "0ffaceffffffffa430306666cd3e8003a0a178c39cc410000102030405060708090a0b0c0d0e0f07"
             "02c0cd0ffaceffffffffa430306666cd3e8003a0a178c3"
         ),
@@ -193,11 +210,11 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "96cd0204aa76657269666965722d312a0a01c3",
+        "96cd0304aa76657269666965722d312a0a01c3",
         VerifierHello(verifier="verifier-1", pid=42, frames=10, corrupt=1, draining=True),
     ),
     (
-        "99cd0205a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3",
+        "99cd0305a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3",
         TranscriberHello(
             instance="t-1",
             pid=42,
@@ -210,7 +227,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "9ccd0205a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3a76970633a2f2f72cb3fe0000000000000cb3fd0000000000000",
+        "9ccd0305a3742d312aa76970633a2f2f61a76970633a2f2f63a46e756c6c0140c3a76970633a2f2f72cb3fe0000000000000cb3fd0000000000000",
         TranscriberHello(
             instance="t-1",
             pid=42,
@@ -226,7 +243,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "93cd0206a3742d319195c410000102030405060708090a0b0c0d0e0f0309920406930364cdbb80",
+        "93cd0306a3742d319195c410000102030405060708090a0b0c0d0e0f0309920406930364cdbb80",
         AckBatch(
             instance="t-1",
             acks=[
@@ -242,7 +259,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "96cd0207a3742d31c410000102030405060708090a0b0c0d0e0fa87265616c74696d65cd3e80a76772"
+            "96cd0307a3742d31c410000102030405060708090a0b0c0d0e0fa87265616c74696d65cd3e80a76772"
             "c3bcc39f65"
         ),
         RecorderEvent(
@@ -251,7 +268,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
     ),
     (
         (
-            "98cd0208a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80930364cd"
+            "98cd0308a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80930364cd"
             "bb80a66661696c6564"
         ),
         Sentence(
@@ -265,7 +282,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        ("9acd0208a3742d31c410000102030405060708090a0b0c0d0e0fa0cd01e0cd01e0930300cd01e0a00003"),
+        ("9acd0308a3742d31c410000102030405060708090a0b0c0d0e0fa0cd01e0cd01e0930300cd01e0a00003"),
         Sentence(
             instance="t-1",
             session=SESSION,
@@ -277,7 +294,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "9dcd0208a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80940300cdbb8000a00000a0a09194a568656c6c6fcd0640cd2580cb3fe0000000000000",
+        "9dcd0308a3742d31c410000102030405060708090a0b0c0d0e0fa648656c6c6f2e00cdbb80940300cdbb8000a00000a0a09194a568656c6c6fcd0640cd2580cb3fe0000000000000",
         Sentence(
             instance="t-1",
             session=SESSION,
@@ -289,16 +306,16 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "93cd0209a3742d31c410000102030405060708090a0b0c0d0e0f",
+        "93cd0309a3742d31c410000102030405060708090a0b0c0d0e0f",
         Drained(instance="t-1", session=SESSION),
     ),
     (
-        "95cd0209a3742d31c410000102030405060708090a0b0c0d0e0f0703",
+        "95cd0309a3742d31c410000102030405060708090a0b0c0d0e0f0703",
         Drained(instance="t-1", session=SESSION, epoch=7, sentences=3),
     ),
     (
         (
-            "98cd0214a26777c410000102030405060708090a0b0c0d0e0f930364cdbb804082a86c616e67756167"
+            "98cd0314a26777c410000102030405060708090a0b0c0d0e0f930364cdbb804082a86c616e67756167"
             "65a2656ea1789401c0cb4004000000000000c30201"
         ),
         Open(
@@ -312,29 +329,29 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
         ),
     ),
     (
-        "94cd0215a3742d31c410000102030405060708090a0b0c0d0e0fa466756c6c",
+        "94cd0315a3742d31c410000102030405060708090a0b0c0d0e0fa466756c6c",
         Opened(instance="t-1", session=SESSION, error="full"),
     ),
-    ("92cd0216c410000102030405060708090a0b0c0d0e0f", Close(session=SESSION)),
-    ("93cd0217c410000102030405060708090a0b0c0d0e0f63", Finish(session=SESSION, end_seq=99)),
+    ("92cd0316c410000102030405060708090a0b0c0d0e0f", Close(session=SESSION)),
+    ("93cd0317c410000102030405060708090a0b0c0d0e0f63", Finish(session=SESSION, end_seq=99)),
     (
         (
-            "95cd021801c410000102030405060708090a0b0c0d0e0fb273696c65726f5f73656e73697469766974"
+            "95cd031801c410000102030405060708090a0b0c0d0e0fb273696c65726f5f73656e73697469766974"
             "79cb3fd999999999999a"
         ),
         SetParameter(request=1, session=SESSION, name="silero_sensitivity", value=0.4),
     ),
     (
-        "94cd021902c410000102030405060708090a0b0c0d0e0fa86c616e6775616765",
+        "94cd031902c410000102030405060708090a0b0c0d0e0fa86c616e6775616765",
         GetParameter(request=2, session=SESSION, name="language"),
     ),
     (
-        "96cd021a03c410000102030405060708090a0b0c0d0e0fa474657874910181a161a162",
+        "96cd031a03c410000102030405060708090a0b0c0d0e0fa474657874910181a161a162",
         CallMethod(request=3, session=SESSION, name="text", args=[1], kwargs={"a": "b"}),
     ),
-    ("95cd021b03c2c0a26e6f", Reply(request=3, ok=False, value=None, message="no")),
+    ("95cd031b03c2c0a26e6f", Reply(request=3, ok=False, value=None, message="no")),
     (
-        "93cd021ca2677791c410000102030405060708090a0b0c0d0e0f",
+        "93cd031ca2677791c410000102030405060708090a0b0c0d0e0f",
         Ping(gateway="gw", sessions=[SESSION]),
     ),
 ]
@@ -343,7 +360,7 @@ ENVELOPES: Final[list[tuple[str, Any]]] = [
 @pytest.mark.parametrize(
     "hexadecimal, message", ENVELOPES, ids=[type(m).__name__ for _, m in ENVELOPES]
 )
-def test_an_envelope_of_version_2_decodes_forever(hexadecimal: str, message: Any) -> None:
+def test_an_envelope_of_version_3_decodes_forever(hexadecimal: str, message: Any) -> None:
     assert unpack(bytes.fromhex(hexadecimal)) == message
 
 

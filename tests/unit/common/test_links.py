@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from common.envelope import RUN_FRAMES
 from common.errors import SettingsError
 from common.links import (
     Inbox,
@@ -69,7 +70,7 @@ def test_the_ends_of_a_link_fit_and_one_of_them_binds(
 
 def test_a_stopped_peer_hoards_few_frames() -> None:
     """Which is all that is retransmitted when a verifier stops."""
-    assert LinkEnd.FRAMES_OUT.high_water + LinkEnd.FRAMES_IN.high_water <= 32
+    assert (LinkEnd.FRAMES_OUT.high_water + LinkEnd.FRAMES_IN.high_water) * RUN_FRAMES <= 32
 
 
 @pytest.mark.parametrize("end", LinkEnd)
@@ -258,14 +259,16 @@ async def test_an_outlet_says_no_when_full_and_tells_when_there_is_room(
     room = asyncio.Event()
     out_socket = links.open(LinkEnd.AUDIO_OUT, f"ipc://{folder}/a.sock")
     outlet = Outlet(out_socket, room.set)
-    assert not outlet.send([b"nobody", b"is there"])
+    assert not outlet.has_room()
     assert is_blocked(outlet)
+    assert not outlet.send([b"nobody", b"is there"])
     assert not outlet.send([b"still", b"nobody"])
     inbox_socket = links.open(LinkEnd.AUDIO_IN, f"ipc://{folder}/a.sock")
     await asyncio.wait_for(room.wait(), 5)
     assert not is_blocked(outlet)
     sent = 0
-    while outlet.send([b"%d" % sent, bytes(8192)]):
+    while outlet.has_room():
+        assert outlet.send([b"%d" % sent, bytes(8192)])
         sent += 1
     assert is_blocked(outlet)
     assert sent >= LinkEnd.AUDIO_OUT.high_water

@@ -8,6 +8,7 @@ import pytest
 
 from common.envelope import (
     Audio,
+    AudioBatch,
     Drained,
     VerifierHello,
     pack,
@@ -16,12 +17,12 @@ from common.envelope import (
     unpack_verdicts,
 )
 from common.errors import EnvelopeError
-from common.receiver import COMPLAINTS_AT_ONCE, Letter, Receiver
+from common.receiver import COMPLAINTS_AT_ONCE, Bundle, Letter, Receiver
 from common.stamps import seal, sealed
 
 SESSION = bytes(16)
 HELLO = VerifierHello("v", 1, 0, 0)
-AUDIO = Audio(SESSION, 0, 16_000, False, 0)
+AUDIO = AudioBatch([Audio(SESSION, 0, 16_000, False, 0)])
 
 
 class Drops:
@@ -74,7 +75,7 @@ def test_what_is_of_no_use_is_counted_and_the_others_are_kept(
 
 
 def test_a_payload_that_does_not_fit_is_dropped(drops: Drops) -> None:
-    def even(_: Audio, payload: bytes | None) -> None:
+    def even(_: AudioBatch, payload: bytes | None) -> None:
         if payload is None or len(payload) % 2:
             raise EnvelopeError("odd")
 
@@ -107,6 +108,23 @@ def test_a_message_without_the_seal_that_is_asked_for_is_of_no_use(
     receiver = Receiver("audio", unpack_audio, drops, on_damage=damages)
     assert not list(receiver.letters([parts]))
     assert (drops.count, damages.count) == (1, 0)
+
+
+def test_a_bundle_has_as_many_payloads_as_its_envelope_announces(drops: Drops) -> None:
+    receiver = Receiver("audio", unpack_audio, drops)
+    two = AudioBatch(AUDIO.frames * 2)
+    messages = [
+        [pack(two), b"\1\2", b"\3\4"],
+        [],
+        [pack(two)],
+        [pack(two), b"\1\2"],
+        [pack(AUDIO), b"\1\2", b"a second"],
+        [pack(HELLO), b"\1\2"],
+        [pack(AUDIO), b""],
+    ]
+    bundles = list(receiver.bundles(messages, lambda batch: len(batch.frames)))
+    assert bundles == [Bundle(two, [b"\1\2", b"\3\4"]), Bundle(AUDIO, [b""])]
+    assert drops.count == 5
 
 
 def test_a_flood_costs_a_few_lines_and_is_counted_in_full(

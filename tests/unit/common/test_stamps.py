@@ -24,7 +24,7 @@ SESSION = bytes(range(16))
 
 def frame(message: bytes, *, seq: int = 7, policy: int = 5, attempt: int = 0) -> Frame:
     stamp = frame_stamp(stamp_of(message), SESSION, seq, policy, attempt)
-    return Frame("gw", SESSION, seq, 123, "ipc://a", policy, stamp, attempt)
+    return Frame(SESSION, seq, 123, "ipc://a", policy, stamp, attempt)
 
 
 def audio(pcm: bytes, *, hole_samples: int = 0) -> Audio:
@@ -81,7 +81,7 @@ def test_a_message_under_the_header_of_another_frame_is_noticed(message: bytes) 
 
 def test_what_carries_no_stamp_is_let_through() -> None:
     """As a peer of an earlier version sends it."""
-    assert is_as_stamped(Frame("gw", SESSION, 7, 123, "ipc://a", 5), b"anything")
+    assert is_as_stamped(Frame(SESSION, 7, 123, "ipc://a", 5), b"anything")
     assert audio_is_as_stamped(Audio(SESSION, 7, 16_000, False, 0), b"anything")
 
 

@@ -1,7 +1,8 @@
-"""Frames leave at once where they can, else in turn, and only with a recorder to go to."""
+"""Frames leave together with what waits with them, in turn, and only with a recorder to go to."""
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import cast
 import pytest
 
 from common import envelope
+from common.envelope import RUN_BYTES
 from common.links import Links
 from common.settings import GatewaySettings
 from gateway.clients import Attachment, Clients
@@ -27,18 +29,22 @@ class FakeOutlet:
     """Stands in for the link: takes messages while it has room."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[envelope.Frame, bytes]] = []
+        self.runs: list[list[tuple[envelope.Frame, bytes]]] = []
         self.room = 100
 
     @property
     def blocked(self) -> bool:
         return self.room == 0
 
-    def send(self, parts: tuple[bytes, bytes]) -> bool:
-        if self.blocked:
-            return False
+    def has_room(self) -> bool:
+        return not self.blocked
+
+    def send(self, parts: list[bytes]) -> bool:
+        assert self.room
         self.room -= 1
-        self.sent.append((envelope.unpack_frames(parts[0]), parts[1]))
+        batch = envelope.unpack_frames(parts[0])
+        assert batch.gateway == "gateway"
+        self.runs.append(list(zip(batch.frames, parts[1:], strict=True)))
         return True
 
 
@@ -72,7 +78,11 @@ class World:
 
     @property
     def messages(self) -> list[bytes]:
-        return [message for _, message in self.outlet.sent]
+        return [message for run in self.outlet.runs for _, message in run]
+
+    @property
+    def runs(self) -> list[list[bytes]]:
+        return [[message for _, message in run] for run in self.outlet.runs]
 
 
 @pytest.fixture
@@ -84,16 +94,39 @@ async def world() -> AsyncIterator[World]:
         links.close_all()
 
 
-async def test_a_frame_goes_out_at_once_with_all_that_a_verifier_needs(world: World) -> None:
+async def test_a_frame_goes_out_by_itself_with_all_that_a_verifier_needs(world: World) -> None:
     session = world.session()
     world.accept(session, b"frame")
-    header = envelope.Frame("gateway", session.id, 0, 7, "ipc://audio", 5)
-    assert world.outlet.sent == [(header, b"frame")]
+    await asyncio.sleep(0)
+    header = envelope.Frame(session.id, 0, 7, "ipc://audio", 5)
+    assert world.outlet.runs == [[(header, b"frame")]]
+
+
+async def test_frames_that_come_in_one_turn_of_the_loop_travel_together(world: World) -> None:
+    one, other = world.session(), world.session()
+    for number in range(6):
+        world.accept(one, b"a%d" % number)
+        world.accept(other, b"b%d" % number)
+    await asyncio.sleep(0)
+    assert world.runs == [
+        [b"a0", b"b0", b"a1", b"b1", b"a2", b"b2", b"a3", b"b3"],
+        [b"a4", b"b4", b"a5", b"b5"],
+    ]
+
+
+async def test_large_frames_travel_alone(world: World) -> None:
+    session = world.session()
+    large = [bytes([number]) * RUN_BYTES for number in range(3)]
+    for message in large:
+        world.accept(session, message)
+    await asyncio.sleep(0)
+    assert world.runs == [[message] for message in large]
 
 
 async def test_a_frame_waits_for_its_recorder(world: World) -> None:
     session = world.session(is_open=False)
     world.accept(session, b"frame")
+    await asyncio.sleep(0)
     assert world.messages == []
     session.seat = session.seat.opened("ipc://audio")
     world.out.queue(session)
@@ -107,9 +140,20 @@ async def test_sessions_take_turns_when_the_link_was_full(world: World) -> None:
     for number in (b"1", b"2"):
         world.accept(one, b"a" + number)
         world.accept(other, b"b" + number)
+    await asyncio.sleep(0)
+    assert world.messages == []
     world.outlet.room = 10
     world.out.pump()
     assert world.messages == [b"a1", b"b1", b"a2", b"b2"]
+
+
+async def test_a_frame_that_found_no_room_counts_as_not_sent(world: World) -> None:
+    session = world.session()
+    world.outlet.room = 0
+    world.accept(session, b"frame")
+    await asyncio.sleep(0)
+    assert session.window.to_send() == 0
+    assert not session.window.expire(1e9)
 
 
 async def test_nothing_of_a_rejected_session_is_sent(world: World) -> None:
@@ -123,6 +167,7 @@ async def test_nothing_of_a_rejected_session_is_sent(world: World) -> None:
 async def test_what_is_sent_again_is_counted(world: World) -> None:
     session = world.session()
     world.accept(session, b"frame")
+    world.out.pump()
     assert session.window.expire(1e9)
     world.out.queue(session)
     world.out.pump()

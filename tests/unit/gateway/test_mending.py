@@ -55,7 +55,8 @@ class Out:
 class World:
     def __init__(self, *, resends: bool = True, timeout_s: float = 1.0) -> None:
         self.client, self.out, self.metrics = Client(), Out(), GatewayMetrics()
-        self.mender = Mender(Clients(), cast("FramesOut", self.out), self.metrics)
+        clients = Clients()
+        self.mender = Mender(clients, cast("FramesOut", self.out), self.metrics)
         limits = HealingLimits(1, timeout_s)
         self.session = Session(
             peer=self.client.peer,
@@ -66,6 +67,7 @@ class World:
         )
         log = IntegrityLog(self.client.peer, POLICY, extended=False, summary_s=10)
         self.attachment = Attachment(self.session, log, self.client)
+        clients.add(self.attachment, 0.0)
 
     def value(self, name: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"stt_gateway_{name}_total")
@@ -97,7 +99,7 @@ def test_missing_frames_are_asked_for_and_given_up_in_time() -> None:
     world = World(timeout_s=0.0)
     world.arrives(1)
     assert world.client.events == [Resend(0, 1)]
-    world.mender.overdue(world.attachment, 1e12)
+    world.mender.expire(1e12)
     assert world.value("unhealed_frames") == 1
     frame = world.session.window.frame(0)
     assert frame is not None
@@ -128,7 +130,7 @@ def test_who_did_not_promise_to_resend_is_never_asked() -> None:
     world = World(resends=False)
     world.arrives(1)
     world.mender.end(world.attachment, 5)
-    world.mender.overdue(world.attachment, 1e12)
+    world.mender.expire(1e12)
     world.mender.resumed(world.attachment)
     assert not world.mender.takes(world.attachment, world.verdict(Code.CORRUPT), 0.0)
     assert world.client.events == []

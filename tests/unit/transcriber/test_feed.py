@@ -45,6 +45,14 @@ def test_commands_run_in_order_with_the_audio_on_the_consumers_thread() -> None:
     assert log == [CHUNK_SAMPLES, "consumer", CHUNK_SAMPLES]
 
 
+def test_what_waits_is_told_in_seconds() -> None:
+    feed = ChunkFeed(lambda samples: None)
+    feed.put_audio(bytes(CHUNK_BYTES * 125))
+    assert feed.waiting_s == 4.0
+    drain(feed)
+    assert feed.waiting_s == 0.0
+
+
 def test_a_failing_command_harms_nothing() -> None:
     feed = ChunkFeed(lambda samples: None)
     feed.post(lambda: 1 / 0)  # type: ignore[arg-type]

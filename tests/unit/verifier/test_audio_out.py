@@ -26,9 +26,10 @@ class FakeSocket:
         if len(self.sent) >= self.room:
             raise zmq.Again
         if flags & zmq.SNDMORE:
-            self._header = bytes(part)
+            self._header = self._header or bytes(part)
         else:
             self.sent.append(self._header)
+            self._header = b""
             self.copied.append(copy)
 
 
@@ -53,7 +54,7 @@ class World:
         cast("FakeSocket", socket).closed = True
 
     def send(self, endpoint: str, name: str, now_s: float = 0.0) -> None:
-        self.out.send(endpoint, name.encode(), memoryview(b"pcm"), now_s)
+        self.out.send(endpoint, name.encode(), [memoryview(b"pcm")], now_s)
 
     def sent(self, endpoint: str) -> str:
         return b"".join(self.sockets[endpoint].sent).decode()
@@ -76,7 +77,7 @@ def test_a_socket_is_opened_once_an_endpoint(world: World) -> None:
 
 def test_large_audio_is_lent_and_small_audio_copied(world: World) -> None:
     for size in (8192, ZERO_COPY_BYTES - 1, ZERO_COPY_BYTES, 1 << 20):
-        world.out.send("tcp://a", b"", memoryview(bytes(size)), 0.0)
+        world.out.send("tcp://a", b"", [memoryview(bytes(size))], 0.0)
     assert world.sockets["tcp://a"].copied == [True, True, False, False]
 
 
@@ -149,6 +150,19 @@ def test_when_enough_waits_for_one_no_more_should_be_taken(world: World) -> None
     world.out.flush(0.2)
     full.append(world.out.full)
     assert full == [False, False, False, True, False]
+
+
+def test_what_waits_and_what_is_dropped_is_counted_in_frames(world: World) -> None:
+    world.full.add("tcp://a")
+    world.out.send("tcp://a", b"1", [memoryview(b"pcm")] * 3, 0.0)
+    full = [world.out.full]
+    world.out.send("tcp://a", b"2", [memoryview(b"pcm")], 0.0)
+    full.append(world.out.full)
+    assert full == [False, True]
+    world.out.flush(0.2)
+    assert world.out.dropped["stalled"] == 4
+    world.out.send("tcp://a", b"3", [memoryview(b"pcm")] * 2, 0.3)
+    assert world.out.dropped["stalled"] == 6
 
 
 def test_the_endpoint_unused_longest_makes_room_for_another(world: World) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from common.envelope import (
     Audio,
+    AudioBatch,
     Code,
     Frame,
     OnCorruption,
@@ -42,7 +43,7 @@ OFF: Final = Policy.SILENCE_CORRUPT
 
 
 def header(policy: int = POLICY[OnCorruption.SILENCE], seq: int = 7) -> Frame:
-    return Frame("gw", SESSION, seq, 123, "ipc:///tmp/audio.sock", int(policy))
+    return Frame(SESSION, seq, 123, "ipc:///tmp/audio.sock", int(policy))
 
 
 def message(pcm: bytes = PCM, **fields: Any) -> bytes:
@@ -370,7 +371,7 @@ def assert_whole(outcome: Outcome, raw: bytes) -> None:
     assert outcome.pcm.nbytes % 2 == 0
     assert raw.endswith(bytes(outcome.pcm)) or audio.corrupt
     assert not (outcome.pcm.nbytes and audio.hole_samples)
-    pack(audio)
+    pack(AudioBatch([audio]))
     pack(VerdictBatch("v", [verdict]))
 
 
