@@ -109,8 +109,8 @@ class DataPort:
     async def _stream(self, connection: Connection, query: Query, key: ApiKey | None) -> None:
         told = query.events or query.session  # so that nothing has to be guessed
         origin = None if told else await self._peers.origin_of(connection.websocket)
-        if connection.is_closed:
-            return  # meanwhile
+        if connection.is_closed and not _said_too_much(connection):
+            return  # meanwhile, and there is nothing to log
         stream = None
         if query.resume and query.session:
             stream = self._reception.resume(connection, query.session, query.sentences, key=key)
@@ -173,9 +173,14 @@ class DataPort:
 
     @staticmethod
     def _leave(connection: Connection, stream: Stream) -> None:
-        sent = connection.websocket.protocol.close_sent
-        if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG:
+        if _said_too_much(connection):
             stream.refuse(FAR_TOO_LARGE)
         was_ended = connection.close_with is not None
         code = connection.websocket.close_code
         stream.leave(may_return=may_return(code, was_ended=was_ended))
+
+
+def _said_too_much(connection: Connection) -> bool:
+    """The connection was closed for a message far over the size limit."""
+    sent = connection.websocket.protocol.close_sent
+    return sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG

@@ -32,7 +32,10 @@ BOUNDS: Final = (
     "speed",
 )
 """What a client may meet; each has an option in ``limit_settings.py``, or follows from one."""
-REFUSALS: Final = ("expired_key", "host", "no_key", "origin", "unchecked", "wrong_key")
+REFUSALS: Final = (
+    *("expired_key", "host", "no_key", "no_keys", "origin", "several_keys"),
+    *("token_again", "unchecked", "unverified", "wrong_key"),
+)
 """Why a request is refused at the door."""
 
 

@@ -20,7 +20,7 @@ GATEWAY: Final = (
     *("--verify-data-integrity", "--max-sessions", str(MAX_SESSIONS)),
     *("--max-observers", str(OBSERVERS), "--recorder-idle", "0.5", "--session-idle", "4"),
     *("--max-speed", "1.5", "--resume-grace", "2"),
-    *("--retain-total-bytes", str(2 << 20), "--allow-origin", OTHER_PAGE),
+    *("--retain-total-bytes", str(1 << 20), "--allow-origin", OTHER_PAGE),
 )
 TRANSCRIBER: Final = (
     *("--transcriber-sessions", str(RECORDERS), "--max-recording", str(MAX_RECORDING_S)),

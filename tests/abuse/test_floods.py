@@ -87,7 +87,7 @@ async def flooded(
 async def test_who_keeps_more_than_its_share_gives_up_its_own(scene: Scene) -> None:
     """Beside floods over the total bound the good clients stay protected against a crash."""
     given_up = scene.count("retention_given_up_frames")
-    async with flooded(scene, 3, *(endless_speech() for _ in range(3))) as floods:
+    async with flooded(scene, 3, *(endless_speech() for _ in range(4))) as floods:
         await scene.until_count("retention_given_up_frames", lambda count: count > given_up)
         async with scene.beside("floods of uncommitted audio over the total bound") as good:
             pass

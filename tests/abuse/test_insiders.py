@@ -11,7 +11,7 @@ import zmq
 from common import envelope
 from common.links import LinkEnd, Links
 from common.settings import StageSettings
-from common.stamps import seal
+from common.stamps import seal, sealed
 from tests.abuse.scene import Scene
 from tests.abuse.test_connections import gateway_with
 from tests.abuse.test_watching import answer
@@ -112,7 +112,7 @@ def test_a_transcriber_whose_name_cannot_be_looked_up_is_named_where_readiness_i
 
             def is_told() -> bool:
                 assert results.poll(30_000, zmq.POLLOUT)
-                results.send(envelope.pack(hello))
+                results.send_multipart(sealed(envelope.pack(hello)))
                 status, text = answer(metrics_port, "/readyz")
                 return status == 503 and "cannot look up nowhere.invalid" in text
 

@@ -14,7 +14,7 @@ own quantised model): time to the first token, and from then on tokens per secon
 | 32 | 0.5993 s, 106.28/s | 0.1986 s, 87.07/s |
 
 A call decodes 20 tokens here, a sentence of three seconds. The line goes through the first and the
-last row; the middle one is then 426 ms published and 404 modelled (torch_compile), 273 and 219 (S).
+last row; the middle one is then 426 ms published and 426 modelled (torch_compile), 273 and 231 (S).
 """
 
 from __future__ import annotations
