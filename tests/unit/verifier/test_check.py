@@ -1,86 +1,36 @@
-from __future__ import annotations
+"""What makes a frame good, unverified or corrupt."""
 
-import hashlib
-import json
 import re
 import struct
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from common.envelope import (
     Audio,
-    AudioBatch,
     Code,
-    Frame,
     OnCorruption,
     Policy,
     Verdict,
-    VerdictBatch,
-    pack,
 )
-from common.hmac_keys import NO_KEYS, HmacKeys
-from common.integrity import Algorithm, additive_checksum, digest
-from common.stamps import audio_is_as_stamped
-from common.wire import Mark, Metadata, build_message, parse_message
-from verifier.check import Outcome, check
-
-KEY: Final = b"a key"
-KEYS: Final = HmacKeys(KEY)
-SESSION: Final = bytes(range(16))
-PCM: Final = np.arange(-50, 50, dtype="<i2").tobytes()
-CHECKSUM: Final = additive_checksum(PCM)
-POLICY: Final = {
-    OnCorruption.FORWARD: Policy.VERIFY | Policy.FORWARD_CORRUPT,
-    OnCorruption.SILENCE: Policy.VERIFY | Policy.SILENCE_CORRUPT,
-    OnCorruption.DROP: Policy.VERIFY,
-}
-OFF: Final = Policy.SILENCE_CORRUPT
-
-
-def header(policy: int = POLICY[OnCorruption.SILENCE], seq: int = 7) -> Frame:
-    return Frame(SESSION, seq, 123, "ipc:///tmp/audio.sock", int(policy))
-
-
-def message(pcm: bytes = PCM, **fields: Any) -> bytes:
-    raw = json.dumps({"sampleRate": 16000, **fields}).encode()
-    return struct.pack("<I", len(raw)) + raw + pcm
-
-
-def verdict_on(
-    raw: bytes, policy: int = POLICY[OnCorruption.SILENCE], keys: HmacKeys = KEYS
-) -> Verdict:
-    return check(header(policy), raw, keys).verdict
-
-
-def passed_on(outcome: Outcome) -> Audio:
-    """What the transcriber is told, without its stamp, which is seen to be right."""
-    audio = outcome.audio
-    assert audio is not None
-    assert audio.stamp
-    assert audio_is_as_stamped(audio, bytes(outcome.pcm))
-    return msgspec.structs.replace(audio, stamp=0)
-
-
-def signed(algorithm: Algorithm, pcm: bytes = PCM, **fields: Any) -> bytes:
-    """A frame with a right checksum of that algorithm."""
-    metadata = Metadata(sample_rate=16000.0, data_length=len(pcm) // 2, **fields)
-    value = digest(algorithm, metadata, pcm, KEY)
-    return build_message(
-        Metadata(
-            sample_rate=16000.0,
-            data_length=len(pcm) // 2,
-            checksum=value,
-            checksum_algorithm=str(algorithm),
-            **fields,
-        ),
-        pcm,
-    )
-
+from common.hmac_keys import NO_KEYS
+from common.integrity import Algorithm
+from common.wire import Mark, parse_message
+from tests.unit.verifier.checked import (
+    CHECKSUM,
+    KEYS,
+    OFF,
+    PCM,
+    POLICY,
+    SESSION,
+    header,
+    message,
+    of_key,
+    passed_on,
+    signed,
+    verdict_on,
+)
+from verifier.check import check
 
 # -- good frames ----------------------------------------------------------------------------------
 
@@ -256,14 +206,6 @@ def test_a_keyed_checksum_without_a_key_on_the_server_says_so() -> None:
     assert "no key" in verdict.diagnosis
 
 
-OWN: Final = HmacKeys(b"everybody's", {"alice": (b"her new one", KEY), "bob": (b"his",)})
-
-
-def of_key(name: str, raw: bytes) -> Verdict:
-    whose = msgspec.structs.replace(header(), key=name)
-    return check(whose, raw, OWN).verdict
-
-
 def test_a_keyed_checksum_is_checked_with_the_api_keys_own_key() -> None:
     raw = signed(Algorithm.HMAC_SHA256)
     assert of_key("alice", raw).code == Code.OK, "made with the key that is being replaced"
@@ -315,157 +257,4 @@ def test_an_unreadable_frame_is_corrupt_and_a_hole_of_no_samples(
     assert outcome.verdict.malformed == reason
     assert outcome.verdict.diagnosis
     assert passed_on(outcome) == Audio(SESSION, 7, 0, True, 0, 123)
-    assert outcome.pcm.nbytes == 0
-
-
-# -- what the recorder hears of a corrupt frame ---------------------------------------------------
-
-
-def heard(on_corruption: OnCorruption, pcm: bytes = PCM) -> Outcome:
-    return check(header(POLICY[on_corruption]), message(pcm, dataLength=100, checksum=1))
-
-
-def test_forwarded_it_is_marked_corrupt_and_whole() -> None:
-    outcome = heard(OnCorruption.FORWARD)
-    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, True, 0, 123)
-    assert outcome.pcm == PCM
-
-
-def test_forwarded_it_loses_its_half_sample() -> None:
-    assert heard(OnCorruption.FORWARD, PCM + b"x").pcm == PCM
-
-
-def test_silenced_it_is_a_hole_as_long_as_what_arrived() -> None:
-    assert passed_on(heard(OnCorruption.SILENCE)).hole_samples == 100
-    outcome = heard(OnCorruption.SILENCE, PCM[:31])
-    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, True, 15, 123)
-    assert outcome.pcm.nbytes == 0
-
-
-def test_dropped_it_is_a_hole_of_no_samples() -> None:
-    outcome = heard(OnCorruption.DROP)
-    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, True, 0, 123)
-    assert outcome.pcm.nbytes == 0
-
-
-# -- whatever the bytes ---------------------------------------------------------------------------
-
-policies = st.sampled_from([int(p) for p in (*POLICY.values(), OFF, 0, 7)])
-field_values = (
-    st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=9)
-)
-fields = st.dictionaries(
-    st.sampled_from(
-        ["sampleRate", "dataLength", "checksum", "audioSequence", "timestamp", "server_sent_to_stt"]
-    ),
-    field_values,
-)
-names = st.sampled_from([None, *Algorithm, "md5"])
-
-
-def assert_whole(outcome: Outcome, raw: bytes) -> None:
-    """Every frame yields one verdict and one audio message that can be sent."""
-    verdict, audio = outcome.verdict, passed_on(outcome)
-    assert (verdict.session, verdict.seq) == (audio.session, audio.seq) == (SESSION, 7)
-    assert audio.corrupt == (verdict.code == Code.CORRUPT)
-    assert outcome.pcm.nbytes % 2 == 0
-    assert raw.endswith(bytes(outcome.pcm)) or audio.corrupt
-    assert not (outcome.pcm.nbytes and audio.hole_samples)
-    pack(AudioBatch([audio]))
-    pack(VerdictBatch("v", [verdict]))
-
-
-@given(st.binary(max_size=120), policies)
-def test_arbitrary_bytes_yield_a_whole_outcome(raw: bytes, policy: int) -> None:
-    assert_whole(check(header(policy), raw, KEYS), raw)
-
-
-@given(fields, names, st.binary(max_size=9), policies)
-def test_arbitrary_metadata_yields_a_whole_outcome(
-    given_fields: dict[str, Any], name: str | None, pcm: bytes, policy: int
-) -> None:
-    raw = message(pcm, **given_fields, checksumAlgorithm=name)
-    assert_whole(check(header(policy), raw, KEYS), raw)
-
-
-frames = st.lists(st.integers(-(2**15), 2**15 - 1), min_size=1, max_size=200)
-
-
-@given(frames, st.sampled_from(list(Algorithm)), st.data())
-def test_one_changed_sample_is_always_detected(
-    values: list[int], algorithm: Algorithm, data: st.DataObject
-) -> None:
-    pcm = np.array(values, "<i2")
-    raw = signed(algorithm, pcm.tobytes())
-    assert verdict_on(raw).code == Code.OK
-    at = data.draw(st.integers(0, len(values) - 1))
-    pcm[at] = data.draw(st.integers(-(2**15), 2**15 - 1).filter(lambda v: v != values[at]))
-    changed = raw[: len(raw) - pcm.nbytes] + pcm.tobytes()
-    assert verdict_on(changed).code == Code.CORRUPT
-
-
-@given(frames, st.data())
-def test_any_truncation_of_the_audio_is_detected(values: list[int], data: st.DataObject) -> None:
-    raw = signed(Algorithm.ADDITIVE, np.array(values, "<i2").tobytes())
-    cut = data.draw(st.integers(1, 2 * len(values)))
-    assert verdict_on(raw[:-cut]).code == Code.CORRUPT
-
-
-@given(frames, st.sampled_from([POLICY[OnCorruption.FORWARD], OFF]))
-def test_good_audio_is_passed_on_byte_for_byte(values: list[int], policy: Policy) -> None:
-    pcm = np.array(values, "<i2").tobytes()
-    assert check(header(policy), signed(Algorithm.ADDITIVE, pcm)).pcm == pcm
-
-
-# -- what else a gateway may ask for ---------------------------------------------------------------
-
-REPORT_ONLY: Final = Policy.VERIFY | Policy.SILENCE_CORRUPT | Policy.REPORT_CORRUPT
-
-
-@pytest.mark.parametrize("policy", [REPORT_ONLY, REPORT_ONLY | Policy.FORWARD_CORRUPT])
-@pytest.mark.parametrize(
-    "raw", [b"abc", message(checksum=CHECKSUM + 1), message(PCM[:-1], checksum=CHECKSUM)]
-)
-def test_a_corrupt_frame_that_can_be_sent_again_is_only_reported(raw: bytes, policy: int) -> None:
-    outcome = check(msgspec.structs.replace(header(policy), attempt=2), raw)
-    assert outcome.verdict.code == Code.CORRUPT
-    assert outcome.verdict.attempt == 2
-    assert outcome.audio is None
-
-
-def test_good_frames_are_passed_on_whether_or_not_they_could_be_sent_again() -> None:
-    outcome = check(header(REPORT_ONLY), message(checksum=CHECKSUM))
-    assert outcome.verdict.code == Code.OK
-    assert passed_on(outcome) == Audio(SESSION, 7, 16_000, False, 0, 123)
-    assert outcome.pcm == PCM
-
-
-def test_who_can_resend_promised_checksums_so_that_one_that_is_missing_was_destroyed() -> None:
-    assert verdict_on(message(), REPORT_ONLY).code == Code.CORRUPT
-    assert verdict_on(message(server_sent_to_stt=False), REPORT_ONLY).code == Code.UNVERIFIED
-    assert verdict_on(message(), Policy.REPORT_CORRUPT).code == Code.UNVERIFIED, "checks are off"
-
-
-@pytest.mark.parametrize(
-    "raw, samples",
-    [
-        (message(checksum=CHECKSUM), PCM),
-        (message(checksum=CHECKSUM + 1), PCM),
-        (message(PCM + b"x", checksum=CHECKSUM), PCM),
-        (b"abc", b""),
-    ],
-    ids=["ok", "corrupt", "odd", "unreadable"],
-)
-def test_the_samples_digest_is_taken_only_for_sessions_with_a_receipt(
-    raw: bytes, samples: bytes
-) -> None:
-    verdict = verdict_on(raw, POLICY[OnCorruption.SILENCE] | Policy.DIGEST)
-    assert verdict.pcm_sha256 == hashlib.sha256(samples).digest()
-    assert verdict_on(raw).pcm_sha256 == b""
-
-
-def test_of_a_frame_that_never_came_nothing_is_said_and_nothing_is_heard() -> None:
-    outcome = check(header(Policy.VERIFY | Policy.MISSING), b"")
-    assert outcome.verdict.code == Code.UNVERIFIED
-    assert passed_on(outcome) == Audio(SESSION, 7, 0, False, 0, 123)
     assert outcome.pcm.nbytes == 0
