@@ -114,6 +114,7 @@ async def test_broadcast_sends_results_to_all_and_verdicts_to_none_but_their_cli
         session_of(broadcasting) as (listener, _),
         data_of(broadcasting) as stock,
     ):
+        broadcasting.gateway.process.wait_for_line(r"connected \(3 sessions\)")
         await speaker.say(SPEECH)
         sentence = await speaker.until("fullSentence")
         assert await listener.until("fullSentence") == sentence

@@ -269,6 +269,7 @@ async def test_an_openai_client_of_a_gateway_that_is_killed_begins_again_with_th
             os.kill(pid, signal.SIGKILL)
             with pytest.raises(ConnectionClosed):
                 await websocket.recv()
+        await asyncio.to_thread(wait_until, lambda: not psutil.pid_exists(pid), "it is gone")
         async with connect_raw(url) as websocket:
             assert "session.created" in str(await websocket.recv())
             socket_ = websocket.transport.get_extra_info("socket")
