@@ -255,7 +255,7 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
     final_wait_s: Seconds = 0.0
     """For how long a final that comes now would wait for an engine."""
     cores: Cores = 0.0
-    """That its process has used lately; one is all that its recorders can."""
+    """That its process has used for a while on end; one is all that its recorders can."""
 
 
 class Commit(Record, frozen=True):
