@@ -11,17 +11,32 @@ SESSION_CORES: Final = 0.02
 """That a session is taken to need until its transcriber says how it does."""
 FULL_WAIT_S: Final = 1.0
 """An engine that lets a final wait for so long has no time left."""
+NEARLY_FULL: Final = 0.8
+"""Of a core or of an engine: less says nothing, for it is measured, and a busy machine is noisy."""
+SHOWN_AFTER_S: Final = 3.0
+"""A session's use of a core shows in what its transcriber says (its CpuShare) as late."""
+LINGERS_S: Final = 3.0
+"""A session that left may be counted by its transcriber for as long."""
 
 
 class Transcriber:
     """One live instance as the gateway sees it.
 
     Attributes:
+        assigned: sessions of this gateway.
+        others: sessions that it has from other gateways, as far as can be told.
         fed_timer: how long it takes to say that it has a frame: a busy one says so late.
-        newcomers: sessions that it was given since it last said how it does.
     """
 
-    __slots__ = ("assigned", "fed_timer", "hello", "last_heard_s", "newcomers")
+    __slots__ = (
+        "_given_s",
+        "_left_s",
+        "assigned",
+        "fed_timer",
+        "hello",
+        "last_heard_s",
+        "others",
+    )
 
     def __init__(
         self, hello: TranscriberHello, now_s: float, fed_timer: RetransmissionTimer
@@ -30,18 +45,46 @@ class Transcriber:
         self.fed_timer = fed_timer
         self.last_heard_s = now_s
         self.assigned: set[bytes] = set()
-        self.newcomers = 0
+        self.others = hello.sessions
+        self._given_s: dict[bytes, float] = {}  # sessions that its core does not show yet
+        self._left_s: dict[bytes, float] = {}  # sessions that it may still count
+
+    def hear(self, hello: TranscriberHello, now_s: float) -> None:
+        """It says how it does."""
+        self.hello = hello
+        self.last_heard_s = now_s
+        self._given_s = _younger(self._given_s, now_s - SHOWN_AFTER_S)
+        self._left_s = _younger(self._left_s, now_s - LINGERS_S)
+        ours = len(self.assigned) + len(self._left_s)
+        self.others = max(0, hello.sessions - ours)
+
+    def give(self, session: bytes) -> None:
+        """It gets a session."""
+        self.assigned.add(session)
+        self._left_s.pop(session, None)
+        self._given_s[session] = self.last_heard_s
+
+    def lose(self, session: bytes) -> None:
+        """A session left it."""
+        if session in self.assigned:
+            self.assigned.discard(session)
+            self._given_s.pop(session, None)
+            self._left_s[session] = self.last_heard_s
 
     @property
-    def fullness(self) -> float:
-        """How much of what it can do is taken, about 0 to 1: of places, of a core, of its engine.
+    def is_busy(self) -> bool:
+        """Whether its core, or its engine, has next to no time left."""
+        core = self.hello.cores + len(self._given_s) * SESSION_CORES
+        return max(core, self.hello.final_wait_s / FULL_WAIT_S) >= NEARLY_FULL
 
-        It may serve other gateways, too.
-        """
-        hello = self.hello
-        places = max(len(self.assigned), hello.sessions + self.newcomers) / hello.max_sessions
-        core = hello.cores + self.newcomers * SESSION_CORES
-        return max(places, min(1.0, core), min(1.0, hello.final_wait_s / FULL_WAIT_S))
+    @property
+    def places_taken(self) -> float:
+        """Of its places, 0 to 1."""
+        return (len(self.assigned) + self.others) / self.hello.max_sessions
+
+
+def _younger(sessions: dict[bytes, float], than_s: float) -> dict[bytes, float]:
+    return {session: at_s for session, at_s in sessions.items() if at_s > than_s}
 
 
 class Heard(NamedTuple):
@@ -90,9 +133,7 @@ class TranscriberRegistry:
             self._live[hello.instance] = Transcriber(hello, now_s, timer)
             return Heard(is_new=True, starts_draining=False)
         starts_draining = hello.draining and not known.hello.draining
-        known.hello = hello
-        known.newcomers = 0
-        known.last_heard_s = now_s
+        known.hear(hello, now_s)
         return Heard(is_new=False, starts_draining=starts_draining)
 
     def silent(self, now_s: float) -> list[Transcriber]:
@@ -106,13 +147,14 @@ class TranscriberRegistry:
     def assign(self, session: bytes, *, avoid: str | None = None) -> Transcriber | None:
         """Give a session a place at the least full instance with room; None when there is none.
 
+        How many sessions it has decides, among those that have time left if there are any.
+
         Args:
             avoid: an instance that gets it only if no other has room.
         """
         chosen = self._least_loaded(avoid) or (self._least_loaded(None) if avoid else None)
         if chosen is not None:
-            chosen.assigned.add(session)
-            chosen.newcomers += 1
+            chosen.give(session)
         return chosen
 
     def _least_loaded(self, avoid: str | None) -> Transcriber | None:
@@ -125,13 +167,13 @@ class TranscriberRegistry:
         ]
         if not candidates:
             return None
-        return min(candidates, key=lambda t: t.fullness)
+        return min(candidates, key=lambda t: (t.is_busy, t.places_taken))
 
     def release(self, session: bytes, instance: str | None) -> None:
         """A session left its instance."""
         transcriber = self.get(instance)
         if transcriber is not None:
-            transcriber.assigned.discard(session)
+            transcriber.lose(session)
 
     @property
     def final_wait_s(self) -> float:

@@ -46,6 +46,67 @@ def test_sessions_go_where_a_core_and_an_engine_have_time_left() -> None:
     assert set(names) == {"free"}
 
 
+def test_while_all_have_time_left_the_number_of_sessions_decides_whatever_is_measured() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(replace(hello("noisy", room=64), cores=0.7, final_wait_s=0.5), 0.0)
+    registry.hear(replace(hello("calm", room=64), cores=0.1), 0.0)
+    names = [chosen(registry, bytes([n]) * 16) for n in range(4)]
+    assert names == ["noisy", "calm", "noisy", "calm"]
+
+
+def test_one_that_has_just_joined_takes_the_next() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(hello("old", room=64), 0.0)
+    assert [chosen(registry, bytes([n]) * 16) for n in range(2)] == ["old", "old"]
+    registry.hear(replace(hello("new", room=64), cores=0.4), 0.1)
+    assert [chosen(registry, bytes([9 + n]) * 16) for n in range(3)] == ["new", "new", "old"]
+
+
+def test_where_none_has_time_left_the_number_of_sessions_decides() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(replace(hello("a", room=64), cores=0.95), 0.0)
+    registry.hear(replace(hello("b", room=64), cores=1.05), 0.0)
+    names = [chosen(registry, bytes([n]) * 16) for n in range(6)]
+    assert names.count("b") == 3
+
+
+def test_what_newcomers_will_need_counts_until_it_can_be_measured() -> None:
+    registry = TranscriberRegistry(3.0)
+    crowd = [bytes([n]) * 16 for n in range(50)]
+    names = []
+    for beat in range(5):
+        registry.hear(replace(hello("old", room=64), sessions=45, cores=0.5), beat / 2)
+        registry.hear(hello("new", room=64), beat / 2)
+        names += [chosen(registry, session) for session in crowd[10 * beat : 10 * beat + 10]]
+    assert names == ["new"] * 40 + ["old"] * 10, "forty are taken to be all that a core can"
+    for session in crowd[:40]:
+        registry.release(session, "new")
+    assert chosen(registry, b"x" * 16) == "new", "who has left needs nothing"
+
+
+def test_who_has_just_left_takes_no_place_though_a_transcriber_still_counts_them() -> None:
+    registry = TranscriberRegistry(3.0)
+    for name in ("a", "b"):
+        registry.hear(hello(name), 0.0)
+    assert [chosen(registry, bytes([n]) * 16) for n in range(2)] == ["a", "b"]
+    registry.hear(replace(hello("b"), sessions=1), 0.5)
+    registry.release(b"\1" * 16, "b")
+    registry.release(b"\0" * 16, "a")
+    assert [chosen(registry, bytes([9 + n]) * 16) for n in range(2)] == ["a", "b"]
+    registry.hear(replace(hello("b"), sessions=2), 1.0)
+    assert [chosen(registry, bytes([19 + n]) * 16) for n in range(2)] == ["a", "b"]
+
+
+def test_sessions_of_other_gateways_take_places() -> None:
+    registry = TranscriberRegistry(3.0)
+    registry.hear(replace(hello("shared"), sessions=2), 0.0)
+    registry.hear(hello("ours"), 0.0)
+    assert [chosen(registry, bytes([n]) * 16) for n in range(3)] == ["ours", "ours", "shared"]
+    registry.hear(replace(hello("shared"), sessions=3), 0.5)
+    registry.hear(replace(hello("ours"), sessions=2), 0.5)
+    assert chosen(registry, b"x" * 16) == "ours"
+
+
 def test_newcomers_count_at_once_and_a_heartbeat_says_what_they_took() -> None:
     registry = TranscriberRegistry(3.0)
     for name, cores in (("a", 0.30), ("b", 0.35)):
