@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import os
 import re
 import secrets
@@ -33,6 +34,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from common.limit_settings import LimitSettings
+from common.options import variable_of
 from tests.forked import ForkedStage
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -40,6 +43,12 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.01
+UNBOUNDED: Final = {
+    variable_of(field): "0"
+    for field in dataclasses.fields(LimitSettings)
+    if field.name == "max_final_wait_s"
+}
+"""However long finals wait, newcomers are let in."""
 
 _running: set[StageProcess] = set()
 T = TypeVar("T")
@@ -66,8 +75,7 @@ class StageProcess:
         self._more = threading.Condition()
         self._ended = False
         # Tests and benches load engines on purpose; those of the bound on that say so.
-        unbounded = {"STT_MAX_FINAL_WAIT": "0"}
-        environment = {**unbounded, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        environment = {**UNBOUNDED, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self._process: subprocess.Popen[str] | ForkedStage
         if forks:
             self._process = ForkedStage(argv[0], argv[1:], environment)
