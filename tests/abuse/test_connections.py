@@ -193,7 +193,10 @@ def gateway_with(
             ["bash", "-c", command], cwd=ROOT, stdout=output, stderr=output, env={**os.environ}
         )
     try:
-        wait_until(lambda: "is ready" in log.read_text(), "the gateway is ready", 60)
+        try:
+            wait_until(lambda: "is ready" in log.read_text(), "the gateway is ready", 60)
+        except AssertionError as late:
+            raise AssertionError(f"{late}:\n{log.read_text()}") from None
         yield psutil.Process(process.pid), data_port, metrics_port, log
     finally:
         process.kill()

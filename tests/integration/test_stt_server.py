@@ -183,7 +183,7 @@ def test_verifiers_come_and_go_while_the_rest_stays(fakes: Path, run_dir: Path) 
     server.wait_for_line(r"verifier-3 joined \(pid")
     server.wait_for_line(r"verifier-4 joined \(pid")
     during = {row["name"]: row["pid"] for row in status(run_dir)}
-    assert before.items() <= during.items()
+    assert before.items() <= during.items(), server.output
 
     steer(run_dir, "scale", "verifiers", "1")
     after = {row["name"]: row["pid"] for row in status(run_dir)}
