@@ -63,6 +63,11 @@ class Tally:
     moved: int = 0
     faults: list[str] = dataclasses.field(default_factory=list)
 
+    def fault(self, text: str) -> None:
+        """Something was lost, doubled or changed: said at once, for the logs are still there."""
+        self.faults.append(text)
+        say(f"FAULT {text}")
+
     def add(self, talker: Talker, expected: Sequence[str], system: System) -> None:
         """Check a finished stream and count it; its tap is removed."""
         assert talker.report is not None
@@ -76,7 +81,7 @@ class Tally:
         try:
             check(talker, system.tap_dir, expected)
         except AssertionError as error:
-            self.faults.append(f"{talker.state}: {error}")
+            self.fault(f"{talker.state}: {error}")
         else:
             self.identical += 1
             for session in sessions_of(talker):
@@ -161,7 +166,7 @@ async def soak(system: System, options: argparse.Namespace) -> tuple[Tally, list
                 await talker.talk(system.url, choice.choice(PACES))
                 tally.add(talker, texts[number], system)
             except Exception as error:  # whatever it is, it is what the soak looks for
-                tally.faults.append(f"{talker.state}: {type(error).__name__}: {error}")
+                tally.fault(f"{talker.state}: {type(error).__name__}: {error}")
             talkers.remove(talker)
 
     weather = dataclasses.replace(WEATHER, engine_strikes=1_000_000 if options.engines else 0)
