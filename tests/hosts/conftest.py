@@ -70,6 +70,11 @@ class Proxied:
         self.nginx = StageProcess([program, "-c", str(folder / "nginx.conf"), "-p", str(folder)])
         stages.processes.append(self.nginx)
         wait_until(lambda: health(f"http://127.0.0.1:{metrics}").ready, "it is ready", 90.0)
+        wait_until(self._listens, "nginx listens", 90.0)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def tls(self) -> ssl.SSLContext:

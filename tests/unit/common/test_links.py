@@ -194,7 +194,7 @@ def test_only_processes_of_this_user_come_in_over_ipc(links: Links, folder: Path
         "import os, sys, zmq\n"
         "os.setuid(int(sys.argv[1]))\n"
         "socket = zmq.Context().socket(zmq.PUSH)\n"
-        "socket.linger = 200\n"
+        "socket.linger = 10_000 if sys.argv[1] == '0' else 200\n"
         "socket.connect(sys.argv[2])\n"
         "socket.send(sys.argv[1].encode())\n"
         "socket.close()\n"
