@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import io
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +24,8 @@ import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Final, TextIO
+
+from deploy.tether import PR_SET_PDEATHSIG
 
 PRELOAD: Final = ["tests.forked", "gateway.stage", "verifier.stage", "transcriber.stage"]
 """Modules that the server of forks imports, once."""
@@ -96,6 +101,7 @@ class ForkedStage:
 
 def _run(module: str, arguments: list[str], env: dict[str, str], output: Connection) -> None:
     os.setsid()
+    _die_with_the_test_run()
     for standard in (1, 2):
         os.dup2(output.fileno(), standard)
     output.close()
@@ -108,3 +114,14 @@ def _run(module: str, arguments: list[str], env: dict[str, str], output: Connect
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         atexit._run_exitfuncs()  # which multiprocessing leaves out; log lines may wait for it
+
+
+def _die_with_the_test_run() -> None:
+    """A run that is killed leaves no stage behind: the server of forks ends with it, and this too.
+
+    The server ends when nobody holds the other end of its pipe, which each fork would hold on to.
+    """
+    server = multiprocessing.forkserver._forkserver
+    os.close(server._forkserver_alive_fd)  # type: ignore[attr-defined]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
