@@ -178,6 +178,11 @@ class AudioBatch(Envelope, frozen=True, tag=tag_of(2)):
     frames: Run[Audio]
 
 
+def frame_count(batch: FrameBatch | AudioBatch) -> int:
+    """How many parts, a frame's bytes each, follow a batch."""
+    return len(batch.frames)
+
+
 # -- verdicts link: verifier PUB -> gateway SUB, topic = gateway id ----------------------------
 
 

@@ -23,8 +23,7 @@ def refuse_if_readable_by_others(path: Path) -> None:
         SettingsError: others may read or write it; with the command that mends it.
     """
     status = _status(path)
-    mounted = status.st_uid == 0 and os.getuid() != 0
-    if status.st_mode & (ALL_BUT_A_GROUP_THAT_READS if mounted else OTHERS):
+    if status.st_mode & _forbidden_of_a_secret(status):
         raise SettingsError(
             f"{path} can be read or written by others; mend it with: chmod 600 {path}"
         )
@@ -71,13 +70,19 @@ def read_checked(path: Path, forbidden: int) -> bytes:
 
 
 def _check(path: Path, status: os.stat_result, forbidden: int) -> None:
-    if forbidden == OTHERS and status.st_uid == 0 and os.getuid() != 0:  # a mounted secret
-        forbidden = ALL_BUT_A_GROUP_THAT_READS
+    if forbidden == OTHERS:
+        forbidden = _forbidden_of_a_secret(status)
     if status.st_mode & forbidden or status.st_uid not in (0, os.getuid()):
         raise SettingsError(
             f"{path} belongs to, or can be read or written by, somebody else; mend it with: "
             f"chown {os.getuid()} {path} && chmod 600 {path}"
         )
+
+
+def _forbidden_of_a_secret(status: os.stat_result) -> int:
+    """A mounted one belongs to root, and its user reads it as a group."""
+    mounted = status.st_uid == 0 and os.getuid() != 0
+    return ALL_BUT_A_GROUP_THAT_READS if mounted else OTHERS
 
 
 def write_secret(path: Path, content: bytes) -> None:

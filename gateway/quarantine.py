@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 from common.envelope import Code, Verdict
 from common.errors import SettingsError
 from common.forensics.records import SUFFIX, Corruption, packed
+from common.surplus import surplus
 from common.wire import without_mark
 from gateway.frame_counts import Judged
 
@@ -106,18 +107,10 @@ class QuarantineFolder:
         share_s = self._most_age_s / FILES
         if self._file is not None and self._file.tell() and now_s - self._first_s > share_s:
             self._next()
-        known = []
-        for path in self._folder.glob(f"*{SUFFIX}"):
-            with contextlib.suppress(OSError):  # another gateway may have removed it
-                status = path.stat()
-                known.append((status.st_mtime, status.st_size, path))
-        total = sum(size for _, size, _ in known)
-        for written_s, size, path in sorted(known):
-            if path == self._path:
-                continue
-            if total > self._most_bytes or now_s - written_s > self._most_age_s - share_s:
-                path.unlink(missing_ok=True)
-                total -= size
+        paths = self._folder.glob(f"*{SUFFIX}")
+        age_s = self._most_age_s - share_s
+        for path in surplus(paths, self._most_bytes, age_s, now_s, spared=self._path):
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file; an empty one is removed."""

@@ -238,7 +238,7 @@ class TranscriberStage:
     # -- links ---------------------------------------------------------------------------------
 
     def _on_audio(self, messages: list[Parts]) -> None:
-        for batch, pcms in self._audio_in.bundles(messages, frame_count):
+        for batch, pcms in self._audio_in.bundles(messages, envelope.frame_count):
             for header, pcm in zip(batch.frames, pcms, strict=True):
                 self._on_frame(header, pcm)
 
@@ -310,11 +310,6 @@ class TranscriberStage:
                 cores=cores,
             )
         )
-
-
-def frame_count(batch: envelope.AudioBatch) -> int:
-    """How many parts of PCM come with a batch."""
-    return len(batch.frames)
 
 
 def check_pcm(header: envelope.Audio, pcm: bytes) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from common.settings import TranscriberSettings
+from common.surplus import surplus
 from transcriber.tap import Tap
 
 log = logging.getLogger(__name__)
@@ -50,20 +51,11 @@ class TapFolder:
         if now_s < self._due_s:
             return
         self._due_s = now_s + LOOK_S
-        known = []
-        for suffix in SUFFIXES:
-            for path in self._folder.glob(f"*{suffix}"):
-                with contextlib.suppress(OSError):  # another transcriber may have removed it
-                    status = path.stat()
-                    known.append((status.st_mtime, status.st_size, path))
-        total = sum(size for _, size, _ in known)
-        for written_s, size, path in sorted(known):
-            if total <= self._most_bytes and now_s - written_s <= self._most_age_s:
-                continue
-            with contextlib.suppress(OSError):
+        paths = [path for suffix in SUFFIXES for path in self._folder.glob(f"*{suffix}")]
+        for path in surplus(paths, self._most_bytes, self._most_age_s, now_s):
+            with contextlib.suppress(OSError):  # another transcriber may have removed it
                 path.unlink()
                 self.removed += 1
-                total -= size
 
 
 def taps_of(settings: TranscriberSettings) -> TapFolder | None:

@@ -26,9 +26,9 @@ from common.envelope import (
     AudioBatch,
     Code,
     Frame,
-    FrameBatch,
     VerdictBatch,
     VerifierHello,
+    frame_count,
     pack,
     unpack_frames,
 )
@@ -38,7 +38,7 @@ from common.links import Fan, LinkEnd, Links, receive, send
 from common.logs import LogBudget
 from common.receiver import Receiver
 from common.settings import VerifierSettings
-from common.stamps import is_as_stamped, seal
+from common.stamps import is_as_stamped, sealed
 from verifier.audio_out import AudioOut
 from verifier.check import check
 from verifier.key_files import KeyFiles
@@ -300,19 +300,14 @@ class VerifierStage:
     def _send_verdicts(self, now_s: float) -> None:
         for topic, verdicts in self._box.take(now_s):
             batch = pack(VerdictBatch(self.name, verdicts))
-            send(self._verdicts, (topic, batch, seal(batch)))
+            send(self._verdicts, (topic, *sealed(batch)))
 
     def _say_hello(self) -> None:
         draining = self._lifecycle.draining
         hello = pack(VerifierHello(self.name, os.getpid(), self._checked, self._corrupt, draining))
         for topic in self._box.topics:
-            send(self._verdicts, (topic, hello, seal(hello)))
+            send(self._verdicts, (topic, *sealed(hello)))
         self._metrics.publish(self._audio, self._box)
-
-
-def frame_count(batch: FrameBatch) -> int:
-    """How many messages of clients come with a batch."""
-    return len(batch.frames)
 
 
 def runs_of(audio: list[AudioFrame]) -> Iterator[list[AudioFrame]]:
