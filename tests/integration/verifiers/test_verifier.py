@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,7 @@ from common.envelope import (
     Audio,
     Code,
 )
-from tests.integration.verifier_rig import (
+from tests.integration.verifiers.rig import (
     DEADLINE_S,
     SESSION,
     Heard,
@@ -21,16 +20,6 @@ from tests.integration.verifier_rig import (
     status,
 )
 from tests.processes import Stages, wait_until
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    with Stages() as stages:
-        rig = Rig(stages)
-        try:
-            yield rig
-        finally:
-            rig.links.close_all()
 
 
 def test_every_frame_gets_a_verdict_and_its_audio(rig: Rig) -> None:

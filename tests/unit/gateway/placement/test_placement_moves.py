@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from common import envelope
 from common.events import TranscriberChanged
-from common.links import Links
-from common.settings import GatewaySettings
 from gateway.seat import SeatState
-from tests.unit.gateway.placed import (
+from tests.unit.gateway.placement.placed import (
     PEER_TIMEOUT_S,
-    FakeChannel,
     Gateway,
     link_of,
     send_frames,
 )
-
-
-@pytest.fixture
-def links() -> Iterator[Links]:
-    links = Links(GatewaySettings())
-    yield links
-    links.close_all()
-
-
-@pytest.fixture
-def gateway(links: Links, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setattr("gateway.placement.CommandChannel", FakeChannel)
-    return Gateway(links)
-
 
 # -- dying ----------------------------------------------------------------------------------------
 

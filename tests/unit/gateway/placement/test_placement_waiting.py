@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from common.errors import CloseCode
 from common.events import Error
 from common.links import Links
-from common.settings import GatewaySettings
 from gateway.seat import SeatState
-from tests.unit.gateway.placed import (
+from tests.unit.gateway.placement.placed import (
     IDLE_S,
     FakeChannel,
     Gateway,
     send_frames,
 )
-
-
-@pytest.fixture
-def links() -> Iterator[Links]:
-    links = Links(GatewaySettings())
-    yield links
-    links.close_all()
-
-
-@pytest.fixture
-def gateway(links: Links, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setattr("gateway.placement.CommandChannel", FakeChannel)
-    return Gateway(links)
-
 
 # -- resting ---------------------------------------------------------------------------------------
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import zmq
 
 from common import envelope
@@ -16,26 +15,11 @@ from common.links import LinkEnd, Links
 from common.settings import GatewaySettings
 from common.stamps import sealed
 from gateway.seat import SeatState
-from tests.unit.gateway.placed import (
+from tests.unit.gateway.placement.placed import (
     PEER_TIMEOUT_S,
-    FakeChannel,
     Gateway,
     link_of,
 )
-
-
-@pytest.fixture
-def links() -> Iterator[Links]:
-    links = Links(GatewaySettings())
-    yield links
-    links.close_all()
-
-
-@pytest.fixture
-def gateway(links: Links, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setattr("gateway.placement.CommandChannel", FakeChannel)
-    return Gateway(links)
-
 
 # -- assigning ------------------------------------------------------------------------------------
 

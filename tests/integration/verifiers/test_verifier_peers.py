@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 
-import pytest
 import zmq
 
 from common.envelope import (
@@ -20,7 +18,7 @@ from common.envelope import (
 )
 from common.links import LinkEnd
 from common.settings import GatewaySettings
-from tests.integration.verifier_rig import (
+from tests.integration.verifiers.rig import (
     DEADLINE_S,
     GATEWAY,
     SESSION,
@@ -29,17 +27,7 @@ from tests.integration.verifier_rig import (
     good,
     metric,
 )
-from tests.processes import Stages, wait_until
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    with Stages() as stages:
-        rig = Rig(stages)
-        try:
-            yield rig
-        finally:
-            rig.links.close_all()
+from tests.processes import wait_until
 
 
 def test_a_transcriber_that_never_reads_does_not_stall_another(rig: Rig) -> None:
