@@ -21,6 +21,7 @@ from common.logs import LogBudget
 from gateway.audit import AuditLog
 from gateway.budgets import AddressBudgets, FrameBudget, Met
 from gateway.metrics import GatewayMetrics
+from gateway.retention import Account
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,11 @@ class Connections:
             if total <= most_bytes:
                 break
             total -= held[connection]
+            held[connection] = 0
             connection.cut(Met("memory", "more is waiting for this client than there is room for"))
+        for connection, held_bytes in held.items():
+            if connection.account is not None:
+                connection.account.waiting_bytes = held_bytes
         return total
 
     def abort(self) -> None:
@@ -132,10 +137,14 @@ class BoundedConnection(ServerConnection):
 
     Args:
         connections: where it is counted.
+
+    Attributes:
+        account: of the session whose audio arrives here, which answers for what waits; or None.
     """
 
     def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.account: Account | None = None
         self._connections = connections
         self._budget = FrameBudget(connections.limits, time.monotonic())
         self._address = ""
@@ -168,6 +177,8 @@ class BoundedConnection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         super().connection_lost(exc)
+        if self.account is not None:
+            self.account.waiting_bytes = 0
         self._shook_hands()
         if not self._was_refused:
             self._connections.leave(self, self._address)

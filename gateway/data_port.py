@@ -23,6 +23,7 @@ from common.api_keys import ApiKey, name_of
 from common.errors import BusyError, CloseCode
 from common.events import Error
 from common.settings import GatewaySettings
+from gateway.bounded_connection import BoundedConnection
 from gateway.clients import Clients
 from gateway.connection import Connection
 from gateway.handshake import asked_of, of_key
@@ -125,6 +126,8 @@ class DataPort:
                 start=query.start if query.events else START,
                 key=key,
             )
+        if isinstance(connection.websocket, BoundedConnection):
+            connection.websocket.account = stream.session.window.account
         try:
             await self._read(connection, stream, key)
         finally:

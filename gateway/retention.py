@@ -8,6 +8,7 @@ largest first. Holds no socket and no clock.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Hashable
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -22,12 +23,13 @@ class Account:
 
     Attributes:
         bytes: their number now.
+        waiting_bytes: what the session's connection holds beside them, not yet taken in.
     """
 
-    __slots__ = ("_book", "bytes")
+    __slots__ = ("_book", "bytes", "waiting_bytes")
 
     def __init__(self, book: Book | None = None) -> None:
-        self.bytes = 0
+        self.bytes = self.waiting_bytes = 0
         self._book = Book() if book is None else book
 
     def keep(self, size: int) -> None:
@@ -84,7 +86,10 @@ class RetentionLedger(Generic[K]):
         return self._book.bytes
 
     def reserve(self, held_bytes: int) -> None:
-        """Leave room for what connections hold beside: up to half of the same bound."""
+        """Leave room for what connections hold beside: up to half of the same bound.
+
+        What an account says of its own connection is part of it, and of that session's share.
+        """
         self._total_bytes = self._all_bytes - min(held_bytes, self._all_bytes // 2)
 
     def open(self, session: K) -> Account:
@@ -114,16 +119,21 @@ class RetentionLedger(Generic[K]):
         return found
 
     def _over_share(self) -> list[Excess[K]]:
-        """Who keeps more than the share at which all together keep the total bound.
+        """Who takes more than the share at which all together keep the total bound.
 
         The share is what remains for each of the large when all the small have what they have.
         """
-        left = int(self._total_bytes * (1 - SLACK))
-        by_size = sorted(self._accounts.items(), key=lambda item: item[1].bytes)
-        for index, (_, account) in enumerate(by_size):
-            share = left // (len(by_size) - index)
-            if account.bytes > share:
-                large = reversed(by_size[index:])
-                return [Excess(key, share, "total") for key, _ in large]
-            left -= account.bytes
-        return []
+        accounts = self._accounts.values()
+        waiting = sum(account.waiting_bytes for account in accounts)
+        of_others = max(0, self._all_bytes - self._total_bytes - waiting)
+        left = int((self._all_bytes - of_others) * (1 - SLACK))
+
+        def taken(share: int) -> int:
+            return sum(
+                max(a.waiting_bytes, min(a.bytes + a.waiting_bytes, share)) for a in accounts
+            )
+
+        share = max(0, bisect.bisect_right(range(left + 1), left, key=taken) - 1)
+        by_size = sorted(self._accounts.items(), key=lambda item: item[1].bytes, reverse=True)
+        targets = ((key, a.bytes, max(0, share - a.waiting_bytes)) for key, a in by_size)
+        return [Excess(key, target, "total") for key, size, target in targets if size > target]

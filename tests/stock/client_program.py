@@ -35,7 +35,8 @@ _writing = threading.Lock()
 def say(**message: object) -> None:
     """Tell the test something."""
     with _writing:
-        sys.stdout.write(f"{MARK}{json.dumps(message)}\n")
+        # A line of its own: another thread of the client may be in the middle of printing one.
+        sys.stdout.write(f"\n{MARK}{json.dumps(message)}\n")
         sys.stdout.flush()
 
 

@@ -205,7 +205,7 @@ class StockClient:
 
     def _take(self, line: str) -> None:
         if not line.startswith(MARK):
-            self.printed.append(line)
+            self.printed += [line] if line else []  # one is empty before each of ours
             return
         message = json.loads(line.removeprefix(MARK))
         if "callback" in message:

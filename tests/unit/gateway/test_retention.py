@@ -78,21 +78,37 @@ def test_what_connections_hold_comes_out_of_the_same_bound_up_to_half_of_it() ->
     assert not ledger.is_over(accounts["a"])
 
 
+def test_what_waits_on_a_connection_is_of_its_sessions_share() -> None:
+    ledger, accounts = ledger_of({"flood": 300, "good": 280}, total=1_000)
+    accounts["flood"].waiting_bytes = 450
+    ledger.reserve(450)
+    assert [excess.session for excess in ledger.excesses("good")] == ["flood"]
+    accounts["flood"].waiting_bytes = 0  # it is somebody's who has no session: all make room
+    assert [excess.session for excess in ledger.excesses("good")] == ["flood", "good"]
+
+
 SIZES = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2_000), min_size=1)
 
 
-@given(SIZES, st.integers(100, 5_000))
+@given(SIZES, st.integers(100, 5_000), st.integers(0, 5_000), st.lists(st.integers(0, 900)))
 def test_when_all_give_up_what_they_should_the_bounds_hold(
-    sizes: dict[str, int], total: int
+    sizes: dict[str, int], total: int, of_others: int, waiting: list[int]
 ) -> None:
     ledger, accounts = ledger_of(sizes, session=2_000, total=total)
+    held = of_others
+    for account, waiting_bytes in zip(accounts.values(), waiting, strict=False):
+        if held + waiting_bytes <= total // 2:  # more is cut off
+            account.waiting_bytes = waiting_bytes
+            held += waiting_bytes
+    ledger.reserve(held)
     grown = next(iter(sizes))
     before = {name: account.bytes for name, account in accounts.items()}
     for excess in ledger.excesses(grown):
         account = accounts[excess.session]
         assert account.bytes > excess.target_bytes
         account.let_go(account.bytes - excess.target_bytes)
-    assert ledger.bytes <= total
-    smallest = min(before, key=lambda name: before[name])
-    if len(before) > 1 and before[smallest] < total // (2 * len(before)):
+    assert ledger.bytes <= total - min(held, total // 2)
+    smallest = min(before, key=lambda name: before[name] + accounts[name].waiting_bytes)
+    least = before[smallest] + accounts[smallest].waiting_bytes
+    if len(before) > 1 and least < (total - min(of_others, total // 2)) // (2 * len(before)):
         assert accounts[smallest].bytes == before[smallest], "the small keep what they have"
