@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from common.api_keys import ApiKey
 from gateway.access import Admission, Arrival, Refusal
+from gateway.bounded_connection import RETRY_AFTER_S, Connections, via
 from gateway.gatekeeper import Gatekeeper
 from gateway.protocols.openai_transcriptions import error_body
 from gateway.proxies import TrustedProxies
@@ -29,17 +30,38 @@ UNCHECKED: Final = Refusal(
 
 
 class Door:
-    """ASGI middleware before everything else."""
+    """ASGI middleware before everything else.
 
-    def __init__(self, app: ASGIApp, gatekeeper: Gatekeeper) -> None:
+    Args:
+        connections: where the clients behind trusted proxies are counted, each by its address.
+    """
+
+    def __init__(self, app: ASGIApp, gatekeeper: Gatekeeper, connections: Connections) -> None:
         self._app = app
         self._gatekeeper = gatekeeper
+        self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         arrival = arrival_of(scope, self._gatekeeper.proxies)
-        if scope.get("client"):  # for all that comes after: limits, log lines
-            scope["client"] = (arrival.address, scope["client"][1])
+        remote = scope.get("client")
+        if not remote or remote[0] == arrival.address:
+            await self._admitted(arrival, scope, receive, send)
+            return
+        scope["client"] = (arrival.address, remote[1])  # for all that comes after: limits, log
+        met = self._connections.enter_behind(arrival.address, via(arrival.address, remote))
+        if met is not None:
+            body = error_body(met.text, code=met.bound)
+            later = {"Retry-After": str(RETRY_AFTER_S)}
+            answer = JSONResponse(body, HTTPStatus.TOO_MANY_REQUESTS, later)
+            await _answer(answer, scope, receive, send)
+            return
+        try:
+            await self._admitted(arrival, scope, receive, send)
+        finally:
+            self._connections.leave_behind(arrival.address)
+
+    async def _admitted(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         result = await self._gatekeeper.admit(arrival)
         if isinstance(result, Admission) and result.key is not None and result.key.wants_checksums:
             result = UNCHECKED
@@ -57,12 +79,17 @@ class Door:
             result = token
         body = error_body(result.reason, code=result.kind)
         answer = JSONResponse(body, result.status, dict(result.headers))
-        if scope["type"] == "websocket":
-            websocket = WebSocket(scope, receive, send)
-            await websocket.receive()  # the handshake, which is answered with the refusal
-            await websocket.send_denial_response(answer)
-        else:
-            await answer(scope, receive, send)
+        await _answer(answer, scope, receive, send)
+
+
+async def _answer(answer: JSONResponse, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or a WebSocket's handshake, with a refusal."""
+    if scope["type"] != "websocket":
+        await answer(scope, receive, send)
+        return
+    websocket = WebSocket(scope, receive, send)
+    await websocket.receive()  # the handshake
+    await websocket.send_denial_response(answer)
 
 
 def key_of(scope: Scope) -> ApiKey | None:

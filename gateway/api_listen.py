@@ -53,8 +53,9 @@ async def serve_api(
     except OSError as error:
         raise _port_error("api", host, port, error) from None
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+    app = ApiPort(settings, metrics, reception, engine).app
     server = make_server(
-        for_pages(Door(ApiPort(settings, metrics, reception, engine).app, gatekeeper), settings),
+        for_pages(Door(app, gatekeeper, connections), settings),
         connections,
         max_message_bytes=settings.max_message_bytes * HARD_LIMIT_FACTOR,
         most_connections=2 * settings.max_sessions + SPARE_CONNECTIONS,

@@ -23,8 +23,16 @@ from websockets.http11 import Request
 
 from common.errors import CloseCode
 from gateway.api_connection import ABORT
-from gateway.bounded_connection import LAST_WORDS_S, Connections, far_end
+from gateway.bounded_connection import (
+    LAST_WORDS_S,
+    Connections,
+    Knock,
+    answer_to,
+    far_end,
+    say_and_close,
+)
 from gateway.budgets import FrameBudget, Met
+from gateway.tls_door import TlsDoor
 
 FIRST_REQUEST_S: Final = 10.0
 MAX_HEADER_BYTES: Final = 32 * 1024
@@ -36,6 +44,7 @@ class ApiHttp(H11Protocol):
     """An HTTP connection that is let in, and whose first request has to come in time."""
 
     registry: Connections
+    knock: Knock | None = None
     _deadline: asyncio.TimerHandle | None = None
     _entered = ""
 
@@ -43,8 +52,12 @@ class ApiHttp(H11Protocol):
         """A client connected; a connection too many is closed."""
         super().connection_made(transport)
         address, peer = far_end(transport.get_extra_info("peername"))
-        if not self.registry.enter_elsewhere(address, peer):
-            transport.close()
+        if self.knock is not None:
+            met = self.registry.opened_elsewhere(self.knock)
+        else:
+            met = self.registry.enter_elsewhere(address, peer)
+        if met is not None:
+            say_and_close(transport, *answer_to(met), self.loop)
             return
         self._entered = address
         self._deadline = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
@@ -129,10 +142,17 @@ def make_server(
         connections: where its own are counted.
     """
     counted = {"registry": connections}
+    http = type("CountedHttp", (ApiHttp,), counted)
+
+    def behind_the_door(**options: Any) -> TlsDoor:
+        assert tls is not None
+        return TlsDoor(http(**options), tls, connections)
+
+    of_a_connection: Any = http if tls is None else behind_the_door
     config = uvicorn.Config(
         app,
         loop="none",
-        http=type("CountedHttp", (ApiHttp,), counted),
+        http=of_a_connection,
         ws=type("CountedWebSocket", (ApiWebSocket,), counted),
         ws_max_size=max_message_bytes,
         ws_ping_timeout=None,  # back-pressure holds the answers back, as on the data port
@@ -146,7 +166,6 @@ def make_server(
         limit_concurrency=most_connections,
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
     )
     return ApiServer(config)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any, Final, cast
+from collections.abc import Coroutine
+from typing import Any, Final, NamedTuple, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import OP_BINARY, OP_CLOSE, OP_CONT, OP_TEXT, Frame
@@ -30,6 +31,10 @@ PIECE_BYTES: Final = 16 * 1024
 LAST_WORDS_S: Final = 2.0
 """A connection that was ended here is cut after this long, whether or not its peer has listened."""
 SWEEP_S: Final = 1.0
+RETRY_AFTER_S: Final = 5
+TOLD_AT_ONCE: Final = 32
+"""Connections of TLS ports that met a bound and that TLS is spoken with all the same, to say so;
+others are cut."""
 
 
 def far_end(remote: Any) -> tuple[str, str]:
@@ -38,6 +43,25 @@ def far_end(remote: Any) -> tuple[str, str]:
         return "local", "local"
     host = str(remote[0])
     return host, f"[{host}]:{remote[1]}" if ":" in host else f"{host}:{remote[1]}"
+
+
+def via(client: str, remote: Any) -> str:
+    """As log lines have a client whose proxy is at the connection's other end."""
+    return f"{client} via {far_end(remote)[1]}"
+
+
+class Knock(NamedTuple):
+    """A connection of a TLS port before TLS is spoken on it.
+
+    Attributes:
+        met: the bound that keeps it out; None: it is let in.
+        goes_on: whether TLS is spoken: with those that are let in, and with some that are not, so
+            that they can be told why.
+    """
+
+    address: str
+    met: Met | None
+    goes_on: bool
 
 
 class Connections:
@@ -62,6 +86,8 @@ class Connections:
         self._metrics = metrics
         self._open: set[BoundedConnection] = set()
         self._lines = LogBudget(10, 0.5)
+        self._shaking: set[asyncio.Task[None]] = set()
+        self._told = 0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -73,6 +99,43 @@ class Connections:
             self._open.add(connection)
         return met
 
+    def knock(self, address: str, peer: str) -> Knock:
+        """A connection of a TLS port is made, which shakes hands before anything can be said."""
+        met = self._budgets.enter(address, time.monotonic(), shakes_hands=True)
+        if met is None:
+            return Knock(address, None, goes_on=True)
+        self.met(peer, met)
+        goes_on = self._told < TOLD_AT_ONCE
+        self._told += goes_on
+        return Knock(address, met, goes_on)
+
+    def shakes(self, handshake: Coroutine[Any, Any, None]) -> None:
+        """A handshake of TLS is under way; it is given up when all are cut."""
+        task = asyncio.get_running_loop().create_task(handshake)
+        self._shaking.add(task)
+        task.add_done_callback(self._shaking.discard)
+
+    def opened(self, connection: BoundedConnection, knock: Knock) -> Met | None:
+        """TLS is spoken on a connection that knocked; None if it may stay."""
+        if knock.met is None:
+            self._open.add(connection)
+        else:
+            self._told -= 1
+        return knock.met
+
+    def opened_elsewhere(self, knock: Knock) -> Met | None:
+        """The same for a port that has another server."""
+        if knock.met is None:
+            self.shook_hands(knock.address)
+        else:
+            self._told -= 1
+        return knock.met
+
+    def gave_up(self, knock: Knock) -> None:
+        """TLS was not spoken on a connection that knocked."""
+        if self.opened_elsewhere(knock) is None:
+            self._budgets.leave(knock.address)
+
     def shook_hands(self, address: str) -> None:
         """The handshake of one that might stay has ended."""
         self._budgets.shook_hands(address)
@@ -82,16 +145,27 @@ class Connections:
         self._open.discard(connection)
         self._budgets.leave(address)
 
-    def enter_elsewhere(self, address: str, peer: str) -> bool:
-        """A connection of a port that has another server is made; whether it may stay."""
+    def enter_elsewhere(self, address: str, peer: str) -> Met | None:
+        """A connection of a port that has another server is made; None if it may stay."""
         met = self._budgets.enter(address, time.monotonic())
         if met is not None:
             self.met(peer, met)
-        return met is None
+        return met
 
     def leave_elsewhere(self, address: str) -> None:
         """One that might stay is gone."""
         self._budgets.leave(address)
+
+    def enter_behind(self, address: str, peer: str) -> Met | None:
+        """A trusted proxy passes on a client's connection or request; None if it may."""
+        met = self._budgets.enter_behind(address, time.monotonic())
+        if met is not None:
+            self.met(peer, met)
+        return met
+
+    def leave_behind(self, address: str) -> None:
+        """What a proxy passed on has ended."""
+        self._budgets.leave_behind(address)
 
     def met(self, peer: str, met: Met) -> None:
         """Count and log that a client met one of its bounds."""
@@ -130,6 +204,8 @@ class Connections:
         """Cut all that are left."""
         for connection in list(self._open):
             connection.transport.abort()
+        for handshake in list(self._shaking):
+            handshake.cancel()
 
 
 class BoundedConnection(ServerConnection):
@@ -140,7 +216,10 @@ class BoundedConnection(ServerConnection):
 
     Attributes:
         account: of the session whose audio arrives here, which answers for what waits; or None.
+        knock: what became of it before TLS was spoken; None on a port without TLS.
     """
+
+    knock: Knock | None = None
 
     def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -148,6 +227,8 @@ class BoundedConnection(ServerConnection):
         self._connections = connections
         self._budget = FrameBudget(connections.limits, time.monotonic())
         self._address = ""
+        self._behind = ""
+        self._is_gone = False
         self._shakes_hands = False
         self._is_over = False
         self._was_refused = False
@@ -163,25 +244,40 @@ class BoundedConnection(ServerConnection):
         """Let a connection in, or answer why not; then no handshake begins."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self._address, peer = far_end(self.remote_address)
-        met = self._connections.enter(self, self._address)
+        if self.knock is not None:
+            met = self._connections.opened(self, self.knock)
+        else:
+            met = self._connections.enter(self, self._address)
+            if met is not None:
+                self._connections.met(peer, met)
         if met is None:
             self._shakes_hands = True
             super().connection_made(transport)
             return
         self._was_refused = True
         super(ServerConnection, self).connection_made(transport)
-        self._connections.met(peer, met)
-        busy = met.bound == "connections"
-        self._answer("503 Service Unavailable" if busy else "429 Too Many Requests", met.text)
+        self._answer(*answer_to(met))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         super().connection_lost(exc)
         if self.account is not None:
             self.account.waiting_bytes = 0
+        self._is_gone = True
         self._shook_hands()
+        if self._behind:
+            self._connections.leave_behind(self._behind)
         if not self._was_refused:
             self._connections.leave(self, self._address)
+
+    def enter_behind(self, client: str) -> Met | None:
+        """It is a trusted proxy's, for this client, who has a budget of its own."""
+        if self._is_gone:  # before its request was looked at
+            return None
+        met = self._connections.enter_behind(client, via(client, self.remote_address))
+        if met is None:
+            self._behind = client
+        return met
 
     async def handshake(self, *args: Any, **options: Any) -> None:
         """The opening handshake, which counts as one under way until it ends."""
@@ -246,11 +342,25 @@ class BoundedConnection(ServerConnection):
     def _answer(self, status: str, text: str) -> None:
         """An HTTP answer, before there is a WebSocket; then the end."""
         self._is_over = True
-        body = f"{text}\n".encode()
-        head = (
-            f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            f"Content-Length: {len(body)}\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
-        self.loop.call_later(LAST_WORDS_S, self.transport.abort)
+        say_and_close(self.transport, status, text, self.loop)
+
+
+def answer_to(met: Met) -> tuple[str, str]:
+    """Status and text of the HTTP answer to one that met a bound before anything was read."""
+    busy = met.bound == "connections"
+    return "503 Service Unavailable" if busy else "429 Too Many Requests", met.text
+
+
+def say_and_close(
+    transport: asyncio.WriteTransport, status: str, text: str, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Write a whole HTTP answer and close, whether or not the peer reads it."""
+    body = f"{text}\n".encode()
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nRetry-After: {RETRY_AFTER_S}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    transport.write(head.encode() + body)
+    transport.close()
+    loop.call_later(LAST_WORDS_S, transport.abort)

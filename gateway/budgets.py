@@ -156,6 +156,17 @@ class AddressBudgets:
         """
         if self.connections >= self._total:
             return Met("connections", f"the server has its {self._total} connections; try later")
+        met = self._count(address, now_s, shakes_hands=shakes_hands)
+        self.connections += met is None
+        return met
+
+    def enter_behind(self, address: str, now_s: float) -> Met | None:
+        """A proxy that is trusted passes on what this address asks for, over a connection of its
+        own, which has entered: None if it may; then :meth:`leave_behind` follows.
+        """
+        return self._count(address, now_s, shakes_hands=False)
+
+    def _count(self, address: str, now_s: float, *, shakes_hands: bool) -> Met | None:
         network = network_of(address)
         known = self._addresses.get(network)
         if known is None:
@@ -176,7 +187,6 @@ class AddressBudgets:
             return Met("address_rate", text)
         known.connections += 1
         known.handshakes += shakes_hands
-        self.connections += 1
         return None
 
     def shook_hands(self, address: str) -> None:
@@ -186,6 +196,10 @@ class AddressBudgets:
     def leave(self, address: str) -> None:
         """A connection that had been let in is gone."""
         self.connections -= 1
+        self.leave_behind(address)
+
+    def leave_behind(self, address: str) -> None:
+        """What a proxy passed on has ended."""
         self._addresses[network_of(address)].connections -= 1
 
     def forget(self, now_s: float) -> None:

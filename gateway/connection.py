@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode
-from gateway.bounded_connection import Connections, far_end
+from gateway.bounded_connection import Connections, far_end, via
 from gateway.budgets import Met
 from gateway.handshake import Visitor
 from gateway.metrics import GatewayMetrics
@@ -58,8 +58,7 @@ def peer_of(websocket: ServerConnection) -> tuple[str, str]:
     """A client's address alone, and as log lines name it: with its port, or with its proxy's."""
     remote = websocket.remote_address
     if isinstance(websocket, Visitor) and websocket.behind_proxy:
-        client, (proxy, port) = websocket.behind_proxy, remote[:2]
-        return client, f"{client} via {f'[{proxy}]' if ':' in proxy else proxy}:{port}"
+        return websocket.behind_proxy, via(websocket.behind_proxy, remote)
     return far_end(remote)
 
 

@@ -96,6 +96,7 @@ class ControlPort:
         line = ControlLine()
         budget = LogBudget(5, 0.2)
         answers = AnswerBudget(self._limits, time.monotonic())
+        was_slowed = False
         path = websocket.request.path if websocket.request else "/"
         fields = query_fields(path)
         if "events" in fields:
@@ -121,11 +122,18 @@ class ControlPort:
                 await websocket.send(reply)
                 if wait_s := answers.answered(len(reply), time.monotonic()):
                     self._metrics.limits_met.labels("answers").inc()
+                    if not was_slowed:
+                        self._slowed(line, peer)
+                    was_slowed = True
                     await asyncio.sleep(wait_s)  # meanwhile its next commands wait in TCP
         except ConnectionClosed:
             pass
         finally:
             self._disconnect(line, key, origin)
+
+    def _slowed(self, line: ControlLine, peer: str) -> None:
+        why = "more commands than are answered at once: the next ones wait"
+        self._audit.write("limit_hit", key=line.key_name, client=peer, limit="answers", why=why)
 
     def _connect(self, line: ControlLine, key: str, origin: Origin) -> bool:
         """Find the line's session by name or by order of arrival; whether a given name is one."""

@@ -23,6 +23,7 @@ from common.api_keys import ApiKey, name_of
 from common.errors import BusyError, CloseCode
 from common.events import Error
 from common.settings import GatewaySettings
+from gateway.audit import AuditLog
 from gateway.bounded_connection import BoundedConnection
 from gateway.clients import Clients
 from gateway.connection import Connection
@@ -63,8 +64,10 @@ class DataPort:
         reception: Reception,
         clients: Clients,
         peers: LocalPeers,
+        audit: AuditLog | None = None,
     ) -> None:
         self._settings = settings
+        self._audit = audit or AuditLog("", 0, 0)
         self._metrics = metrics
         self._reception = reception
         self._clients = clients
@@ -98,7 +101,12 @@ class DataPort:
         if len(attachment.observers) >= self._settings.max_observers:
             self._metrics.limits_met.labels("observers").inc()
             most = self._settings.max_observers
-            raise BusyError(f"the session has {most} observers already; try later")
+            why = f"the session has {most} observers already; try later"
+            peer = connection.peer
+            self._audit.write(
+                "limit_hit", key=name_of(key), client=peer, limit="observers", why=why
+            )
+            raise BusyError(why)
         attachment.observers[connection] = query.events
         try:
             async for message in connection.websocket:

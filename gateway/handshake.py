@@ -18,7 +18,7 @@ from common.errors import CloseCode
 from gateway import stock_page
 from gateway.access import Admission, Arrival, Refusal
 from gateway.any_method import GET, HEAD, AnyMethodConnection, answer, not_allowed
-from gateway.bounded_connection import BoundedConnection
+from gateway.bounded_connection import RETRY_AFTER_S, BoundedConnection
 from gateway.credentials import SUBPROTOCOL, Credentials
 from gateway.gatekeeper import Gatekeeper
 from gateway.pairing import Origin
@@ -70,6 +70,9 @@ class Handshake:
         arrival = arrival_of(connection, request, self._gatekeeper.proxies)
         if isinstance(connection, Visitor) and arrival.address != _host(connection.remote_address):
             connection.behind_proxy = arrival.address
+            if (met := connection.enter_behind(arrival.address)) is not None:
+                later = (("Retry-After", str(RETRY_AFTER_S)),)
+                return _text(HTTPStatus.TOO_MANY_REQUESTS, met.text, later)
         method = connection.method if isinstance(connection, Visitor) else GET
         is_exchange = method == POST and arrival.path.partition("?")[0] == EXCHANGE
         if method not in (GET, HEAD) and not is_exchange:

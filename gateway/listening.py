@@ -20,6 +20,7 @@ from gateway.connection import ConnectionLimit
 from gateway.gatekeeper import Gatekeeper
 from gateway.handshake import Handshake, Pages, Visitor, pages_of, select_subprotocol
 from gateway.metrics import GatewayMetrics
+from gateway.tls_door import TlsDoor
 
 log = logging.getLogger(__name__)
 
@@ -150,8 +151,7 @@ async def _listen(
             settings.host,
             port.number,
             reuse_port=settings.share_ports or None,
-            ssl=gatekeeper.tls.context if gatekeeper.tls else None,
-            create_connection=_visitors(connections),
+            create_connection=_visitors(connections, gatekeeper),
             open_timeout=settings.handshake_s,
             close_timeout=CLOSE_TIMEOUT_S,
             server_header=None,
@@ -174,6 +174,13 @@ def _most_connections(settings: GatewaySettings) -> int:
     return 2 * settings.max_sessions + SPARE_CONNECTIONS
 
 
-def _visitors(connections: Connections) -> Any:
+def _visitors(connections: Connections, gatekeeper: Gatekeeper) -> Any:
     """What makes a connection; any callable will do for the library."""
-    return functools.partial(Visitor, connections=connections)
+    if gatekeeper.tls is None:
+        return functools.partial(Visitor, connections=connections)
+    context = gatekeeper.tls.context
+
+    def behind_the_door(*args: Any, **options: Any) -> TlsDoor:
+        return TlsDoor(Visitor(*args, connections=connections, **options), context, connections)
+
+    return behind_the_door

@@ -168,10 +168,11 @@ class Reception:
         self._hub = hub
         self._clients = clients
         self._ledger = ledger
-        self._speed_limit = SpeedLimit(settings.max_speed, metrics, clients)
         self._maker = SessionMaker(settings, hub.policy, ledger, signs=hub.notary is not None)
         metrics.remembered_failures.set_function(self._maker.book.__len__)
         self._tenants = tenants or Tenants()
+        audit = self._tenants.audit
+        self._speed_limit = SpeedLimit(settings.max_speed, metrics, clients, audit)
         self._log_budget = budget_of_all()
         self._draining = False
 

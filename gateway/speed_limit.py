@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from common.api_keys import name_of
 from common.events import HeldBack
+from gateway.audit import AuditLog
 from gateway.clients import Attachment, Clients
 from gateway.metrics import GatewayMetrics
 
@@ -20,12 +22,20 @@ class SpeedLimit:
 
     Args:
         most_speed: times real time.
+        audit: where it is told once of each session.
     """
 
-    def __init__(self, most_speed: float, metrics: GatewayMetrics, clients: Clients) -> None:
+    def __init__(
+        self,
+        most_speed: float,
+        metrics: GatewayMetrics,
+        clients: Clients,
+        audit: AuditLog | None = None,
+    ) -> None:
         self._most_speed = most_speed
         self._metrics = metrics
         self._clients = clients
+        self._audit = audit or AuditLog("", 0, 0)
 
     def hold_back(self, now_s: float) -> None:
         """Several times a second: decide for each session whether its next frame has to wait."""
@@ -44,6 +54,8 @@ class SpeedLimit:
             return  # told before
         attachment.was_held_back = True
         text = f"while others speak, audio is taken at {self._most_speed:g} times real time"
-        log.info("client %s is held back: %s", attachment.session.peer, text)
+        peer, key = attachment.session.peer, name_of(attachment.key)
+        log.info("client %s is held back: %s", peer, text)
+        self._audit.write("limit_hit", key=key, client=peer, limit="speed", why=text)
         if attachment.session.wants_events:
             self._clients.deliver(attachment, [HeldBack(self._most_speed, text)])

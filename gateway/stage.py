@@ -86,7 +86,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
         commanders = Visitors()
         connections = make_connections(settings, metrics, gatekeeper, audit)
         peers = LocalPeers(metrics.peer_look_ups.inc)
-        data_port = DataPort(settings, metrics, reception, clients, peers)
+        data_port = DataPort(settings, metrics, reception, clients, peers, audit)
         control_port = ControlPort(
             settings, metrics, hub.placement, reception, clients, peers, audit
         )

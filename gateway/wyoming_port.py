@@ -243,7 +243,7 @@ class WyomingPort:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address, peer = far_end(writer.get_extra_info("peername"))
-        if not self._connections.enter_elsewhere(address, peer):
+        if self._connections.enter_elsewhere(address, peer) is not None:
             writer.transport.abort()
             return
         try:

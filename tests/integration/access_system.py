@@ -35,6 +35,8 @@ KEYS: Final = {
     "slow": "speed=2",
 }
 """What each key may do."""
+HANDSHAKES: Final = 20
+"""Of one address, under way."""
 
 
 class SafeSystem:
@@ -58,7 +60,8 @@ class SafeSystem:
             *("--api-port", str(self.ports["api"]), "--metrics-port", str(self.ports["metrics"])),
             *("--tls-cert", str(self.certificate), "--tls-key", str(self.tls_key)),
             *("--api-keys", str(self.keys_path), "--audit-log", str(self.audit_path)),
-            "--verify-data-integrity",
+            *("--max-observers", "1", "--address-handshakes", str(HANDSHAKES)),
+            *("--handshake-timeout", "2.5", "--verify-data-integrity"),
         )
         self.hmac_keys = {name: new_line(name)[0] for name in ("alice", "bob")}
         self.hmac_path = folder / "hmac-keys"
@@ -85,16 +88,18 @@ class SafeSystem:
         """Sum of a gateway's metric."""
         return sample(self.url("metrics", "http"), (name,)) or 0.0
 
-    def request(self, port: str, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
-        """Status and body of a plain request."""
-        number = self.ports[port]
+    def request(
+        self, port: str, path: str, method: str = "GET", *, address: str = "", **headers: str
+    ) -> tuple[int, str]:
+        """Status and body of a plain request; ``address``: of this host, to send it from."""
+        number, source = self.ports[port], (address, 0) if address else None
         connection: http.client.HTTPConnection
         if port == "metrics":
-            connection = http.client.HTTPConnection("localhost", number, timeout=30)
+            connection = http.client.HTTPConnection("localhost", number, 30, source)
         else:
             context: ssl.SSLContext = client_context(str(self.certificate))
             connection = http.client.HTTPSConnection(
-                "localhost", number, timeout=30, context=context
+                "localhost", number, timeout=30, source_address=source, context=context
             )
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -27,9 +29,12 @@ from common.client import (
 from common.errors import CommandError
 from common.integrity import Algorithm
 from common.tls import client_context, make_certificate
-from tests.integration.access_system import NAMES, SafeSystem
+from gateway.bounded_connection import TOLD_AT_ONCE
+from tests.integration.access_system import HANDSHAKES, NAMES, SafeSystem
 from tests.processes import Stages, wait_until
 from tests.speech import silence
+
+STRANGER = "127.0.0.9"
 
 pytestmark = pytest.mark.xdist_group("access")
 
@@ -191,9 +196,11 @@ async def test_a_session_is_its_own_keys(system: SafeSystem) -> None:
             system,
             "data",
             observe=stream.session or "",
-            Authorization=f"Bearer {system.keys['alice']}",
+            **(alice := {"Authorization": f"Bearer {system.keys['alice']}"}),
         ) as connection:
             await connection.ping()
+            async with raw(system, "data", observe=stream.session or "", **alice) as another:
+                assert "has 1 observers already" in json.loads(await another.recv())["message"]
 
 
 async def test_a_revoked_key_ends_its_sessions_and_nobody_elses(system: SafeSystem) -> None:
@@ -214,6 +221,39 @@ async def test_a_revoked_key_ends_its_sessions_and_nobody_elses(system: SafeSyst
                 system.write_keys(*system.keys)
         assert await finished(stays) > 0
     system.gateway.wait_for_line(r"7 API keys were read", after=len(system.gateway.lines) - 5)
+
+
+async def test_who_never_speaks_tls_has_the_handshakes_of_one_address_and_is_cut_in_time(
+    system: SafeSystem,
+) -> None:
+    """Beside it others come in; 2.5 s are what a handshake may take."""
+    silent: list[socket.socket] = []
+
+    def open_more(count: int) -> None:
+        for number in range(count):
+            to = ("localhost", system.ports[("data", "api", "control")[number % 3]])
+            silent.append(socket.create_connection(to, 30, source_address=(STRANGER, 0)))
+
+    def ended() -> int:
+        return len(select.select(silent, [], [], 0)[0])
+
+    def asked() -> tuple[int, str]:
+        return system.request("data", "/", address=STRANGER)
+
+    met = "stt_gateway_limits_met"
+    before = system.metric(met)
+    await asyncio.to_thread(open_more, HANDSHAKES)
+    status, text = await asyncio.to_thread(asked)
+    assert (status, f"has {HANDSHAKES} handshakes under way" in text) == (429, True)
+    await asyncio.to_thread(open_more, TOLD_AT_ONCE + 8)
+    await asyncio.to_thread(wait_until, lambda: ended() >= 8, "those too many are cut at once")
+    assert system.metric(met) == before + 1 + TOLD_AT_ONCE + 8
+    async with stream_of(system) as stream:
+        assert stream.session
+    await asyncio.to_thread(wait_until, lambda: ended() == len(silent), "all are cut in time")
+    assert (await asyncio.to_thread(asked))[0] == 200
+    for each in silent:
+        each.close()
 
 
 async def test_a_certificate_is_replaced_under_a_running_session(
@@ -341,7 +381,7 @@ def test_the_audit_log_tells_it_all_and_no_secret(system: SafeSystem) -> None:
         assert key[4:] not in written
     assert "sttt_" not in written
     limits = {event["limit"] for event in system.audit() if event["event"] == "limit_hit"}
-    assert limits >= {"quota", "hours", "failed_authentications"}
+    assert limits >= {"quota", "hours", "failed_authentications", "observers", "address_handshakes"}
 
 
 async def test_no_session_id_is_in_a_log(system: SafeSystem) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import re
 import struct
@@ -25,6 +26,7 @@ from common.events import FrameVerdict, FullSentence
 from common.integrity import Algorithm
 from tests.faults.system import System
 from tests.integration.wire_client import Data, data_of, session_of
+from tests.processes import wait_until
 from tests.speech import SENTENCES, load, silence
 
 PAUSE = silence(1.5)
@@ -60,8 +62,16 @@ def lenient() -> Iterator[System]:
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator[System]:
-    with System(verifiers=2, engine="pocketsphinx", gateway=STRICT) as system:
+def audit_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tells of the strict server's rejections."""
+    return tmp_path_factory.mktemp("audit") / "audit"
+
+
+@pytest.fixture(scope="module")
+def strict(audit_path: Path) -> Iterator[System]:
+    """It logs as much as one can ask for that is no text: every frame."""
+    options = (*STRICT, "--audit-log", str(audit_path), "--use_extended_logging")
+    with System(verifiers=2, engine="pocketsphinx", gateway=options) as system:
         system.wait_ready()
         yield system
         system.check_alive()
@@ -178,7 +188,9 @@ async def test_a_server_that_only_logs_transcribes_corrupt_frames(lenient: Syste
     assert len(texts) == 1
 
 
-async def test_a_strict_server_rejects_the_first_corrupt_frame(strict: System) -> None:
+async def test_a_strict_server_rejects_the_first_corrupt_frame(
+    strict: System, audit_path: Path
+) -> None:
     async with data_of(strict, "?events=integrity") as client:
         await client.say(load("dog")[:8192])
         spoiled = bytearray(client.frame(load("dog")[8192:16384]))
@@ -196,9 +208,27 @@ async def test_a_strict_server_rejects_the_first_corrupt_frame(strict: System) -
     strict.gateway.process.wait_for_line(
         r"\[REJECT\] Client \S+ exceeded corruption threshold \(1 fail"
     )
-    strict.gateway.process.wait_for_line(
-        r"\[DISCONNECT\] Closing connection to \S+ due to data corruption"
+    line = strict.gateway.process.wait_for_line(
+        r"\[DISCONNECT\] Closing connection to (\S+) due to data corruption"
     )
+    audited = await asyncio.to_thread(events_of, audit_path, line[1])
+    assert [(event["event"], event.get("why")) for event in audited] == [
+        ("session_begun", None),
+        ("rejection", "corruption"),
+        ("session_ended", None),
+    ]
+    assert (audited[-1]["corrupt"], audited[-1]["sentences"]) == (1, 0)
+
+
+def events_of(audit_path: Path, client: str) -> list[dict[str, Any]]:
+    """What the audit log has of a client, once its session has ended."""
+
+    def found() -> list[dict[str, Any]]:
+        events = [json.loads(line) for line in audit_path.read_text().splitlines()]
+        return [event for event in events if event.get("client") == client]
+
+    wait_until(lambda: "session_ended" in [e["event"] for e in found()], "the session has ended")
+    return found()
 
 
 async def test_nothing_after_the_rejected_frame_is_transcribed(strict: System) -> None:
@@ -244,7 +274,12 @@ async def test_a_clean_client_hears_the_same_beside_a_rejected_one(strict: Syste
     assert isinstance(rejection, RejectedError)
     assert not isinstance(beside, BaseException)
     assert beside == alone
-    assert [words(text) for text in beside] == [SENTENCES["mountains"].recognised]
+    recognised = SENTENCES["mountains"].recognised
+    assert [words(text) for text in beside] == [recognised]
+    said_words = recognised.split()
+    for stage in strict.stages.processes:
+        for pair in itertools.pairwise(said_words):
+            assert " ".join(pair) not in stage.output.lower(), "what was said is in no log"
 
 
 # -- what clients send -------------------------------------------------------------------------

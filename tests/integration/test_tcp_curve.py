@@ -7,17 +7,27 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
+import zmq
+from zmq.utils.monitor import recv_monitor_message
 
+from common.addresses import Target
 from common.client.stream import connect
 from common.curve import Role, add_host, make_keys, revoke_host
 from common.events import FullSentence
+from common.links import LinkEnd, Links
+from common.settings import GatewaySettings
 from deploy.demo_parts import same_words
 from deploy.health import health, sample
 from tests.processes import Stages, free_port, wait_until
 from tests.speech import SENTENCES, load, silence
+
+GATEWAYS: Final = (LinkEnd.FRAMES_IN, LinkEnd.VERDICTS_OUT, LinkEnd.RESULTS_OUT)
+TRANSCRIBERS: Final = (LinkEnd.AUDIO_OUT, LinkEnd.COMMANDS_OUT)
+"""The ends that connect, by who binds the other one; frames, verdicts and results in this order."""
+HANDSHAKES: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 
 class System(NamedTuple):
@@ -25,6 +35,7 @@ class System(NamedTuple):
 
     stages: Stages
     links: tuple[str, ...]
+    endpoints: dict[LinkEnd, str]
     data_url: str
     gateway_metrics_url: str
 
@@ -46,6 +57,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def system(keys: Path) -> Iterator[System]:
     ports = (free_port(), free_port(), free_port())
+    at = {end: f"tcp://127.0.0.1:{port}" for end, port in zip(GATEWAYS, ports, strict=True)}
+    at |= {end: f"tcp://127.0.0.1:{free_port()}" for end in TRANSCRIBERS}
     data, control, metrics = free_port(), free_port(), free_port()
     links = links_to("localhost", ports)
     with Stages() as stages:
@@ -61,11 +74,12 @@ def system(keys: Path) -> Iterator[System]:
         stages.start(
             "transcriber",
             *(*links, "--curve-dir", str(keys)),
-            *("--audio", "tcp://*:*", "--commands", "tcp://*:*", "--advertise-host", "localhost"),
+            *("--audio", at[LinkEnd.AUDIO_OUT], "--commands", at[LinkEnd.COMMANDS_OUT]),
+            *("--advertise-host", "localhost"),
         )
         url = f"http://127.0.0.1:{metrics}"
         wait_until(lambda: health(url).ready, "the gateway is ready", 120.0)
-        yield System(stages, links, f"ws://127.0.0.1:{data}", url)
+        yield System(stages, links, at, f"ws://127.0.0.1:{data}", url)
 
 
 async def heard(url: str, pcm: bytes) -> str:
@@ -124,6 +138,35 @@ def test_a_stolen_verifier_key_is_no_transcribers(
     gateway.wait_for_line("refused a key from .*: it is not admitted as a transcriber")
     assert len(re.findall(r"transcriber \S+ joined", gateway.output)) == joined
     forger.kill()
+
+
+@pytest.mark.parametrize("end", [*GATEWAYS, *TRANSCRIBERS], ids=lambda end: end.name.lower())
+def test_a_link_opens_for_the_key_of_the_role_at_its_other_end_and_for_no_other(
+    system: System, keys: Path, tmp_path: Path, end: LinkEnd
+) -> None:
+    """As who stole a host's keys would do it: a socket of the link's own kind, at the real port."""
+    for role in Role:
+        stolen = shutil.copytree(keys / role, tmp_path / role)
+        found = handshake(end, system.endpoints[end], stolen)
+        expected = (
+            zmq.EVENT_HANDSHAKE_FAILED_AUTH if role != end.role else zmq.EVENT_HANDSHAKE_SUCCEEDED
+        )
+        assert found == expected, f"a {role}'s key"
+
+
+def handshake(end: LinkEnd, endpoint: str, keys: Path) -> zmq.Event:
+    """How a connection to a link with these keys ends."""
+    links = Links(GatewaySettings(curve_dir=str(keys)))
+    fan = links.open_fan(end, is_tcp=True)
+    events = fan.socket.get_monitor_socket(HANDSHAKES)
+    try:
+        fan.lead_to([Target(endpoint, endpoint)])
+        assert events.poll(30_000), "the handshake ends"
+        return zmq.Event(recv_monitor_message(events)["event"])
+    finally:
+        fan.socket.disable_monitor()
+        events.close()
+        links.close_all()
 
 
 def test_one_hosts_key_is_added_and_revoked_while_all_runs(system: System, keys: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import time
@@ -20,6 +21,8 @@ from websockets.typing import Origin, Subprotocol
 
 from common.api_keys import line_of, new_key
 from common.tls import make_certificate
+from deploy.figures import Labels
+from deploy.health import samples
 from tests.processes import StageProcess, Stages, free_port, wait_until
 from tests.protocols.test_deepgram import deepgram
 
@@ -28,15 +31,21 @@ CHECKED: Final = new_key()
 STRONG: Final = new_key()
 LEAVING: Final = new_key()
 PAGE: Final = "https://app.test"
+MOST: Final = 3
+"""Connections of one address."""
 
 
 class Gateway(NamedTuple):
     """One that asks for keys."""
 
     process: StageProcess
-    api_port: int
+    ports: dict[str, int]
     audit_path: Path
     keys: Path
+
+    @property
+    def api_port(self) -> int:
+        return self.ports["api"]
 
     @property
     def http(self) -> str:
@@ -44,8 +53,11 @@ class Gateway(NamedTuple):
 
     def audit(self, address: str) -> list[dict[str, Any]]:
         """What the audit log has of an address."""
-        events = map(json.loads, self.audit_path.read_text().splitlines())
-        return [event for event in events if event.get("address") == address]
+        return [event for event in self.events() if event.get("address") == address]
+
+    def events(self) -> list[dict[str, Any]]:
+        """All that it has."""
+        return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
 
     @property
     def realtime(self) -> str:
@@ -63,18 +75,19 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     ]
     keys.write_text("\n".join(lines))
     keys.chmod(0o600)
-    api_port = free_port()
+    ports = {name: free_port() for name in ("api", "data", "control", "metrics")}
     with Stages() as stages:
         process = stages.start(
             "gateway",
-            *("--api-port", str(api_port), "--api-keys", str(keys)),
-            *("--data_port", str(free_port()), "--control_port", str(free_port())),
+            *("--api-port", str(ports["api"]), "--api-keys", str(keys)),
+            *("--data_port", str(ports["data"]), "--control_port", str(ports["control"])),
+            *("--metrics-port", str(ports["metrics"]), "--address-connections", str(MOST)),
             *("--drain-timeout", "0.2", "--allow-origin", PAGE),
             *("--trusted-proxies", "127.0.0.1", "--audit-log", str(keys.with_name("audit"))),
             *("--token-lifetime", "4", "--verify-data-integrity"),
         )
         process.wait_for_line("is ready")
-        yield Gateway(process, api_port, keys.with_name("audit"), keys)
+        yield Gateway(process, ports, keys.with_name("audit"), keys)
 
 
 async def test_each_protocols_way_to_bring_a_key(gateway: Gateway) -> None:
@@ -243,6 +256,49 @@ async def test_who_guesses_behind_a_proxy_is_counted_apart_and_nobody_is_locked_
     assert [hit["limit"] for hit in hits] == ["failed_authentications"]
     assert [event.get("failures") for event in gateway.audit(other)] == [1]
     assert gateway.audit("198.51.100.1") == [], "what the client itself said of its address"
+
+
+@pytest.mark.parametrize("port, number", [("data", 1), ("control", 2), ("api", 3)])
+async def test_behind_a_proxy_each_client_has_the_connections_of_one_address(
+    gateway: Gateway, port: str, number: int
+) -> None:
+    """And who is no proxy is counted by where he comes from, whatever he says."""
+
+    def opened(said: str, address: str = "127.0.0.1") -> connect:
+        path = "/v1/realtime" if port == "api" else "/"
+        headers = {"X-Forwarded-For": f"198.51.100.1, {said}", "X-API-Key": KEY}
+        url, local = f"ws://127.0.0.1:{gateway.ports[port]}{path}", (address, 0)
+        return connect(url, additional_headers=headers, local_addr=local, proxy=None)
+
+    async def refused(said: str, address: str = "127.0.0.1") -> str:
+        try:
+            async with opened(said, address):
+                return ""
+        except InvalidStatus as error:
+            return f"{error.response.status_code} {error.response.body.decode()}"
+
+    def met() -> float:
+        labels = Labels({("bound", "address_connections")})
+        metrics = f"http://127.0.0.1:{gateway.ports['metrics']}"
+        return samples(metrics, 10)["stt_gateway_limits_met_total", labels]
+
+    before, client, why = met(), f"192.0.2.{number}", f"this address has its {MOST} connections"
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST):
+            await stack.enter_async_context(opened(client))
+        answer = await refused(client)
+        assert answer.startswith("429 ")
+        assert why in answer
+        assert not await refused(f"192.0.2.{10 + number}"), "another client of that proxy"
+        for forged in range(MOST):
+            await stack.enter_async_context(opened(f"203.0.113.{forged}", f"127.0.0.{5 + number}"))
+        assert why in await refused("203.0.113.99", f"127.0.0.{5 + number}")
+    assert met() == before + 2
+    over = time.monotonic() + 30
+    while await refused(client):
+        assert time.monotonic() < over, "its places are given back"
+    hits = [e for e in gateway.events() if e.get("limit") == "address_connections"]
+    assert any(hit["client"].startswith(f"{client} via 127.0.0.1:") for hit in hits)
 
 
 async def test_a_request_with_two_keys_is_refused(gateway: Gateway) -> None:

@@ -157,6 +157,21 @@ def test_an_address_that_is_gone_is_forgotten() -> None:
     assert len(budgets) == 0
 
 
+def test_who_comes_over_a_proxys_connection_has_the_bounds_of_an_address() -> None:
+    budgets = AddressBudgets(5, of_address(2, 1.0), lambda address: address == "192.0.2.1")
+    assert budgets.enter("192.0.2.1", 0.0) is None
+    found = [bound(budgets.enter_behind("198.51.100.1", 0.0)) for _ in range(3)]
+    assert found == ["", "", "address_connections"]
+    assert budgets.enter_behind("198.51.100.2", 0.0) is None
+    assert budgets.connections == 1, "the proxy's own"
+    budgets.leave_behind("198.51.100.1")
+    assert budgets.enter_behind("198.51.100.1", 0.0) is None
+    budgets.leave_behind("198.51.100.1")
+    assert budgets.enter_behind("198.51.100.1", 0.0) is None
+    budgets.leave_behind("198.51.100.1")
+    assert bound(budgets.enter_behind("198.51.100.1", 0.0)) == "address_rate"
+
+
 def test_a_proxy_that_is_trusted_stands_for_many() -> None:
     budgets = AddressBudgets(5, of_address(1, 1.0), lambda address: address == "192.0.2.1")
     assert [bound(budgets.enter("192.0.2.1", 0.0)) for _ in range(6)] == [*[""] * 5, "connections"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from common.envelope import OnCorruption
 from common.events import HeldBack
+from gateway.audit import AuditLog
 from gateway.clients import Attachment, Clients
 from gateway.integrity_log import IntegrityLog
 from gateway.metrics import GatewayMetrics
@@ -20,10 +24,10 @@ POLICY = RejectionPolicy(True, False, 0, OnCorruption.FORWARD)
 class World:
     """Two sessions, of which the first is far ahead of real time."""
 
-    def __init__(self, *, wants_events: bool = True) -> None:
+    def __init__(self, *, wants_events: bool = True, audit: AuditLog | None = None) -> None:
         self.clients = Clients()
         self.metrics = GatewayMetrics()
-        self.limit = SpeedLimit(4.0, self.metrics, self.clients)
+        self.limit = SpeedLimit(4.0, self.metrics, self.clients, audit)
         self.client = FakeClient()
         self.fast, self.other = (self._session(self.client, wants_events) for _ in range(2))
         self.fast.pace.took(600.0, 0.0)
@@ -50,6 +54,17 @@ def test_who_is_far_ahead_is_held_back_and_told() -> None:
     assert world.client.events == [HeldBack(4.0, text)]
     world.limit.hold_back(1.1)
     assert world.times == 1
+
+
+def test_the_audit_log_tells_of_it_once(tmp_path: Path) -> None:
+    audit = AuditLog(str(tmp_path / "audit"), 1 << 20, 2)
+    world = World(audit=audit)
+    for now_s in (1.0, 1.1, 300.0, 300.1):
+        world.limit.hold_back(now_s)
+    audit.close()
+    event = json.loads((tmp_path / "audit").read_text())
+    assert (event["event"], event["limit"]) == ("limit_hit", "speed")
+    assert event["client"] == world.client.peer
 
 
 def test_who_speaks_alone_goes_on_as_fast_as_it_likes() -> None:
