@@ -78,6 +78,14 @@ class EngineSettings(PartialSettings):
     realtime_batch_size: int = option(
         16, "--realtime_batch_size", help="batch size of partials", low=0, high=256
     )
+    max_partial_cost_s: float = option(
+        5.0,
+        "--max-partial-cost",
+        help="seconds of an engine's time that one partial result may be expected to take; less, "
+        "the more of the time finals take; 0: any",
+        low=0,
+        high=3_600,
+    )
     root: str = option("", "--root", "--download_root", help="folder of downloaded models")
     initial_prompt: str = option(
         STOCK_INITIAL_PROMPT,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.whisper_model import tiny_whispers
 
 settings.register_profile("busy", deadline=None)  # machines may be busy
 settings.load_profile("busy")
@@ -56,15 +56,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _TogetherSch
 
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random-weight Whisper for `--model`; made once a session, in a process of its own.
-
-    (torch and transformers would otherwise stay in the test process's memory.)
-    """
-    directory = tmp_path_factory.mktemp("tiny-whisper")
-    subprocess.run(
-        [sys.executable, "-m", "tests.whisper_model", str(directory)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        timeout=200,
-    )
-    return directory
+    """A random-weight Whisper for `--model`."""
+    return tiny_whispers(tmp_path_factory) / "english"

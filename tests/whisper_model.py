@@ -1,17 +1,24 @@
 """A tiny Whisper with random weights, made offline in a few seconds, 2 MB.
 
 It babbles a few letters, always the same for the same audio and others for other audio: enough to
-test the code that loads and runs faster-whisper models, without a download.
-Command line: `python -m tests.whisper_model DIR`.
+test the code that loads and runs faster-whisper models, without a download. Another one knows
+several languages, and babbles short words.
+Command line: `python -m tests.whisper_model DIR` makes both, `DIR/english` and `DIR/multilingual`.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import string
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pytest
 
 _SEED: Final = 7
 _WIDTH: Final = 64
@@ -29,9 +36,31 @@ _MARKERS: Final = (
     "<|notimestamps|>",  # timestamps follow it, as faster-whisper expects
 )
 _TIMESTAMPS: Final = 1501  # 0.00 to 30.00 s in steps of 0.02 s
+_BYTES: Final = 256
+_MULTILINGUAL: Final = ""
+"""The token by which CTranslate2 knows a model that knows several languages."""
+_BEGINNINGS: Final = tuple(f"Ġ{letter}" for letter in string.ascii_lowercase)
+"""First letters of words: what no encoder yields, as there are no merges."""
 
 
-def build_tiny_whisper(directory: Path) -> Path:
+def tiny_whispers(factory: pytest.TempPathFactory) -> Path:
+    """A folder with both models, which whoever of a test run's workers comes first makes.
+
+    In a process of its own: torch and transformers would stay in a worker's memory.
+    """
+    ours = factory.getbasetemp()
+    folder = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / "tiny-whispers"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = folder.with_suffix(".making")
+            command = [sys.executable, "-m", "tests.whisper_model", str(making)]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=200)
+            making.rename(folder)
+    return folder
+
+
+def build_tiny_whisper(directory: Path, multilingual: bool = False) -> Path:
     """Writes a CTranslate2 Whisper model into `directory` and returns it.
 
     The directory may exist; it can then be given to faster-whisper (and so to RealtimeSTT) as the
@@ -41,7 +70,7 @@ def build_tiny_whisper(directory: Path) -> Path:
     from transformers import WhisperFeatureExtractor
 
     with tempfile.TemporaryDirectory(prefix="tiny-whisper-") as scratch:
-        build_tiny_transformers(Path(scratch))
+        build_tiny_transformers(Path(scratch), multilingual)
         WhisperFeatureExtractor().save_pretrained(scratch)
         extractor = Path(scratch, "preprocessor_config.json")
         if not extractor.exists():  # the name that transformers 5 gives it
@@ -53,20 +82,22 @@ def build_tiny_whisper(directory: Path) -> Path:
     return directory
 
 
-def build_tiny_transformers(directory: Path) -> Path:
+def build_tiny_transformers(directory: Path, multilingual: bool = False) -> Path:
     """Writes the same model as transformers loads it into `directory`, and returns it."""
-    vocabulary = _save_tokenizer(str(directory))
+    vocabulary = _save_tokenizer(str(directory), multilingual)
     _save_weights(str(directory), vocabulary)
     return directory
 
 
-def _save_tokenizer(scratch: str) -> dict[str, int]:
+def _save_tokenizer(scratch: str, multilingual: bool) -> dict[str, int]:
     """Writes a byte-level tokenizer with Whisper's markers; returns its vocabulary."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate(alphabet)}
+    tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
+    if multilingual:
+        tokens += [*_BEGINNINGS, _MULTILINGUAL]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -102,7 +133,8 @@ def _save_weights(scratch: str, vocabulary: dict[str, int]) -> None:
     )
     model = WhisperForConditionalGeneration(config)
 
-    letters = [vocabulary[letter] for letter in string.ascii_lowercase]
+    said = [*string.ascii_lowercase, *_BEGINNINGS]
+    letters = [vocabulary[token] for token in said if token in vocabulary]
     decoder, output = model.model.decoder, model.proj_out.weight
     with torch.no_grad():
         # Audio and position outweigh the previous letter, so that the text does not run in circles;
@@ -122,8 +154,10 @@ def _save_weights(scratch: str, vocabulary: dict[str, int]) -> None:
         output[:, 1] = 0.0
         output[end] = 0.0
         output[end, 1] = 8.0
+    languages = {f"<|{name}|>": vocabulary[f"<|{name}|>"] for name in LANGUAGES}
     model.generation_config = GenerationConfig(
-        suppress_tokens=sorted(set(range(end)) - set(letters)),
+        **({"lang_to_id": languages} if _MULTILINGUAL in vocabulary else {}),
+        suppress_tokens=sorted(set(range(_BYTES)) - set(letters)),
         begin_suppress_tokens=[end],
         bos_token_id=end,
         eos_token_id=end,
@@ -134,4 +168,5 @@ def _save_weights(scratch: str, vocabulary: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    print(build_tiny_whisper(Path(sys.argv[1])))
+    for name in ("english", "multilingual"):
+        print(build_tiny_whisper(Path(sys.argv[1], name), name == "multilingual"))

@@ -7,8 +7,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from common.stamps import INTERNAL_CORRUPTION, Hop
-from transcriber.schedule import Kind
-from transcriber.scheduler import BatchReport
+from transcriber.schedule import Dropped, Kind
+from transcriber.scheduler import BatchReport, Listeners
 
 _SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FACTORS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -33,11 +33,28 @@ class BatchMetrics:
         self._audio = Counter(
             f"{prefix}_audio_seconds", "Seconds of audio transcribed", ["kind"], registry=registry
         )
+        self._dropped = Counter(
+            f"{prefix}_partials_dropped",
+            "Partials that did not run, by why",
+            ["why"],
+            registry=registry,
+        )
+        for why in Dropped:
+            self._dropped.labels(why)
         for kind in Kind:  # series that are there from the start can be alerted on
             for family in (
                 *(self._queue_delay, self._inference, self._size, self._factor, self._audio),
             ):
                 family.labels(kind.name.lower())
+
+    @property
+    def listeners(self) -> Listeners:
+        """What a scheduler is to call."""
+        return Listeners(self.batch, self.dropped)
+
+    def dropped(self, why: Dropped) -> None:
+        """Count a partial that did not run."""
+        self._dropped.labels(why).inc()
 
     def batch(self, report: BatchReport) -> None:
         """Count one call of an engine."""
@@ -56,7 +73,7 @@ class EngineMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.batch = BatchMetrics("stt_engine", self.registry).batch
+        self.listeners = BatchMetrics("stt_engine", self.registry).listeners
         self.requests = Counter(
             "stt_engine_requests", "Requests of transcribers", ["kind"], registry=self.registry
         )

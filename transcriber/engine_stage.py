@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import secrets
 import socket
@@ -59,7 +60,11 @@ async def run(
             engines = await asyncio.get_running_loop().run_in_executor(None, create, settings)
         except EngineError as error:
             raise SettingsError(str(error)) from None
-        scheduler = Scheduler(*engines, on_batch=metrics.batch)
+        scheduler = Scheduler(
+            *engines,
+            max_partial_cost_s=settings.max_partial_cost_s or math.inf,
+            listeners=metrics.listeners,
+        )
         stack.callback(scheduler.close)
         stage = EngineStage(settings, lifecycle, links, metrics, scheduler, engines)
         lifecycle.ready()

@@ -51,7 +51,7 @@ class TranscriberMetrics:
             "Audio that the middle session's recorder has still to hear: all are behind",
             registry=self.registry,
         )
-        self.batch = BatchMetrics("stt_transcriber", self.registry).batch
+        self.listeners = BatchMetrics("stt_transcriber", self.registry).listeners
         self.engines_lost = counter(
             "engines_lost", "Engine processes that fell silent or let a final wait", "how"
         )

@@ -4,7 +4,8 @@ Finals run before early transcriptions (which speech may yet overtake), these be
 Sessions take turns. A session has at most one partial waiting (the latest), partials that waited
 past their deadline are dropped, and they leave the engine alone for a while after each turn, so
 that they take no more than their share of it; that is the smaller, the more finals there are
-(:mod:`transcriber.load`), so that there are fewer partials before finals wait.
+(:mod:`transcriber.load`), so that there are fewer partials before finals wait. Of that share each
+session has its own, by what its partials cost (:mod:`transcriber.partial_pace`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
+import math
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from common.errors import SttError
 from transcriber.load import Load
+from transcriber.partial_pace import PartialPace
 
 P = TypeVar("P")
 
@@ -28,6 +32,19 @@ class Kind(enum.IntEnum):
     EARLY = 1
     """A final begun before its recording has ended."""
     REALTIME = 2
+
+
+class Dropped(enum.StrEnum):
+    """Why a partial did not run."""
+
+    SUPERSEDED = "superseded"
+    """The session asked for a newer one."""
+    LATE = "late"
+    """The engine was busy until its deadline."""
+    SHARE = "share"
+    """The session has had what is its own of the engine's time."""
+    COST = "cost"
+    """It was expected to take longer than a partial may."""
 
 
 class QueueFullError(SttError):
@@ -42,6 +59,7 @@ class Limits:
     max_batch: int = 1
     realtime_share: float = 1.0
     realtime_deadline_s: float = 1.0
+    max_partial_cost_s: float = math.inf
     finals_per_session: int = 8
     long_s: float = 10.0
     """Audio of a long recording: of several workers, one is always left to the others."""
@@ -63,6 +81,13 @@ class Submission(NamedTuple, Generic[P]):
 
     job: Job[P]
     superseded: Job[P] | None
+
+
+class Expired(NamedTuple, Generic[P]):
+    """A partial whose time is over."""
+
+    job: Job[P]
+    why: Dropped
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -88,6 +113,7 @@ class Schedule(Generic[P]):
         self._long_running = 0
         self._started: dict[int, Batch[P]] = {}
         self._load = Load(limits.concurrency)
+        self._pace = PartialPace(limits.max_partial_cost_s)
         self._factor = 0.0  # seconds of a call per second of its audio, the latest ones
         self._partials_from_s = float("-inf")
         # Where there is one worker all may use it; of more, one is always left to finals.
@@ -122,6 +148,8 @@ class Schedule(Generic[P]):
             return Submission(job, None)
         # Replaced in its place: a session that asks often keeps its turn, and no more.
         waiting_one = self._one_each(kind)
+        if kind is Kind.REALTIME:
+            self._pace.asked(session, now)
         superseded = waiting_one.get(session)
         waiting_one[session] = job
         return Submission(job, superseded)
@@ -150,15 +178,20 @@ class Schedule(Generic[P]):
 
     def forget(self, session: str) -> list[Job[P]]:
         """Take all jobs of a session out of the queue."""
+        self._pace.forget(session)
         finals = list(self._finals.pop(session, ()))
         one_each = (self._early, self._partials)
         return finals + [jobs.pop(session) for jobs in one_each if session in jobs]
 
-    def expire(self, now: float) -> list[Job[P]]:
+    def expire(self, now: float) -> list[Expired[P]]:
         """Take partials that waited past their deadline out of the queue."""
         oldest = now - self._limits.realtime_deadline_s
-        expired = [job for job in self._partials.values() if job.submitted_s <= oldest]
-        for job in expired:
+        expired = [
+            Expired(job, self._held(job, now))
+            for job in self._partials.values()
+            if job.submitted_s <= oldest
+        ]
+        for job, _ in expired:
             del self._partials[job.session]
         return expired
 
@@ -182,10 +215,9 @@ class Schedule(Generic[P]):
             and self._partials
             and now >= self._partials_from_s
             and self._running[Kind.REALTIME] < self._slots
+            and (jobs := self._take_partials(now))
         ):
             kind = Kind.REALTIME
-            most = self._load.partials_per_call(self._limits.max_batch)
-            jobs = self._take_from(self._partials, most)
         else:
             return None
         is_long = any(map(self._is_long, jobs))
@@ -204,6 +236,7 @@ class Schedule(Generic[P]):
         took_s = now - batch.started_s
         if batch.kind is Kind.REALTIME:
             self._load.partials_ran(took_s, len(batch.jobs))
+            self._pace.ran([(job.session, job.audio_s) for job in batch.jobs], took_s, now)
             share = self._load.partials_share(self._limits.realtime_share, now)
             self._partials_from_s = max(self._partials_from_s, now + took_s * (1 / share - 1))
             return
@@ -235,9 +268,8 @@ class Schedule(Generic[P]):
             return None
         deadline = min(job.submitted_s for job in self._partials.values())
         deadline += self._limits.realtime_deadline_s
-        if now < self._partials_from_s < deadline:
-            return self._partials_from_s
-        return deadline
+        may_run = max(self._partials_from_s, min(self._due(now), default=math.inf))
+        return may_run if now < may_run < deadline else deadline
 
     def clear(self) -> list[Job[P]]:
         """Take all jobs out of the queue."""
@@ -255,6 +287,45 @@ class Schedule(Generic[P]):
 
     def _may_run(self, job: Job[P]) -> bool:
         return self._long_running < self._slots or not self._is_long(job)
+
+    def _part(self, now: float) -> float:
+        """Of one worker's time, or of several ones', what partials may take."""
+        return self._slots * self._load.partials_share(self._limits.realtime_share, now)
+
+    def _is_dear(self, job: Job[P], now: float) -> bool:
+        return self._pace.is_dear(job.audio_s, self._load.partials_share(1.0, now), now)
+
+    def _due(self, now: float) -> Iterator[float]:
+        """When the partials that wait may run, those that cost too much left out."""
+        part = self._part(now)
+        return (
+            self._pace.due_s(job.session, job.audio_s, part, now)
+            for job in self._partials.values()
+            if not self._is_dear(job, now)
+        )
+
+    def _held(self, job: Job[P], now: float) -> Dropped:
+        """Why a partial still waits."""
+        if self._is_dear(job, now):
+            return Dropped.COST
+        is_due = self._pace.due_s(job.session, job.audio_s, self._part(now), now) <= now
+        return Dropped.LATE if is_due else Dropped.SHARE
+
+    def _take_partials(self, now: float) -> list[Job[P]]:
+        part = self._part(now)
+        runnable = (
+            (job, self._pace.due_s(job.session, job.audio_s, part, now))
+            for job in self._partials.values()
+            if self._may_run(job) and not self._is_dear(job, now)
+        )
+        due = ((job, due_s) for job, due_s in runnable if due_s <= now)
+        most = self._load.partials_per_call(self._limits.max_batch)
+        jobs = []
+        for job, due_s in list(itertools.islice(due, most)):
+            self._pace.started(job.session, due_s, now)
+            del self._partials[job.session]
+            jobs.append(job)
+        return jobs
 
     def _take_from(self, waiting_one: OrderedDict[str, Job[P]], limit: int) -> list[Job[P]]:
         runnable = (session for session, job in waiting_one.items() if self._may_run(job))

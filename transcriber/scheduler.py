@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from transcriber.engines.base import AudioRequest, Engine, Outcome
 from transcriber.executors import (
@@ -19,7 +20,7 @@ from transcriber.executors import (
     TranscriptFuture,
     resolve,
 )
-from transcriber.schedule import Batch, Job, Kind, Limits, Schedule
+from transcriber.schedule import Batch, Dropped, Expired, Job, Kind, Limits, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,18 @@ class BatchReport(NamedTuple):
     inference_s: float
     audio_s: float
     failures: int
+
+
+class Listeners(NamedTuple):
+    """What is called with what happened, on the threads of engines; must not block."""
+
+    on_batch: Callable[[BatchReport], None] = lambda _: None
+    """After each call of an engine."""
+    on_dropped: Callable[[Dropped], None] = lambda _: None
+    """For each partial that did not run."""
+
+
+SILENT: Final = Listeners()
 
 
 @dataclasses.dataclass(slots=True)
@@ -64,20 +77,22 @@ class _Lane:
         self,
         engine: Engine,
         realtime_deadline_s: float,
+        max_partial_cost_s: float,
         counters: Counters,
-        on_batch: Callable[[BatchReport], None] | None,
+        listeners: Listeners,
         finals: _Lane | None = None,
     ) -> None:
         self.engine = engine
         self._other_finals = finals
         self._counters = counters
-        self._on_batch = on_batch
+        self._listeners = listeners
         self._schedule: Schedule[_Payload] = Schedule(
             Limits(
                 concurrency=engine.concurrency,
                 max_batch=engine.max_batch,
                 realtime_share=engine.realtime_share,
                 realtime_deadline_s=realtime_deadline_s,
+                max_partial_cost_s=max_partial_cost_s,
             )
         )
         self._changed = threading.Condition()
@@ -102,7 +117,7 @@ class _Lane:
             future.job = job
             self._changed.notify()
         if superseded is not None and kind is Kind.REALTIME:
-            self._drop([superseded])
+            self._drop([Expired(superseded, Dropped.SUPERSEDED)])
         elif superseded is not None:
             superseded.payload.future.cancel()
         future.add_done_callback(lambda done: self._withdraw(job) if done.cancelled() else None)
@@ -144,10 +159,11 @@ class _Lane:
         with self._changed:
             self._schedule.cancel(job)
 
-    def _drop(self, jobs: list[Job[_Payload]]) -> None:
-        with self._changed:
-            self._counters.partials_dropped += len(jobs)
-        for job in jobs:
+    def _drop(self, partials: Iterable[Expired[_Payload]]) -> None:
+        for job, why in partials:
+            with self._changed:
+                self._counters.partials_dropped += 1
+            self._listeners.on_dropped(why)
             resolve(job.payload.future, NOTHING)
 
     def _run(self) -> None:
@@ -204,8 +220,7 @@ class _Lane:
             counters.batches += 1
             counters.inference_s += report.inference_s
             counters.queue_delay_s += sum(delays)
-        if self._on_batch is not None:
-            self._on_batch(report)
+        self._listeners.on_batch(report)
 
 
 class Scheduler:
@@ -214,7 +229,9 @@ class Scheduler:
     Args:
         engine: for finals, and for partials where ``realtime_engine`` is None.
         realtime_engine: a faster one for partials, with a queue of its own.
-        on_batch: called after each call of an engine, on its thread; must not block.
+        realtime_deadline_s: after which a partial that waits is dropped.
+        max_partial_cost_s: of an engine's time, that one partial may be expected to take; less
+            beside finals.
     """
 
     def __init__(
@@ -223,16 +240,16 @@ class Scheduler:
         realtime_engine: Engine | None = None,
         *,
         realtime_deadline_s: float = 1.0,
-        on_batch: Callable[[BatchReport], None] | None = None,
+        max_partial_cost_s: float = math.inf,
+        listeners: Listeners = SILENT,
     ) -> None:
         self.counters = Counters()
-        finals = _Lane(engine, realtime_deadline_s, self.counters, on_batch)
+        rest = (realtime_deadline_s, max_partial_cost_s, self.counters, listeners)
+        finals = _Lane(engine, *rest)
         self._finals: Lane = finals
         self._partials: Lane = finals
         if realtime_engine is not None and realtime_engine is not engine:
-            self._partials = _Lane(
-                realtime_engine, realtime_deadline_s, self.counters, on_batch, finals
-            )
+            self._partials = _Lane(realtime_engine, *rest, finals)
 
     @classmethod
     def over(cls, lane: Lane) -> Scheduler:

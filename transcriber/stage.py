@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
@@ -92,7 +93,12 @@ async def _warm_up(
         main, realtime = await engines
     except EngineError as error:
         raise SettingsError(str(error)) from None
-    return Scheduler(main, realtime, on_batch=metrics.batch)
+    return Scheduler(
+        main,
+        realtime,
+        max_partial_cost_s=settings.max_partial_cost_s or math.inf,
+        listeners=metrics.listeners,
+    )
 
 
 @contextlib.asynccontextmanager

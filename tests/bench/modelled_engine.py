@@ -94,7 +94,11 @@ ACCELERATORS: Final = {
 
 
 class ModelledEngine:
-    """Answers each request with the number of its samples, as late as the accelerator would."""
+    """Answers each request with the number of its samples, as late as the accelerator would.
+
+    Args:
+        per_s: seconds for each second of audio on top of it, as on a CPU.
+    """
 
     name = "modelled"
     concurrency = 1
@@ -102,8 +106,9 @@ class ModelledEngine:
     realtime_share = 1.0
     feature_bins = 128
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Accelerator, per_s: float = 0.0) -> None:
         self._accelerator = accelerator
+        self._per_s = per_s
         self._features = FeatureMaker()
         self._features.bins = self.feature_bins
 
@@ -112,7 +117,8 @@ class ModelledEngine:
         for request in requests:
             if request.features is None:
                 self._features.of(request)
-        time.sleep(self._accelerator.call_s(len(requests)))
+        audio_s = sum(request.audio.size for request in requests) / 16_000
+        time.sleep(self._accelerator.call_s(len(requests)) + self._per_s * audio_s)
         return [Transcript(f"{request.audio.size} samples") for request in requests]
 
     def close(self) -> None:

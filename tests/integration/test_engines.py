@@ -167,7 +167,9 @@ def test_a_batch_across_sessions_yields_the_texts_of_its_requests(
     assert [outcome.text for outcome in together if isinstance(outcome, Transcript)] == alone
 
 
-def test_long_recordings_and_word_timestamps_go_the_usual_way(whisper: RealtimeSTTEngine) -> None:
+def test_long_recordings_go_the_usual_way_and_who_asks_is_told_of_words(
+    whisper: RealtimeSTTEngine,
+) -> None:
     short = AudioRequest(recording(NUMBERS), "en")
     requests = [
         AudioRequest(np.tile(recording(BRIDGE), 12), "en"),

@@ -29,7 +29,7 @@ class FeatureMaker:
     def of(self, request: AudioRequest) -> Features | None:
         """The features of a request's audio, (bins, frames); None where there are none to make."""
         bins = self.bins
-        if not bins or request.word_timestamps or not 0 < request.audio.size <= WINDOW_SAMPLES:
+        if not bins or not 0 < request.audio.size <= WINDOW_SAMPLES:
             return None
         features: Features = self._extractor(bins)(request.audio)[..., :-1]
         return features

@@ -168,7 +168,7 @@ class TransformersWhisper:
         """The features of a whole window, silent after the audio."""
         found = request.features
         if found is None:
-            found = self._features.of(request._replace(word_timestamps=False))
+            found = self._features.of(request)
         assert found is not None
         missing = self._frames - found.shape[-1]
         silence = float(found.max()) - FLOOR

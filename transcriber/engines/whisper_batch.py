@@ -9,7 +9,9 @@ length suggests, goes on alone and does not hold up the others.
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +20,11 @@ from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
+from common.logs import LogBudget
 from transcriber.engines.base import AudioRequest, Features, Outcome, Transcript, TranscriptInfo
+from transcriber.engines.word_alignment import Item, WordAligner
+
+log = logging.getLogger(__name__)
 
 TOKENS_AT_LEAST: Final = 16
 TOKENS_PER_S: Final = 10
@@ -39,6 +45,14 @@ class Decoded(NamedTuple):
     tokens: list[int]
     log_probability: float
     no_speech: float
+
+
+class Spoken(NamedTuple):
+    """What was said in one recording."""
+
+    text: str
+    info: TranscriptInfo
+    tokens: list[int]
 
 
 class WhisperBatch:
@@ -68,6 +82,8 @@ class WhisperBatch:
         self._normalize = normalize
         self._thresholds = thresholds or Thresholds()
         self._tokenizers: dict[str, Any] = {}
+        self._aligner = WordAligner(model, self._tokenizer)
+        self._complaints = LogBudget(3, 0.1)
         extractor = model.feature_extractor
         self._frames: int = extractor.nb_max_frames
         self._max_samples: int = extractor.n_samples
@@ -75,8 +91,8 @@ class WhisperBatch:
         self.feature_bins = 0 if normalize else int(extractor.mel_filters.shape[0])
 
     def accepts(self, request: AudioRequest) -> bool:
-        """Whether the request fits one window and needs no word timestamps."""
-        return 0 < request.audio.size <= self._max_samples and not request.word_timestamps
+        """Whether the request fits one window."""
+        return 0 < request.audio.size <= self._max_samples
 
     def transcribe(self, requests: Sequence[AudioRequest]) -> list[Outcome]:
         """Transcribe requests that :meth:`accepts`, all partial or none."""
@@ -86,7 +102,7 @@ class WhisperBatch:
             outcomes.update(zip(indices, group, strict=True))
         return [outcomes[index] for index in range(len(requests))]
 
-    def alone(self, request: AudioRequest) -> Transcript:
+    def alone(self, request: AudioRequest) -> Spoken:
         """A single call of faster-whisper, with its retries at higher temperatures."""
         segments, info = self._model.transcribe(
             self._samples(request),
@@ -100,8 +116,12 @@ class WhisperBatch:
             log_prob_threshold=self._thresholds.log_probability,
             no_speech_threshold=self._thresholds.no_speech,
         )
-        text = " ".join(segment.text for segment in segments).strip()
-        return Transcript(text, TranscriptInfo(info.language, info.language_probability))
+        said = list(segments)
+        return Spoken(
+            " ".join(segment.text for segment in said).strip(),
+            TranscriptInfo(info.language, info.language_probability),
+            [token for segment in said for token in segment.tokens],
+        )
 
     def decode(
         self, requests: Sequence[AudioRequest], languages: Sequence[str], encoded: Any
@@ -126,27 +146,53 @@ class WhisperBatch:
         return [_decoded(result) for result in results]
 
     def _transcribe_group(self, requests: Sequence[AudioRequest]) -> list[Outcome]:
-        features = np.stack([self._features_of(request) for request in requests])
-        encoded = self._model.encode(features)
+        made = [self._features_of(request) for request in requests]
+        encoded = self._model.encode(
+            np.stack([pad_or_trim(features, self._frames) for features in made])
+        )
         infos = self._languages(requests, encoded)
-        outcomes: dict[int, Outcome] = {}
+        unknown: dict[int, Exception] = {}
         languages = []
         for index, info in enumerate(infos):
             language = info.language or "en"
             try:
                 self._tokenizer(language)
             except ValueError as error:  # a language that Whisper does not know
-                outcomes[index] = error
+                unknown[index] = error
                 # The encoder's output keeps its rows; what becomes of this one is thrown away.
                 language = "en"
             languages.append(language)
         room = self._room(requests)
-        for index, decoded in enumerate(self.decode(requests, languages, encoded)):
-            if index not in outcomes:
-                outcomes[index] = self._judged(
-                    requests[index], infos[index], languages[index], decoded, room
-                )
-        return [outcomes[index] for index in range(len(requests))]
+        spoken = [
+            unknown.get(index)
+            or self._judged(requests[index], infos[index], languages[index], decoded, room)
+            for index, decoded in enumerate(self.decode(requests, languages, encoded))
+        ]
+        items = [
+            Item(
+                each.tokens if request.word_timestamps and isinstance(each, Spoken) else [],
+                language,
+                min(features.shape[-1], self._frames),
+            )
+            for request, each, language, features in zip(
+                requests, spoken, languages, made, strict=True
+            )
+        ]
+        return [
+            Transcript(each.text, each.info, {"words": words} if words else {})
+            if isinstance(each, Spoken)
+            else each
+            for each, words in zip(spoken, self._words(items, encoded), strict=True)
+        ]
+
+    def _words(self, items: Sequence[Item], encoded: Any) -> list[list[dict[str, Any]]]:
+        """When the words were said; a model that cannot tell says the text all the same."""
+        try:
+            return self._aligner.words(items, encoded)
+        except RuntimeError as error:
+            if self._complaints.allow(time.monotonic()):
+                log.warning("the times of words cannot be had of this model: %s", error)
+            return [[] for _ in items]
 
     def _judged(
         self,
@@ -155,21 +201,21 @@ class WhisperBatch:
         language: str,
         decoded: Decoded,
         room: int,
-    ) -> Outcome:
+    ) -> Spoken | Exception:
         """The text of an item, from a call of its own if the batch's is not good enough."""
         text = self._tokenizer(language).decode(decoded.tokens).strip()
         if not request.realtime:  # a partial is soon replaced by a better one
             limits = self._thresholds
             is_unlikely = decoded.log_probability < limits.log_probability
             if is_unlikely and decoded.no_speech > limits.no_speech:
-                return Transcript("", info)
+                return Spoken("", info, [])
             is_repetitive = get_compression_ratio(text) > limits.compression_ratio
             if is_unlikely or is_repetitive or len(decoded.tokens) >= room - 1:
                 try:
                     return self.alone(request)
                 except Exception as error:  # of this request alone
                     return error
-        return Transcript(text, info)
+        return Spoken(text, info, decoded.tokens)
 
     def _groups(self, requests: Sequence[AudioRequest]) -> Iterable[list[int]]:
         """Indices of requests whose start-of-transcript token stands at the same position."""
@@ -186,7 +232,9 @@ class WhisperBatch:
         return TOKENS_AT_LEAST + math.ceil(TOKENS_PER_S * longest_s)
 
     def _max_length(self, prompt: list[int], requests: Sequence[AudioRequest]) -> int:
-        return min(int(self._model.max_length), len(prompt) + self._room(requests))
+        # CTranslate2 leaves half of it to the text, or what the prompt leaves, whichever is less.
+        room = self._room(requests)
+        return min(int(self._model.max_length), max(2 * room, len(prompt) + room))
 
     def _samples(self, request: AudioRequest) -> Any:
         audio = request.audio
@@ -200,8 +248,7 @@ class WhisperBatch:
         if found is None:
             # Without the last frame, as faster-whisper does it: it belongs to the padding.
             found = self._model.feature_extractor(self._samples(request))[..., :-1]
-        features: Features = pad_or_trim(found, self._frames)
-        return features
+        return found
 
     def _languages(self, requests: Sequence[AudioRequest], encoded: Any) -> list[TranscriptInfo]:
         if not self._model.model.is_multilingual:

@@ -26,8 +26,8 @@ def test_every_name_starts_with_that_of_the_stage() -> None:
 
 def test_a_call_of_an_engine_counts_its_requests_waits_and_audio() -> None:
     metrics = TranscriberMetrics()
-    metrics.batch(BatchReport(Kind.FINAL, 3, [0.1, 0.2, 0.3], 0.5, 12.5, 0))
-    metrics.batch(BatchReport(Kind.FINAL, 1, [0.0], 0.25, 2.5, 0))
+    metrics.listeners.on_batch(BatchReport(Kind.FINAL, 3, [0.1, 0.2, 0.3], 0.5, 12.5, 0))
+    metrics.listeners.on_batch(BatchReport(Kind.FINAL, 1, [0.0], 0.25, 2.5, 0))
     assert value(metrics, "batch_size_count", kind="final") == 2
     assert value(metrics, "batch_size_sum", kind="final") == 4
     assert value(metrics, "inference_seconds_sum", kind="final") == 0.75
@@ -38,7 +38,7 @@ def test_a_call_of_an_engine_counts_its_requests_waits_and_audio() -> None:
 
 def test_finals_and_partials_are_counted_apart() -> None:
     metrics = TranscriberMetrics()
-    metrics.batch(BatchReport(Kind.REALTIME, 1, [0.0], 0.1, 1.0, 0))
+    metrics.listeners.on_batch(BatchReport(Kind.REALTIME, 1, [0.0], 0.1, 1.0, 0))
     assert value(metrics, "batch_size_count", kind="realtime") == 1
     assert value(metrics, "batch_size_count", kind="final") == 0
 

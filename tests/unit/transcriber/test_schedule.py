@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.schedule import Batch, Kind, Limits, QueueFullError, Schedule
+from transcriber.schedule import Batch, Dropped, Kind, Limits, QueueFullError, Schedule
 
 
 def make(**limits: float) -> Schedule[str]:
@@ -63,7 +63,7 @@ def test_a_partial_is_dropped_at_its_deadline() -> None:
     schedule.submit("a", Kind.REALTIME, "a", 0)
     assert schedule.expire(0.9) == []
     assert schedule.next_change_s(0.9) == 1
-    assert [job.payload for job in schedule.expire(1)] == ["a"]
+    assert [(job.payload, why) for job, why in schedule.expire(1)] == [("a", Dropped.LATE)]
     assert schedule.take(1) is None
 
 
@@ -172,7 +172,9 @@ OPERATIONS = st.lists(
 def test_every_request_ends_exactly_once(
     operations: list[tuple[str, str]], concurrency: int, max_batch: int
 ) -> None:
-    schedule = make(concurrency=concurrency, max_batch=max_batch, realtime_share=0.5)
+    schedule = make(
+        concurrency=concurrency, max_batch=max_batch, realtime_share=0.5, max_partial_cost_s=0.5
+    )
     now, number = 0.0, 0
     open_jobs: set[int] = set()
     running: list[Batch[str]] = []
@@ -193,7 +195,7 @@ def test_every_request_ends_exactly_once(
         if operation in kinds:
             kind = kinds[operation]
             try:
-                submission = schedule.submit(session, kind, str(number), now)
+                submission = schedule.submit(session, kind, str(number), now, number % 7)
             except QueueFullError:
                 continue
             open_jobs.add(number)
@@ -208,7 +210,7 @@ def test_every_request_ends_exactly_once(
         elif operation == "finish" and running:
             finish()
         elif operation == "expire":
-            for job in schedule.expire(now):
+            for job, _ in schedule.expire(now):
                 assert job.kind is Kind.REALTIME
                 ended(job.payload)
         elif operation == "forget":
@@ -216,7 +218,7 @@ def test_every_request_ends_exactly_once(
                 ended(job.payload)
     for _ in range(2 * number + len(running)):
         now += 1.0
-        for job in schedule.expire(now):
+        for job, _ in schedule.expire(now):
             ended(job.payload)
         if (batch := schedule.take(now)) is not None:
             running.append(batch)
@@ -328,6 +330,71 @@ def test_a_call_of_partials_is_never_long() -> None:
         schedule.finish(batch, now)
         schedule.expire(now + 5)
     assert size == 2
+
+
+def partials_run(speaking_s: dict[str, float], finals: float = 0.0) -> dict[str, int]:
+    """Partials by session in 60 s, in each of which somebody has spoken for so long.
+
+    A call takes a tenth of its audio, and ``finals`` of the time go to finals.
+    """
+    schedule = make(max_partial_cost_s=2.0)
+    counts = dict.fromkeys(speaking_s, 0)
+    now = 0.0
+    while now < 60:
+        schedule.submit("final", Kind.FINAL, "", now, audio_s=finals)
+        for session, audio_s in speaking_s.items():
+            schedule.submit(session, Kind.REALTIME, session, now, audio_s)
+        until = now + 1.0
+        while now < until and (batch := schedule.take(now)) is not None:
+            audio_s = sum(job.audio_s for job in batch.jobs)
+            now += audio_s if batch.kind is Kind.FINAL else audio_s / 10
+            schedule.finish(batch, now)
+            if batch.kind is Kind.REALTIME:
+                (job,) = batch.jobs
+                counts[job.payload] += 1
+                schedule.submit(job.session, Kind.REALTIME, job.payload, now, job.audio_s)
+        now = max(now, min(until, schedule.next_change_s(now) or until))
+        schedule.expire(now)
+    return counts
+
+
+def test_who_speaks_for_long_has_fewer_partials_and_takes_none_from_others() -> None:
+    alone = partials_run({"short": 1, "other": 1})
+    beside = partials_run({"short": 1, "long": 10})
+    assert beside["short"] >= 0.8 * alone["short"]
+    assert 0 < beside["long"] <= beside["short"] / 5
+
+
+def test_all_have_fewer_partials_the_more_finals_there_are_and_long_ones_none() -> None:
+    few, many = (partials_run({"short": 1, "long": 15}, finals) for finals in (0.0, 0.7))
+    assert 0 < many["short"] < few["short"] / 2
+    assert few["long"] > 0
+    assert many["long"] <= 1, "the first, before it is known what it costs"
+
+
+def test_a_partial_that_did_not_run_tells_why() -> None:
+    schedule = make(max_partial_cost_s=0.5)
+
+    def run(audio_s: float, now: float) -> float:
+        schedule.submit("a", Kind.REALTIME, "ran", now, audio_s)
+        batch = schedule.take(now)
+        assert batch is not None
+        schedule.finish(batch, now + audio_s / 10)
+        return now + audio_s / 10
+
+    now = run(1, 0)
+    schedule.submit("a", Kind.REALTIME, "dear", now, 20)
+    assert schedule.take(now) is None
+    assert [why for _, why in schedule.expire(now + 1)] == [Dropped.COST]
+    now = run(1, now + 1)
+    schedule.submit("b", Kind.REALTIME, "b", now, 1)
+    schedule.submit("a", Kind.REALTIME, "a", now, 4)
+    final = schedule.submit("c", Kind.FINAL, "c", now)
+    running = schedule.take(now)
+    assert running is not None
+    assert running.jobs == [final.job]
+    expired = schedule.expire(now + 1)
+    assert {job.payload: why for job, why in expired} == {"a": Dropped.LATE, "b": Dropped.LATE}
 
 
 def test_several_workers_share_the_wait() -> None:

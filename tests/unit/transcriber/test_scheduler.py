@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from transcriber.engines.base import AudioRequest, FloatAudio, Outcome, Transcript
-from transcriber.scheduler import BatchReport, Scheduler
+from transcriber.scheduler import BatchReport, Listeners, Scheduler
 
 
 class GatedEngine:
@@ -58,7 +58,7 @@ def reports() -> list[BatchReport]:
 
 @pytest.fixture
 def scheduler(engine: GatedEngine, reports: list[BatchReport]) -> Iterator[Scheduler]:
-    scheduler = Scheduler(engine, realtime_deadline_s=0.2, on_batch=reports.append)
+    scheduler = Scheduler(engine, realtime_deadline_s=0.2, listeners=Listeners(reports.append))
     yield scheduler
     engine.gate.set()
     scheduler.close()
