@@ -50,7 +50,7 @@ class Costs:
     def expected_s(self, audio_s: float, now: float) -> float:
         """Seconds of a worker's time that a request is expected to take; 0 before the first."""
         each_s, per_s = self._fitted()
-        fading = 0.5 ** (max(0.0, now - self._at_s) / FADING_S)
+        fading: float = 0.5 ** (max(0.0, now - self._at_s) / FADING_S)
         return (each_s + per_s * audio_s) * fading
 
     def _fitted(self) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from tests.speech import load
 from transcriber.engines import whisper_batch
 from transcriber.engines.base import AudioRequest, FloatAudio, Outcome, Transcript
 from transcriber.engines.features import FeatureMaker
-from transcriber.engines.whisper_batch import Thresholds, WhisperBatch
+from transcriber.engines.whisper_batch import Spoken, Thresholds, WhisperBatch
 
 PROMPT = "Incomplete thoughts end with dots. Yes..."
 NO_THRESHOLDS = Thresholds(float("inf"), float("-inf"), 2.0)
@@ -95,7 +95,7 @@ def counted(batch: WhisperBatch, monkeypatch: pytest.MonkeyPatch) -> list[AudioR
     calls: list[AudioRequest] = []
     alone = batch.alone
 
-    def count(request: AudioRequest) -> Transcript:
+    def count(request: AudioRequest) -> Spoken:
         calls.append(request)
         return alone(request)
 
