@@ -6,7 +6,7 @@
 # make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
 # make bench         the measurements, about five minutes; bench-quick: under one
 # make test-containers  the image and the compose file, on a Docker engine of its own (as root)
-# make image         the image, with PIP_CONF= and CA_CERT= as build secrets
+# make image         the image (CUDA=1 for GPUs), with PIP_CONF= and CA_CERT= as build secrets
 # make soak          kills processes for MINUTES=10 while clients stream
 # make fuzz          random input for all that a stranger sends, for MINUTES=10 together
 # make setup         only the set-up; make clean: start afresh; make lock: pin dependencies again
@@ -65,7 +65,7 @@ test-containers: setup-dev
 image:
 	@DOCKER_BUILDKIT=1 docker build -f deploy/Dockerfile -t verified-stt \
 	    --build-arg REVISION="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" \
-	    $(if $(BASE),--build-arg BASE=$(BASE)) \
+	    $(foreach name,BASE TORCH TORCH_INDEX CUDA,$(if $($(name)),--build-arg $(name)=$($(name)))) \
 	    $(if $(PIP_CONF),--secret id=pip.conf$(comma)src=$(PIP_CONF)) \
 	    $(if $(CA_CERT),--secret id=ca.crt$(comma)src=$(CA_CERT)) .
 

@@ -219,21 +219,24 @@ def start(argv: Sequence[str]) -> int:
         return Supervision(plan, console).run_system()
 
 
+def _command(name: str) -> Callable[[Sequence[str]], int] | None:
+    """A subcommand; each imports what it needs: cryptography takes as long as all else."""
+    if name in ("status", "scale", "stop"):
+        from deploy import steer
+
+        return {"status": steer.status, "scale": steer.scale, "stop": steer.stop}[name]
+    if name in ("keys", "certificate", "key"):
+        from deploy import secrets
+
+        return {"keys": secrets.keys, "certificate": secrets.certificate, "key": secrets.key}[name]
+    return None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``deploy/stt-server``."""
-    from deploy import secrets, steer
-
     arguments = list(sys.argv[1:] if argv is None else argv)
-    commands: dict[str, Callable[[Sequence[str]], int]] = {
-        "status": steer.status,
-        "scale": steer.scale,
-        "stop": steer.stop,
-        "keys": secrets.keys,
-        "certificate": secrets.certificate,
-        "key": secrets.key,
-    }
-    command = commands.get(arguments[0]) if arguments else None
     try:
+        command = _command(arguments[0]) if arguments else None
         return command(arguments[1:]) if command else start(arguments)
     except SettingsError as error:
         print(f"{PROG}: {error}", file=sys.stderr)

@@ -84,7 +84,7 @@ class RecorderMaker(Generic[R]):
 
         try:
             return await self._loop.run_in_executor(self._thread, build_if_wanted)
-        except Exception as error:  # RealtimeSTT, torch and the system may raise anything
+        except Exception as error:  # RealtimeSTT and the system may raise anything
             self._fault = f"no recorder: {str(error) or type(error).__name__}"
             self._paused_until_s = time.monotonic() + PAUSE_S
             self._on_failed()

@@ -85,7 +85,7 @@ async def _warm_up(
     metrics: TranscriberMetrics,
     create: Callable[[EngineSettings], Engines],
 ) -> Scheduler:
-    """Load the engines while torch is imported, both off the loop so that a stop is heard."""
+    """Load the engines while RealtimeSTT is imported, both off the loop so that a stop is heard."""
     loop = asyncio.get_running_loop()
     engines = loop.run_in_executor(None, create, settings)
     await loop.run_in_executor(None, preload)

@@ -18,6 +18,7 @@ import psutil
 from tests.processes import ROOT, StageProcess, wait_until
 
 COMPOSE_FILE: Final = ROOT / "deploy" / "docker-compose.yml"
+ENGINES_FILE: Final = ROOT / "deploy" / "docker-compose.engines.yml"
 PROGRAMS: Final = ("dockerd", "containerd", "docker-compose", "mmdebstrap", "iptables", "ip")
 START_TIMEOUT_S: Final = 60.0
 COMMAND_TIMEOUT_S: Final = 600.0
@@ -41,9 +42,14 @@ def docker_client() -> str:
 
 
 class Engine:
-    """dockerd with everything that it keeps in one folder; leaving the block removes all of it."""
+    """dockerd with everything that it keeps in one folder; leaving the block removes all of it.
+
+    Attributes:
+        compose_files: of the system, the first with additions.
+    """
 
     def __init__(self) -> None:
+        self.compose_files = [COMPOSE_FILE]
         self.folder = Path(tempfile.mkdtemp(prefix="stt-docker", dir="/tmp"))
         socket = f"unix://{self.folder}/docker.sock"
         self.environment = {
@@ -73,8 +79,9 @@ class Engine:
         return self._command((docker_client(), *arguments), timeout_s)
 
     def compose(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
-        """What ``docker-compose`` with the project's file prints; raises like :meth:`docker`."""
-        return self._command(("docker-compose", "-f", str(COMPOSE_FILE), *arguments), timeout_s)
+        """What ``docker-compose`` with the project's files prints; raises like :meth:`docker`."""
+        files = [word for path in self.compose_files for word in ("-f", str(path))]
+        return self._command(("docker-compose", *files, *arguments), timeout_s)
 
     def inspect(self, name: str, template: str) -> str:
         """One field of a container or an image."""

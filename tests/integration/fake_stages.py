@@ -2,7 +2,8 @@
 
 Each serves ``/readyz`` as the real ones do. What one shall do instead stands in an environment
 variable: ``FAKE_GATEWAY="exit 2"`` prints why and exits, ``deaf`` ignores SIGTERM, ``helper``
-starts a child process, ``unready`` is never ready, a path makes it hang while that file exists.
+starts a child process, ``unready`` is never ready, a path makes it hang while that file exists;
+several of these go together.
 """
 
 from __future__ import annotations
@@ -19,36 +20,44 @@ import psutil
 from tests.processes import ROOT, StageProcess, wait_until
 
 STAGE: Final = """\
-import http.server, os, signal, subprocess, sys, threading
+import os, signal, socket, subprocess, sys, threading
 
 kind = "{kind}"
-mode = os.environ.get("FAKE_" + kind.upper(), "")
-if mode.startswith("exit"):
+modes = os.environ.get("FAKE_" + kind.upper(), "").split()
+if modes[:1] == ["exit"]:
     print(kind, "has a reason", flush=True)
-    sys.exit(int(mode.split()[1]))
+    sys.exit(int(modes[1]))
 stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: None if mode == "deaf" else stop.set())
+signal.signal(signal.SIGTERM, lambda *_: None if "deaf" in modes else stop.set())
 signal.signal(signal.SIGINT, lambda *_: print("a stage must not see Ctrl-C", flush=True))
 
 
-class Health(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = b"stt_gateway_sessions 3.0\\n" if self.path == "/metrics" else b"waiting"
-        unready = mode == "unready" and self.path == "/readyz"
-        hangs = self.path == "/healthz" and os.path.exists(mode)
-        self.send_response(503 if unready or hangs else 200)
-        self.send_header("Stt-Stage", kind + " " + str(os.getpid()))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+def answer(request):
+    path = request.split()[1]
+    unready = "unready" in modes and path == "/readyz"
+    hangs = path == "/healthz" and any(os.path.exists(mode) for mode in modes)
+    status = "503 Service Unavailable" if unready or hangs else "200 OK"
+    body = "stt_gateway_sessions 3.0\\n" if path == "/metrics" else "waiting"
+    stage = "Stt-Stage: " + kind + " " + str(os.getpid())
+    return "HTTP/1.0 " + status + "\\r\\n" + stage + "\\r\\n\\r\\n" + body
 
 
-address = ("127.0.0.1", int(os.environ["STT_METRICS_PORT"]))
-server = http.server.ThreadingHTTPServer(address, Health)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-if mode == "helper":
+def serve():
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(5)
+            try:
+                connection.sendall(answer(connection.recv(4096).decode()).encode())
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(1)
+            except (OSError, IndexError):
+                pass
+
+
+server = socket.create_server(("127.0.0.1", int(os.environ["STT_METRICS_PORT"])))
+threading.Thread(target=serve, daemon=True).start()
+if "helper" in modes:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     print("helper", child.pid, flush=True)
 print("running in", os.environ["STT_RUN_DIR"], flush=True)

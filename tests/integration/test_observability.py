@@ -11,16 +11,19 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
 import pytest
 
 from common.client import connect, flip_bit
-from deploy.observe import OBSERVABILITY, prometheus_command
+from deploy.observe import OBSERVABILITY
+from tests.integration.fake_stages import assert_all_gone
 from tests.processes import ROOT, StageProcess, Stages, free_port, wait_until
 from tests.speech import load, silence
 
@@ -79,23 +82,23 @@ class System(NamedTuple):
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
+    """`make observe`, which is to leave nothing."""
     with Stages() as stages:
         run_dir = stages.run_dir / "run"
-        data, metrics = free_port(), free_port()
-        server = StageProcess(
+        data, metrics, port = free_port(), free_port(), free_port()
+        observe = StageProcess(
             [
-                *(str(ROOT / "deploy" / "stt-server"), "--verify-data-integrity"),
+                *(sys.executable, "-m", "deploy.observe", "--verify-data-integrity"),
+                *("--prometheus-port", str(port), "--scrape-interval", "1"),
                 *("--run-dir", str(run_dir), "--engine", "null", "--metrics-port", str(metrics)),
                 *("--api-port", "0"),
                 *("--data_port", str(data), "--control_port", str(free_port())),
             ]
         )
-        stages.processes.append(server)
-        server.wait_for_line(r"\| READY", 120.0)
-        command = prometheus_command(run_dir, port := free_port())
-        config = run_dir / "prometheus" / "prometheus.yml"
-        config.write_text(re.sub(r"(_interval): \d+s", r"\1: 1s", config.read_text()))
-        stages.processes.append(StageProcess(command))
+        stages.processes.append(observe)
+        observe.wait_for_line(r"\| READY", 120.0)
+        observe.wait_for_line("^observe: Prometheus answers", 60.0)
+        pids = [each.pid for each in psutil.Process(observe.pid).children(recursive=True)]
         prometheus = Prometheus(port)
 
         def scraped(expression: str) -> bool:
@@ -114,7 +117,10 @@ def system() -> Iterator[System]:
         for expression in done:
             wait_until(lambda: scraped(expression), expression, 60.0, 0.2)  # noqa: B023
         yield System(run_dir, f"ws://127.0.0.1:{data}", prometheus)
-        assert server.terminate() == 0
+        observe.signal(signal.SIGINT)
+        assert observe.wait() == 0
+        assert_all_gone(pids)
+        assert not run_dir.exists()
 
 
 @pytest.fixture

@@ -104,6 +104,12 @@ async def test_verifiers_die_come_and_go_while_frames_flow_and_no_word_is_lost(
     await asyncio.to_thread(system.server.wait_for_line, r"verifier-1 is back after")
 
 
+def test_a_transcriber_that_has_heard_speech_has_not_loaded_torch(system: System) -> None:
+    maps = Path(f"/proc/{status(system)['transcriber-1']['pid']}/maps").read_text()
+    assert "onnxruntime" in maps
+    assert "libtorch" not in maps
+
+
 WITH_THE_CLIENT = """
 import asyncio, sys
 from verified_stt import FullSentence, connect
@@ -179,7 +185,8 @@ def test_a_port_in_use_is_told_by_the_gateway_and_ends_the_start() -> None:
     with Stages() as stages, socket.create_server(("127.0.0.1", 0)) as listener:
         busy = listener.getsockname()[1]
         options = ("--data_port", str(busy), "--control_port", str(free_port()))
-        server = start_server(stages.run_dir / "run", *options)
+        alone = ("--verifiers", "0", "--transcribers", "0")
+        server = start_server(stages.run_dir / "run", *options, *alone)
         assert server.wait(120.0) == 2
     server.wait_for_line(rf"^gateway +\| .*cannot listen on the data port 127.0.0.1:{busy}")
     server.wait_for_line(r"gateway cannot start, its own lines say why")
@@ -191,7 +198,7 @@ def test_a_model_that_cannot_be_had_ends_the_start_with_what_to_do() -> None:
         server = start_server(
             stages.run_dir / "run",
             *("--data_port", str(free_port()), "--control_port", str(free_port())),
-            *("--model", "/nowhere/whisper"),
+            *("--model", "/nowhere/whisper", "--verifiers", "0"),
         )
         assert server.wait(200.0) == 2
     server.wait_for_line(r"^transcriber-1 +\| .*/nowhere/whisper")

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from common.errors import SettingsError
 from transcriber.recorder import stand_ins
 from transcriber.recorder.audio_clock import SessionTime
+from transcriber.recorder.without_torch import import_without_torch
 
 KNOWN_RELEASES: Final = ("1.1.2",)
 PACKAGE: Final = "RealtimeSTT"
@@ -159,12 +160,13 @@ def replace_names(modules: Mapping[str, ModuleType], table: Sequence[Replacement
 
 @functools.cache
 def install() -> None:
-    """Check RealtimeSTT and replace the names, once per process. Imports it: some seconds.
+    """Check RealtimeSTT and replace the names, once per process. Imports it: a second or two.
 
     Raises:
         SettingsError: it is not the RealtimeSTT that the table was written for.
     """
     check_release()
+    import_without_torch()
     names = sorted({entry.module for entry in TABLE})
     modules = {name: importlib.import_module(f"{PACKAGE}.core.{name}") for name in names}
     check_names(modules)

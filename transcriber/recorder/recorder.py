@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 
 
 def preload() -> None:
-    """Import RealtimeSTT and torch (some seconds), and make it fit for many sessions; once.
+    """Import RealtimeSTT (a second or two), and make it fit for many sessions; once.
 
     Raises:
         SettingsError: it is another RealtimeSTT than the one that is known.

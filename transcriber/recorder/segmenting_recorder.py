@@ -1,6 +1,6 @@
 """RealtimeSTT's recorder, made deterministic: what it does depends on the audio alone.
 
-Imports RealtimeSTT, and with it torch: some seconds. ``recorder.py`` imports it when needed.
+Imports RealtimeSTT: a second or two. ``recorder.py`` imports it when needed.
 """
 
 from __future__ import annotations

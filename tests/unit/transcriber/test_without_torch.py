@@ -1,0 +1,78 @@
+"""Modules that import torch and need nothing of it are imported without it, and only they."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from transcriber.recorder.without_torch import import_without_torch
+
+PACKAGE = "asks_for_torch"
+Write = Callable[[str], None]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Writes the one module of a package that can be imported."""
+    folder = tmp_path / PACKAGE
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+
+    def write(source: str) -> None:
+        (folder / "core.py").write_text(source)
+
+    yield write
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
+
+
+def imported() -> ModuleType:
+    import_without_torch([f"{PACKAGE}.core"])
+    return importlib.import_module(f"{PACKAGE}.core")
+
+
+def test_multiprocessing_is_pythons_and_there_is_no_cuda(module: Write) -> None:
+    module("import torch\nimport torch.multiprocessing as mp\nfrom json import dumps\n")
+    core = imported()
+    assert core.mp.__name__ == "torch.multiprocessing", "as the table of names expects it"
+    for name in ("Event", "Queue", "Value", "Process", "get_start_method", "set_start_method"):
+        assert getattr(core.mp, name) == getattr(multiprocessing, name)
+    assert not core.torch.cuda.is_available()
+    assert core.dumps([1]) == "[1]"
+    assert core.torch is not sys.modules.get("torch")
+    assert vars(sys.modules[PACKAGE])["core"] is core
+
+
+@pytest.mark.parametrize(
+    "more, complaint",
+    [
+        ("from torch import nn", "cannot import name 'nn'"),
+        ("import torch.nn", r"did without torch"),
+    ],
+)
+def test_a_module_that_needs_more_of_torch_is_refused(
+    module: Write, more: str, complaint: str
+) -> None:
+    module(f"import torch\n{more}\n")
+    with pytest.raises(ImportError, match=complaint):
+        imported()
+    assert f"{PACKAGE}.core" not in sys.modules
+
+
+def test_what_was_imported_before_is_left_as_it_is(module: Write) -> None:
+    module("")
+    before = importlib.import_module(f"{PACKAGE}.core")
+    assert imported() is before
+
+
+def test_a_module_that_is_not_there_is_named(module: Write) -> None:
+    with pytest.raises(ImportError, match=rf"{PACKAGE}\.core"):
+        imported()
