@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -19,9 +19,11 @@ import pytest
 from common.client.stream import connect
 from common.events import FullSentence
 from deploy.demo_parts import same_words
+from deploy.steer import StageStatus
+from deploy.steer import System as RunningSystem
 from tests.integration import client_alone
 from tests.integration.fake_stages import assert_all_gone, command, stage_pids, start_server
-from tests.processes import ROOT, StageProcess, Stages, free_port
+from tests.processes import ROOT, StageProcess, Stages, free_port, wait_until
 from tests.speech import SENTENCES, load, silence
 from tests.unit.gateway.test_receipts import TOLD, public_pem
 
@@ -61,13 +63,18 @@ def steer(system: System, *arguments: str) -> str:
     ).stdout
 
 
-def status(system: System) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in json.loads(steer(system, "status", "--json"))}
+def status(system: System) -> dict[str, StageStatus]:
+    return {row.name: row for row in RunningSystem(str(system.run_dir)).status()}
+
+
+def has_one_session(system: System) -> bool:
+    rows = status(system)
+    return rows["gateway"].sessions == rows["transcriber-1"].sessions == 1
 
 
 def test_every_stage_says_that_it_is_ready(system: System) -> None:
     system.server.wait_for_line(r"^verifier-2 +\| .*verifier is ready")
-    states = {name: row["state"] for name, row in status(system).items()}
+    states = {name: row.state for name, row in status(system).items()}
     assert states == dict.fromkeys(
         ("gateway", "verifier-1", "verifier-2", "transcriber-1"), "ready"
     )
@@ -90,9 +97,8 @@ async def test_verifiers_die_come_and_go_while_frames_flow_and_no_word_is_lost(
     half = len(pcm) // 4 * 2
     async with asyncio.timeout(120), connect(system.data_url, chunk_samples=512) as stream:
         await stream.send(pcm[:half])
-        rows = await asyncio.to_thread(status, system)
-        assert rows["gateway"]["sessions"] == rows["transcriber-1"]["sessions"] == 1
-        os.kill(rows["verifier-1"]["pid"], signal.SIGKILL)
+        await asyncio.to_thread(wait_until, lambda: has_one_session(system), "both have it")
+        os.kill(status(system)["verifier-1"].pid, signal.SIGKILL)
         await asyncio.to_thread(steer, system, "scale", "verifiers", "4")
         await stream.send(pcm[half:])
         await asyncio.to_thread(steer, system, "scale", "verifiers", "2")
@@ -105,7 +111,7 @@ async def test_verifiers_die_come_and_go_while_frames_flow_and_no_word_is_lost(
 
 
 def test_a_transcriber_that_has_heard_speech_has_not_loaded_torch(system: System) -> None:
-    maps = Path(f"/proc/{status(system)['transcriber-1']['pid']}/maps").read_text()
+    maps = Path(f"/proc/{status(system)['transcriber-1'].pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert "libtorch" not in maps
 
