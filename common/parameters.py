@@ -14,6 +14,8 @@ from typing import Final
 from common.envelope import Parameter
 from common.errors import CommandError
 
+DEFAULT_LANGUAGE: Final = "default"
+"""In place of a code: the language that the server was started with."""
 MAX_QUOTED_CHARS: Final = 64
 """Names and values are quoted up to this length in replies."""
 

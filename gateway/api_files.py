@@ -17,9 +17,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from common.errors import BusyError, CommandError
 from common.settings import GatewaySettings
+from gateway.access import CHALLENGE
 from gateway.api_door import key_of
-from gateway.file_session import FileFailedError, FileSession, QuotaError
+from gateway.bounded_connection import Connections, far_end
+from gateway.file_session import FileFailedError, FileSession, KeyEndedError, QuotaError
 from gateway.metrics import GatewayMetrics
+from gateway.penalties import network_of
 from gateway.protocols import openai_transcriptions as openai
 from gateway.protocols.base import ProtocolError, Utterance
 from gateway.protocols.deepgram import Request as DeepgramRequest
@@ -28,6 +31,7 @@ from gateway.protocols.deepgram_options import listen_options
 from gateway.protocols.openai_transcriptions import BadFieldError
 from gateway.reception import Reception
 from gateway.upload_audio import pieces, raw_pieces
+from gateway.upload_places import UploadPlaces
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ class ApiFiles:
     """The handlers.
 
     Args:
+        connections: where bounds that are met are told of.
         engine: says the name of what transcribes; "" while nothing does.
         new_request: makes what a Deepgram request says of itself.
     """
@@ -57,11 +62,13 @@ class ApiFiles:
         settings: GatewaySettings,
         metrics: GatewayMetrics,
         reception: Reception,
+        connections: Connections,
         engine: Callable[[], str],
         new_request: Callable[[], DeepgramRequest],
     ) -> None:
         self._limit = settings.max_upload_bytes
-        self._room = settings.max_uploads
+        self._places = UploadPlaces(settings.max_uploads)
+        self._connections = connections
         self._metrics = metrics
         self._reception = reception
         self._engine = engine
@@ -83,6 +90,8 @@ class ApiFiles:
             return _openai_error(400, str(error), code="invalid_value", param=error.param)
         except (ProtocolError, CommandError) as error:
             return _openai_error(400, str(error), code="invalid_value", param="file")
+        except KeyEndedError as error:
+            return _openai_error(401, str(error), code="key_revoked", headers=dict((CHALLENGE,)))
         except QuotaError as error:
             return _openai_error(429, str(error), "insufficient_quota", "insufficient_quota")
         except FileFailedError as error:
@@ -93,11 +102,14 @@ class ApiFiles:
         made = self._new_request()
         headers = {"dg-request-id": made.id}
         try:
-            with self._place():
+            with self._place(request):
                 return await self._listen(request, made, headers)
         except (BusyError, FileFailedError) as error:
             body = error_body(made.id, "SERVICE_UNAVAILABLE", str(error))
             return JSONResponse(body, 503, headers | RETRY_AFTER)
+        except KeyEndedError as error:
+            body = error_body(made.id, "INVALID_AUTH", str(error))
+            return JSONResponse(body, 401, headers | dict((CHALLENGE,)))
         except QuotaError as error:
             return JSONResponse(error_body(made.id, "TOO_MANY_REQUESTS", str(error)), 429, headers)
         except TooLargeError as error:
@@ -110,7 +122,7 @@ class ApiFiles:
 
     async def _transcription(self, request: Request) -> Response:
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(self._place())
+            stack.enter_context(self._place(request))
             limited = Request(request.scope, self._limited(request))
             try:
                 form = await limited.form(
@@ -166,20 +178,23 @@ class ApiFiles:
         return JSONResponse(body, headers=headers)
 
     @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self, request: Request) -> Iterator[None]:
         """One of the places for files; given back at the end.
 
         Raises:
-            BusyError: all are taken.
+            BusyError: all are taken, or all that one client may have.
         """
-        if self._room <= 0:
+        key, (address, peer) = key_of(request.scope), far_end(request.client)
+        owner = f"key {key.name}" if key is not None else network_of(address)
+        met = self._places.take(owner)
+        if met is not None:
             self._metrics.refused.labels("uploads").inc()
-            raise BusyError("too many files are being sent or transcribed; try later")
-        self._room -= 1
+            self._connections.met(peer, met)
+            raise BusyError(met.text)
         try:
             yield
         finally:
-            self._room += 1
+            self._places.give_back(owner)
 
     def _limited(self, request: Request) -> Callable[[], Awaitable[Any]]:
         """A request's body, that ends in an error at the limit, or when it does not go on."""
@@ -203,10 +218,8 @@ class ApiFiles:
         return receive
 
     def _session(self, request: Request) -> FileSession:
-        client, key = request.client, key_of(request.scope)
-        if client is None:
-            return FileSession("local", "local", key)
-        return FileSession(f"{client.host}:{client.port}", client.host, key)
+        address, peer = far_end(request.client)
+        return FileSession(peer, address, key_of(request.scope))
 
 
 async def _all(utterances: AsyncIterator[Utterance]) -> list[Utterance]:
@@ -254,8 +267,9 @@ async def _events(
                 said.append(utterance)
                 yield openai.delta_event(utterance, first=not spoke)
                 spoke = spoke or bool(utterance.text)
-        except (ProtocolError, FileFailedError, QuotaError) as error:
-            yield openai.error_event(str(error), "failed")
+        except (ProtocolError, FileFailedError, QuotaError, KeyEndedError) as error:
+            code = "key_revoked" if isinstance(error, KeyEndedError) else "failed"
+            yield openai.error_event(str(error), code)
             return
         yield openai.done_event(said)
 

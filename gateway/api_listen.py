@@ -53,7 +53,7 @@ async def serve_api(
     except OSError as error:
         raise _port_error("api", host, port, error) from None
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
-    app = ApiPort(settings, metrics, reception, engine).app
+    app = ApiPort(settings, metrics, reception, connections, engine).app
     server = make_server(
         for_pages(Door(app, gatekeeper, connections), settings),
         connections,

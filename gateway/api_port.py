@@ -20,6 +20,7 @@ from common.settings import GatewaySettings
 from gateway.api_connection import ApiConnection
 from gateway.api_door import key_of
 from gateway.api_files import ApiFiles
+from gateway.bounded_connection import Connections
 from gateway.metrics import GatewayMetrics
 from gateway.protocols.base import ProtocolError, Translator
 from gateway.protocols.deepgram import DeepgramLive
@@ -41,6 +42,7 @@ class ApiPort:
     """Serves the API port's requests.
 
     Args:
+        connections: where bounds that are met are told of.
         engine: says the name of what transcribes; "" while nothing does.
     """
 
@@ -49,13 +51,14 @@ class ApiPort:
         settings: GatewaySettings,
         metrics: GatewayMetrics,
         reception: Reception,
+        connections: Connections,
         engine: Callable[[], str],
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._reception = reception
         self._engine = engine
-        files = ApiFiles(settings, metrics, reception, engine, self._deepgram_request)
+        files = ApiFiles(settings, metrics, reception, connections, engine, self._deepgram_request)
         # The table of protocols: a path, and what speaks there.
         self.app: ASGIApp = Starlette(
             routes=[

@@ -25,6 +25,10 @@ class QuotaError(Exception):
     """The client's key may send no more."""
 
 
+class KeyEndedError(Exception):
+    """The client's key was revoked or is expired."""
+
+
 class FileSession:
     """Streams a file as a client would, and yields what was said; a client of the gateway.
 
@@ -53,6 +57,8 @@ class FileSession:
         match self._ear.hear(event):
             case Utterance() as said:
                 self._said.put_nowait(said)
+            case Refused(code="key_revoked", message=message):
+                self._said.put_nowait(KeyEndedError(message))
             case Refused(message=message):
                 self._said.put_nowait(FileFailedError(message))
 
@@ -85,6 +91,7 @@ class FileSession:
             ProtocolError: the file cannot be read.
             FileFailedError: the server cannot go on.
             QuotaError: the key may send no more today.
+            KeyEndedError: the key is no more.
         """
         stream = self._stream = reception.begin(self, wants_utterances=True, key=self._key)
         feeder: asyncio.Task[None] | None = None

@@ -30,6 +30,7 @@ BOUNDS: Final = (
     "observers",
     "port_connections",
     "speed",
+    "uploads",
 )
 """What a client may meet; each has an option in ``limit_settings.py``, or follows from one."""
 REFUSALS: Final = (

@@ -1,26 +1,38 @@
 """Audio files that were sent whole, decoded piece by piece: memory does not grow with their length.
 
 libsndfile reads WAV, FLAC, Ogg and MP3; FFmpeg what else browsers and telephones record (M4A, WebM,
-AAC). FFmpeg opens what a file refers to, so it is told which containers it may read, and no
-protocol: a playlist of addresses or paths is not among them.
+AAC), in a process of its own (``ffmpeg_decoder.py``) whose memory is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import IO, Any, Final, NamedTuple
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from typing import IO, Any, Final, NamedTuple, Self
 
 import numpy as np
 import soundfile
 
 from common.wire import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from gateway import ffmpeg_decoder
 from gateway.protocols.audio import AudioFormat, Encoding
 from gateway.protocols.base import ProtocolError
 
 PIECE_MS: Final = 1_000
-FFMPEG_CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,ogg,flac,wav"
-RESAMPLED_RATE_HZ: Final = 16_000
-"""Of what FFmpeg decodes: its rates and layouts may change within a file."""
+MAX_BLOCK_SAMPLES: Final = 2 * MAX_SAMPLE_RATE_HZ
+"""Of all channels of a piece: a file may say that it has a thousand."""
+DECODER_BYTES: Final = 512 << 20
+"""Address space of the process that decodes a file, its libraries included."""
+DECODER_PATIENCE_S: Final = 30.0
+"""A decoder that gives nothing for so long is ended."""
+PASSED_ON: Final = ("LD_LIBRARY_PATH", "TMPDIR")
+"""What a decoder is told of the environment: no secret that is in it."""
 NOT_AUDIO: Final = "the file is not audio that can be read here (wav, flac, ogg, mp3, m4a, webm)"
 
 
@@ -56,7 +68,8 @@ def pieces(file: IO[bytes]) -> Generator[Piece, None, None]:
         if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
             raise ProtocolError(f"the file's sample rate, {rate_hz} Hz, cannot be used")
         try:
-            for block in sound.blocks(max(1, rate_hz * PIECE_MS // 1000), dtype="int16"):
+            most = min(rate_hz * PIECE_MS // 1000, MAX_BLOCK_SAMPLES // sound.channels)
+            for block in sound.blocks(max(1, most), dtype="int16"):
                 yield Piece(AudioFormat(Encoding.PCM16, rate_hz), _mono(block))
         except soundfile.LibsndfileError as error:
             raise ProtocolError(f"the file cannot be read to its end: {error}") from None
@@ -69,22 +82,80 @@ def _mono(block: Any) -> bytes:
 
 
 def _with_ffmpeg(file: IO[bytes]) -> Generator[Piece, None, None]:
-    import av  # takes a while, and is seldom needed
+    with contextlib.ExitStack() as stack:
+        begin = file.tell()
+        decoder = stack.enter_context(_Decoder(stack.enter_context(_on_disk(file)), begin))
+        while piece := decoder.next_piece():
+            yield Piece(AudioFormat(Encoding.PCM16, ffmpeg_decoder.RATE_HZ), piece)
 
-    options = {"format_whitelist": FFMPEG_CONTAINERS, "protocol_whitelist": ""}
+
+@contextlib.contextmanager
+def _on_disk(file: IO[bytes]) -> Iterator[int]:
+    """The descriptor of a file, or of a copy of what is in memory alone."""
     try:
-        with av.open(file, "r", options=options, metadata_errors="ignore") as container:
-            if not container.streams.audio:
-                raise ProtocolError(NOT_AUDIO)
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=RESAMPLED_RATE_HZ)
-            for frame in container.decode(container.streams.audio[0]):
-                yield from _resampled(resampler, frame)
-            yield from _resampled(resampler, None)
-    except (av.FFmpegError, ValueError) as error:
-        raise ProtocolError(f"{NOT_AUDIO}: {error}") from None
+        number = file.fileno()
+        file.flush()
+    except OSError:
+        with tempfile.TemporaryFile() as copy:
+            file.seek(0)
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            yield copy.fileno()
+    else:
+        yield number
 
 
-def _resampled(resampler: Any, frame: Any) -> Generator[Piece, None, None]:
-    for part in resampler.resample(frame):
-        data = part.to_ndarray().astype("<i2").tobytes()
-        yield Piece(AudioFormat(Encoding.PCM16, RESAMPLED_RATE_HZ), data)
+class _Decoder:
+    """The process that decodes one file.
+
+    Raises:
+        ProtocolError: from :meth:`next_piece`, once the file turns out to be none that can be read.
+    """
+
+    def __init__(self, file: int, begin: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", ffmpeg_decoder.__file__, str(begin), str(DECODER_BYTES)],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        )
+        assert self._process.stdout is not None
+        self._out = self._process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._out, select.POLLIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def next_piece(self) -> bytes:
+        """Some samples; b"" at the end of the file."""
+        (size,) = ffmpeg_decoder.SIZE.unpack(self._read(ffmpeg_decoder.SIZE.size))
+        if size:
+            return self._read(size)
+        fault = b""
+        while part := self._some(1_000):
+            fault += part
+        if fault:
+            raise ProtocolError(f"{NOT_AUDIO}: {fault.decode(errors='replace')}")
+        return b""
+
+    def _read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = self._some(size - len(data))
+            if not part:
+                raise ProtocolError(f"{NOT_AUDIO}: its decoder failed")
+            data += part
+        return data
+
+    def _some(self, most: int) -> bytes:
+        if not self._poll.poll(DECODER_PATIENCE_S * 1_000):
+            raise ProtocolError(f"{NOT_AUDIO}: nothing was decoded for {DECODER_PATIENCE_S:g} s")
+        return os.read(self._out, most)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.parameters import DEFAULT_LANGUAGE
 from common.wire import Mark
 from gateway.protocols.audio import FrameMaker
 from gateway.protocols.base import (
@@ -183,11 +184,10 @@ class OpenAiRealtime:
 
     def _parameters(self, before: SessionConfig | None) -> list[Action]:
         known = before.parameters() if before is not None else {}
-        return [
-            Set(name, value)
-            for name, value in self._config.parameters().items()
-            if known.get(name) != value
-        ]
+        wanted = self._config.parameters()
+        if "language" in known:
+            wanted.setdefault("language", DEFAULT_LANGUAGE)
+        return [Set(name, value) for name, value in wanted.items() if known.get(name) != value]
 
     def _session_event(self, kind: str) -> Say:
         return self._event({"type": kind, "session": self._config.shown(f"sess_{self._prefix}")})

@@ -175,9 +175,10 @@ def _shown_format(audio_format: AudioFormat) -> dict[str, Any]:
 def _transcription(value: object, path: str) -> dict[str, Any]:
     fields = _object(value, path)
     changes = {}
-    for name in ("model", "language"):
-        if fields.get(name) is not None:
-            changes[name] = _text(fields[name], f"{path}.{name}")
+    if fields.get("model") is not None:
+        changes["model"] = _text(fields["model"], f"{path}.model")
+    if "language" in fields:  # "" and null: the server's own, as before one was named
+        changes["language"] = _text(fields["language"] or "", f"{path}.language")
     language = changes.get("language", "")
     if not all(c.isalnum() or c in "-_" for c in language) or len(language) > 16:
         raise RequestError(

@@ -25,6 +25,8 @@ from deploy.figures import Labels
 from deploy.health import samples
 from tests.processes import StageProcess, Stages, free_port, wait_until
 from tests.protocols.test_deepgram import deepgram
+from tests.protocols.test_openai_files import wav
+from tests.speech import silence
 
 KEY: Final = new_key()
 CHECKED: Final = new_key()
@@ -176,16 +178,29 @@ async def test_an_allowed_page_reads_answers_and_refusals_and_changes_a_key_for_
 async def test_a_key_that_is_revoked_ends_the_streams_it_began_and_no_others(
     gateway: Gateway,
 ) -> None:
+    """And the files that it sent, which nobody here transcribes: they wait."""
     leaving = {"Authorization": f"Bearer {LEAVING}"}
     staying = {"Authorization": f"Bearer {KEY}"}
     listen = f"ws://127.0.0.1:{gateway.api_port}/v1/listen?encoding=linear16&sample_rate=16000"
+    begun_by_dave = ("session_begun", "dave")
+
+    def begun() -> list[str]:
+        events = gateway.events()
+        return [e["client"] for e in events if (e["event"], e.get("key")) == begun_by_dave]
+
     async with (
+        httpx.AsyncClient(base_url=gateway.http, headers=leaving, timeout=60) as http,
+        asyncio.TaskGroup() as group,
         connect(gateway.realtime, additional_headers=leaving) as openai,
         connect(listen, additional_headers=leaving) as deepgram_live,
         connect(gateway.realtime, additional_headers=staying) as other,
     ):
         for websocket in (openai, other):
             assert json.loads(await websocket.recv())["type"] == "session.created"
+        form = {"file": ("speech.wav", wav(silence(1.0)))}
+        openai_file = group.create_task(http.post("/audio/transcriptions", files=form))
+        deepgram_file = group.create_task(http.post("/listen", content=wav(silence(1.0))))
+        await asyncio.to_thread(wait_until, lambda: len(begun()) >= 2, "both files are taken in")
         await openai.send('{"type":"input_audio_buffer.append","audio":"AAAA"}')
         await deepgram_live.send(bytes(3_200))
         lines = gateway.keys.read_text().splitlines()
@@ -198,6 +213,11 @@ async def test_a_key_that_is_revoked_ends_the_streams_it_began_and_no_others(
             for websocket in (openai, deepgram_live):
                 await websocket.wait_closed()
                 assert websocket.close_code == 1008
+        answer = await openai_file
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "key_revoked")
+        answer = await deepgram_file
+        assert (answer.status_code, answer.json()["err_code"]) == (401, "INVALID_AUTH")
+        assert "revoked" in answer.json()["err_msg"]
         await other.send('{"type":"session.update","session":{}}')
         assert json.loads(await other.recv())["type"] == "session.updated"
     with pytest.raises(InvalidStatus):

@@ -16,6 +16,7 @@ from openai import APIStatusError, AsyncOpenAI
 from deploy.demo_parts import same_words
 from tests.faults.crowd import until
 from tests.protocols.conftest import ApiSystem
+from tests.protocols.m4a import BOMB
 from tests.speech import SENTENCES, load, silence
 
 BRIDGE = SENTENCES["bridge"]
@@ -112,6 +113,7 @@ async def test_the_models_are_what_runs(client: AsyncOpenAI) -> None:
     "file, fields, status, param",
     [
         (b"no audio", {}, 400, "file"),
+        (BOMB, {}, 400, "file"),
         (TWO, {"response_format": "diarized_json"}, 400, "response_format"),
         (TWO, {"language": "not a language!"}, 400, "language"),
         (bytes(9_000_000), {}, 413, "file"),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from common.interpreter import check
+
+check("python -m transcriber.engines")  # which imports this first; for others it was asked before
+
 import logging
 import os
 from typing import NamedTuple

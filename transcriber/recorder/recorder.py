@@ -29,6 +29,7 @@ import numpy as np
 
 from common.envelope import Parameter
 from common.parameters import (
+    DEFAULT_LANGUAGE,
     TIMES,
     InvalidValueError,
     checked_call,
@@ -202,6 +203,8 @@ class Recorder:
             )
         if name in TIMES and isinstance(value, float) and value:
             value = value - self._day_offset_s
+        if name == "language" and value == DEFAULT_LANGUAGE:
+            value = self._options.language
         setattr(self._recorder, name, value)
 
     def get_parameter(self, name: str) -> Parameter:

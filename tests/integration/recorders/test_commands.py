@@ -8,7 +8,7 @@ import pytest
 
 from common.envelope import Parameter
 from common.errors import CommandError
-from common.parameters import InvalidValueError
+from common.parameters import DEFAULT_LANGUAGE, InvalidValueError
 from common.recognition_settings import RecorderSettings
 from tests.integration.recorder_tools import Client, HashEngine, stream
 from tests.speech import load, silence
@@ -123,6 +123,8 @@ def test_parameters_are_read_back_as_set(scheduler: Scheduler) -> None:
         assert client.session.get_parameter(name) == value
     client.session.set_parameter("language", None)
     assert client.session.get_parameter("language") == ""
+    client.session.set_parameter("language", DEFAULT_LANGUAGE)
+    assert client.session.get_parameter("language") == RecorderSettings().language == "en"
     with pytest.raises(InvalidValueError, match="without wake words"):
         client.session.set_parameter("use_wake_words", True)
     assert client.session.get_parameter("last_transcription_bytes") is None

@@ -31,7 +31,7 @@ def test_packages_that_are_missing_are_named() -> None:
     )
 
 
-@pytest.mark.parametrize("module", ["gateway", "verifier", "transcriber"])
+@pytest.mark.parametrize("module", ["gateway", "verifier", "transcriber", "transcriber.engines"])
 def test_a_stage_under_a_python_without_packages_says_what_to_use(module: str) -> None:
     """``-S``: this Python without what is installed for it."""
     done = subprocess.run(

@@ -11,7 +11,7 @@ import pytest
 from common.errors import CloseCode
 from common.events import Error, FullSentence
 from common.wire import parse_message
-from gateway.file_session import FileFailedError, FileSession, QuotaError
+from gateway.file_session import FileFailedError, FileSession, KeyEndedError, QuotaError
 from gateway.protocols.audio import AudioFormat, Encoding
 from gateway.protocols.base import ProtocolError, Utterance
 from gateway.quotas import Spent
@@ -118,9 +118,15 @@ async def test_a_session_that_ends_early_is_a_failure_with_its_reason() -> None:
     transcribing = asyncio.create_task(upload.whole())
     await until(lambda: upload.stream.must_wait, "the window is full")
     upload.session.deliver(Error("key_revoked", "the key was revoked", "disconnect"))
-    with pytest.raises(FileFailedError, match="the key was revoked"):
+    with pytest.raises(KeyEndedError, match="the key was revoked"):
         await transcribing
     assert upload.stream.left
+    upload = Upload(600)
+    transcribing = asyncio.create_task(upload.whole())
+    await until(lambda: upload.stream.must_wait, "the window is full")
+    upload.session.deliver(Error("displaced", "others need the place", "disconnect"))
+    with pytest.raises(FileFailedError, match="others need the place"):
+        await transcribing
 
 
 async def test_a_key_that_may_send_no_more_is_a_failure_of_its_own() -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.parameters import DEFAULT_LANGUAGE
 from common.wire import Mark, parse_message
-from gateway.protocols.base import Pass, Say, Utterance
+from gateway.protocols.base import Pass, Say, Set, Utterance
 from gateway.protocols.openai_realtime import OpenAiRealtime
 from tests.unit.gateway.transcript import assert_golden
 
@@ -33,6 +34,24 @@ def append(audio: bytes) -> str:
 
 UPDATE = {"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}}
 COMMIT = '{"type": "input_audio_buffer.commit"}'
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_language_that_is_taken_back_leaves_the_servers_own(nothing: str | None) -> None:
+    translator = OpenAiRealtime(prefix="x", model="m")
+
+    def languages(**transcription: str | None) -> list[object]:
+        audio = {"input": {"transcription": transcription}}
+        update = {"type": "session.update", "session": {"audio": audio}}
+        actions = translator.receive(json.dumps(update), 0)
+        return [a.value for a in actions if isinstance(a, Set) and a.name == "language"]
+
+    assert languages(language=nothing) == []
+    assert languages(language="de") == ["de"]
+    assert languages(model="other") == [], "what is not named stays"
+    assert languages(language=nothing) == [DEFAULT_LANGUAGE]
+    assert languages(language=nothing) == []
+    assert languages(language="de") == ["de"]
 
 
 @given(st.lists(st.binary(min_size=1, max_size=400), min_size=1, max_size=20))
