@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import time
 from pathlib import Path
@@ -174,13 +175,21 @@ class Gatekeeper:
 
 
 def _token_secret(path: Path) -> bytes:
-    """The secret of the tokens, which the gateways of a run dir share."""
+    """The secret of the tokens, which the gateways of a run dir share.
+
+    They may start together: the first to have written a whole one has made it for all.
+    """
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
-        write_secret(path, secrets.token_bytes(SECRET_BYTES))
+        write_secret(partial, secrets.token_bytes(SECRET_BYTES))
+        try:
+            os.link(partial, path)
+        finally:
+            partial.unlink()
     except FileExistsError:
         refuse_if_readable_by_others(path)
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}") from None
     content = path.read_bytes()
-    # Half written, by a gateway that starts just now: then this one's tokens are its own.
+    # Something else by that name: then this one's tokens are its own.
     return content if len(content) == SECRET_BYTES else secrets.token_bytes(SECRET_BYTES)

@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from wyoming.error import Error
 from wyoming.event import Event, async_read_event, async_write_event
 
 from common.errors import BusyError, CloseCode
 from common.settings import GatewaySettings
-from gateway.bounded_connection import Connections, far_end
+from gateway.bounded_connection import LAST_WORDS_S, Connections, far_end
 from gateway.connection import STUCK_S
 from gateway.heard import Ear
 from gateway.metrics import GatewayMetrics
@@ -243,8 +244,14 @@ class WyomingPort:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address, peer = far_end(writer.get_extra_info("peername"))
-        if self._connections.enter_elsewhere(address, peer) is not None:
-            writer.transport.abort()
+        met = self._connections.enter_elsewhere(address, peer)
+        if met is not None:
+            refusal = Error(text=met.text, code=met.bound).event()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await async_write_event(refusal, writer)
+            writer.close()
+            asyncio.get_running_loop().call_later(LAST_WORDS_S, writer.transport.abort)
             return
         try:
             translator = Wyoming(engine=self._engine() or "none")

@@ -85,6 +85,21 @@ def test_links_are_tcp_with_keys(stage: str, monkeypatch: pytest.MonkeyPatch) ->
     assert f"keys-{stage}:/keys:ro" in services()[stage]["volumes"], "and no other role's"
 
 
+def test_keys_of_hmac_are_the_verifiers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has one unless it is asked for; the file is in a folder that is mounted for it."""
+    settings = settings_of("verifier", monkeypatch)
+    assert isinstance(settings, VerifierSettings)
+    assert settings.hmac_keys == ""
+    given = settings_of("verifier", monkeypatch, STT_HMAC_KEYS="/hmac/hmac-keys")
+    assert isinstance(given, VerifierSettings)
+    assert given.hmac_keys == "/hmac/hmac-keys"
+    mounted = {
+        stage: [with_defaults(volume, {"STT_HMAC": "./hmac"}) for volume in service["volumes"]]
+        for stage, service in services().items()
+    }
+    assert [stage for stage in mounted if "./hmac:/hmac:ro" in mounted[stage]] == ["verifier"]
+
+
 def test_integrity_is_checked_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = settings_of("gateway", monkeypatch)
     assert isinstance(gateway, GatewaySettings)

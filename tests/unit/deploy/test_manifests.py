@@ -223,6 +223,23 @@ def test_the_mounted_keys_are_laid_out_as_they_are_made(stage: str, tmp_path: Pa
     assert mounts["tmp"] == "/tmp"
 
 
+def test_keys_of_hmac_are_optional_and_the_verifiers_alone() -> None:
+    """Their secret says itself where its file is, so that without it no variable names one."""
+    volumes = {
+        stage: [volume for volume in pods(base())[stage]["volumes"] if volume["name"] == "hmac"]
+        for stage in SETTINGS
+    }
+    assert [stage for stage in SETTINGS if volumes[stage]] == ["verifier"]
+    secret = volumes["verifier"][0]["secret"]
+    (given,) = [each for each in container("verifier")["env"] if each["name"] == "STT_HMAC_KEYS"]
+    named = given["valueFrom"]["secretKeyRef"]
+    assert (secret["optional"], named["optional"]) == (True, True)
+    assert secret["secretName"] == named["name"]
+    mounts = {each["name"]: each["mountPath"] for each in container("verifier")["volumeMounts"]}
+    readme = (ROOT / "deploy" / "kubernetes" / "README.md").read_text()
+    assert f"--from-literal={named['key']}={mounts['hmac']}/hmac-keys" in readme
+
+
 @pytest.mark.parametrize("stage", SETTINGS)
 def test_the_stage_takes_its_settings(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
