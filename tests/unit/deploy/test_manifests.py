@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 from prometheus_client import generate_latest
 
@@ -70,6 +69,8 @@ def links(environment: dict[str, str]) -> dict[str, int]:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_manifest_is_valid(overlay: str) -> None:
+    import kubernetes_validate  # seconds, for whoever collects the tests
+
     manifests = rendered(KUBERNETES / "overlays" / overlay)
     assert len(manifests) > 10
     for manifest in manifests:
@@ -78,6 +79,8 @@ def test_every_manifest_is_valid(overlay: str) -> None:
 
 
 def test_an_unknown_field_would_be_noticed() -> None:
+    import kubernetes_validate
+
     (gateway,) = [m for m in rendered(KUBERNETES / "base") if m["kind"] == "ConfigMap"]
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate({**gateway, "dtaa": {}}, VERSION, strict=True)
