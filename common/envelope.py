@@ -261,6 +261,8 @@ class TranscriberHello(Envelope, frozen=True, tag=tag_of(5)):
     """For how long a final that comes now would wait for an engine."""
     cores: Cores = 0.0
     """That its process has used for a while on end; one is all that its recorders can."""
+    lag_s: Seconds = 0.0
+    """By how much its recorders are behind with live audio; 0 while that is as usual."""
 
 
 class Commit(Record, frozen=True):

@@ -32,6 +32,14 @@ class LimitSettings:
         low=0,
         high=3_600,
     )
+    max_lag_s: float = option(
+        1.0,
+        "--max-lag",
+        help="new clients are told to try later (1013) while live speech is heard more than these "
+        "seconds late, for some time, for want of a core; 0: never",
+        low=0,
+        high=3_600,
+    )
     max_message_bytes: int = option(
         1 << 20,
         "--max-message-bytes",

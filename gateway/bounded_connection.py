@@ -21,6 +21,7 @@ from common.limit_settings import LimitSettings
 from common.logs import LogBudget
 from gateway.audit import AuditLog
 from gateway.budgets import AddressBudgets, FrameBudget, Met
+from gateway.led_connection import LedConnection
 from gateway.metrics import GatewayMetrics
 from gateway.retention import Account
 
@@ -208,7 +209,7 @@ class Connections:
             handshake.cancel()
 
 
-class BoundedConnection(ServerConnection):
+class BoundedConnection(LedConnection):
     """One of them.
 
     Args:
@@ -237,8 +238,7 @@ class BoundedConnection(ServerConnection):
     @property
     def held_bytes(self) -> int:
         """What has arrived and was not taken by its handler yet."""
-        waiting: int = sum(len(frame.data) for frame in self.recv_messages.frames.queue)
-        return waiting + len(self.protocol.reader.buffer)
+        return self.waiting_bytes + len(self.protocol.reader.buffer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let a connection in, or answer why not; then no handshake begins."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from websockets.asyncio.server import ServerConnection
@@ -14,6 +15,8 @@ from common.errors import CloseCode
 from gateway.bounded_connection import Connections, far_end, via
 from gateway.budgets import Met
 from gateway.handshake import Visitor
+from gateway.inlet import Inlet
+from gateway.led_connection import LedConnection
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
 from gateway.protocols.realtimestt import written
@@ -85,6 +88,8 @@ class Connection:
         self._sent = 0
         self._writer = asyncio.create_task(self._write(), name=f"writer {self.peer}")
         self._progress = asyncio.Event()
+        self._is_awaited = False
+        self._inlet: Inlet | None = None
         # A reader that waits for room must hear that its connection was closed meanwhile.
         self._closed = asyncio.create_task(websocket.wait_closed(), name=f"close {self.peer}")
         self._closed.add_done_callback(lambda _: self._progress.set())
@@ -113,13 +118,35 @@ class Connection:
 
     def progress(self) -> None:
         """Let a reader that waits look again."""
-        self._progress.set()
+        if self._is_awaited:
+            self._progress.set()
+        if self._inlet is not None:
+            self._inlet.progress()
+
+    @contextlib.contextmanager
+    def leading_to(
+        self, must_wait: Callable[[], bool], take: Callable[[bytes], bool]
+    ) -> Iterator[None]:
+        """Whole frames go straight into a session meanwhile: see :class:`gateway.inlet.Inlet`."""
+        websocket = self.websocket
+        if not isinstance(websocket, LedConnection):
+            yield
+            return
+        self._inlet = Inlet(websocket, must_wait, take, self._metrics)
+        websocket.lead_to(self._inlet)
+        try:
+            yield
+        finally:
+            self._inlet = None
+            websocket.lead_to(None)
 
     async def next_progress(self) -> None:
         """Wait until :meth:`progress` is called, or the connection closes."""
         self._progress.clear()
+        self._is_awaited = True
         if not self.is_closed:
             await self._progress.wait()
+        self._is_awaited = False
 
     async def finished(self) -> None:
         """Wait until the writer ended, which closes the connection."""

@@ -90,7 +90,7 @@ class FramesOut:
         """
         for key in list(self._on_their_way):
             attachment = self._clients.get(key)
-            if attachment is None or attachment.session.window.quiet:
+            if attachment is None or attachment.session.window.nothing_is_out:
                 del self._on_their_way[key]
                 continue
             session = attachment.session

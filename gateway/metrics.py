@@ -47,7 +47,7 @@ class Relayed(enum.StrEnum):
     TAKEN_IN = "taken_in"
 
 
-BUSY: Final = ("final_wait", "quota", "sessions", "stopping", "waiting")
+BUSY: Final = ("final_wait", "lag", "quota", "sessions", "stopping", "waiting")
 """Why a client is told to try later."""
 
 

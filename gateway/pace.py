@@ -37,6 +37,10 @@ class Pace:
         before, self.held_back = self.held_back, others_speak and self.is_ahead(now_s)
         return self.held_back != before
 
+    def is_notable(self, now_s: float) -> bool:
+        """Whether there is something to decide: it is held back, or might have to be."""
+        return self.held_back or self.is_ahead(now_s)
+
     def took(self, audio_s: float, now_s: float) -> None:
         """A frame was taken."""
         ahead_s = self._ahead_s - (now_s - self._since_s) * self._most_speed

@@ -39,8 +39,11 @@ class SpeedLimit:
 
     def hold_back(self, now_s: float) -> None:
         """Several times a second: decide for each session whether its next frame has to wait."""
+        ahead = [a for a in self._clients if a.session.pace.is_notable(now_s)]
+        if not ahead:
+            return
         speaking = sum(now_s - a.session.active_s < SPEAKING_S for a in self._clients)
-        for attachment in list(self._clients):
+        for attachment in ahead:
             if not attachment.session.pace.decide(now_s, speaking > 1):
                 continue
             if attachment.session.pace.held_back:

@@ -10,7 +10,7 @@ from gateway.retransmission import RetransmissionTimer
 SESSION_CORES: Final = 0.02
 """That a session is taken to need until its transcriber says how it does."""
 FULL_WAIT_S: Final = 1.0
-"""An engine that lets a final wait for so long has no time left."""
+"""An engine that lets a final wait for so long has no time left, nor a core that is so late."""
 NEARLY_FULL: Final = 0.8
 """Of a core or of an engine: less says nothing, for it is measured, and a busy machine is noisy."""
 SHOWN_AFTER_S: Final = 3.0
@@ -75,7 +75,8 @@ class Transcriber:
     def is_busy(self) -> bool:
         """Whether its core, or its engine, has next to no time left."""
         core = self.hello.cores + len(self._given_s) * SESSION_CORES
-        return max(core, self.hello.final_wait_s / FULL_WAIT_S) >= NEARLY_FULL
+        late_s = max(self.hello.final_wait_s, self.hello.lag_s)
+        return max(core, late_s / FULL_WAIT_S) >= NEARLY_FULL
 
     @property
     def places_taken(self) -> float:
@@ -180,6 +181,12 @@ class TranscriberRegistry:
         """For how long a final that comes now would wait, where it would wait least."""
         waits = (t.hello.final_wait_s for t in self._live.values() if not t.hello.draining)
         return min(waits, default=0.0)
+
+    @property
+    def lag_s(self) -> float:
+        """By how much live streams are behind, where they are least."""
+        lags = (t.hello.lag_s for t in self._live.values() if not t.hello.draining)
+        return min(lags, default=0.0)
 
     @property
     def free_places(self) -> int:

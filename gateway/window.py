@@ -33,22 +33,9 @@ class HeldFrame:
     """
 
     __slots__ = (
-        "attempts",
-        "awaited",
-        "due_s",
-        "final",
-        "judged",
-        "message",
-        "received_ns",
-        "received_s",
-        "repeated",
-        "resent_s",
-        "samples_16k",
-        "sent_s",
-        "spoiled",
-        "stamp",
-        "verdict",
-        "version",
+        *("attempts", "awaited", "due_s", "final", "judged", "message", "received_ns"),
+        *("received_s", "repeated", "resent_s", "samples_16k", "sent_s", "spoiled", "stamp"),
+        *("verdict", "version"),
     )
 
     def __init__(self, message: bytes, received_s: float, received_ns: int, stamp: int) -> None:
@@ -151,6 +138,11 @@ class Window:
     def quiet(self) -> bool:
         """Whether every frame was fed and judged, so that nothing can need a retransmission."""
         return self.fed == self.next_seq == self.judged
+
+    @property
+    def nothing_is_out(self) -> bool:
+        """Whether all that was sent was fed and judged, whatever waits to be sent."""
+        return self.fed >= self.unsent <= self.judged
 
     @property
     def has_more(self) -> bool:

@@ -46,9 +46,9 @@ POLL_S: Final = 0.01
 UNBOUNDED: Final = {
     variable_of(field): "0"
     for field in dataclasses.fields(LimitSettings)
-    if field.name == "max_final_wait_s"
+    if field.name in ("max_final_wait_s", "max_lag_s")
 }
-"""However long finals wait, newcomers are let in."""
+"""However long finals wait and however late audio is heard, newcomers are let in."""
 
 _running: set[StageProcess] = set()
 T = TypeVar("T")

@@ -48,7 +48,7 @@ class TranscriberMetrics:
         )
         self.lag = Gauge(
             "stt_transcriber_lag_seconds",
-            "Audio that the middle session's recorder has still to hear: all are behind",
+            "Audio that the middle live session's recorder has still to hear: all are behind",
             registry=self.registry,
         )
         self.listeners = BatchMetrics("stt_transcriber", self.registry).listeners

@@ -31,7 +31,7 @@ from transcriber.cpu_share import CpuShare
 from transcriber.engine_client import EngineClient
 from transcriber.engines import EngineError, Engines, create_engines
 from transcriber.gateways import GatewayLinks
-from transcriber.lag import lag_s
+from transcriber.lag import Heard, Lag
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.realtimestt_names import check_release
 from transcriber.recorder.recorder import Recorder, preload
@@ -177,6 +177,7 @@ class TranscriberStage:
         self._engine_name = settings.engine_name
         open_sessions = self._open_sessions = OpenSessions()
         self._cpu = CpuShare(time.monotonic(), time.process_time())
+        self._lag = Lag()
         self._results = GatewayLinks(
             links,
             GatewayEndpoints(settings, "results", names or Names()),
@@ -298,9 +299,16 @@ class TranscriberStage:
 
     def _hello(self) -> None:
         self._results.look(time.monotonic())
-        sessions = self._open_sessions.values()
-        self._metrics.lag.set(lag_s(session.recorder.waiting_s for session in sessions))
-        cores = self._cpu.look(time.monotonic(), time.process_time())
+        now_s = time.monotonic()
+        lag_s = self._lag.look(
+            (
+                Heard(key, s.recorder.fed_s, s.recorder.waiting_s)
+                for key, s in self._open_sessions.items()
+            ),
+            now_s,
+        )
+        self._metrics.lag.set(lag_s)
+        cores = self._cpu.look(now_s, time.process_time())
         self._results.hello(
             lambda link: envelope.TranscriberHello(
                 instance=self._instance,
@@ -314,6 +322,7 @@ class TranscriberStage:
                 results=link,
                 final_wait_s=self._scheduler.wait_s(),
                 cores=cores,
+                lag_s=lag_s,
             )
         )
 

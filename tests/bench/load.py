@@ -2,12 +2,14 @@
 
 Connects, says so, and waits for a line on standard input; then sends frames as fast as the server
 takes them, over N connections alike, and waits until the server is done with them. Every kind of
-server is sent the same bytes.
+server is sent the same bytes. With the kind ``steady`` sessions begin before and end after another
+line, so that their frames alone can be measured.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -19,9 +21,12 @@ from websockets.exceptions import ConnectionClosed
 from common.events import END_OF_STREAM
 from tests.bench import frames
 from tests.bench.production_client import turns
+from tests.bench.system import LASTING
 
 STARTING = asyncio.Semaphore(2)
 """Turns that begin at once: RealtimeSTT's production server refuses those over a few."""
+PACED_PER_S = 1_500
+"""Frames that paced streams send, all together."""
 TURN_FRAMES = 400
 """RealtimeSTT's production server takes at most 120 s of audio in a turn; these are 102 s."""
 
@@ -32,11 +37,24 @@ class Gate:
     def __init__(self, streams: int) -> None:
         self.connected = asyncio.Barrier(streams + 1)
         self.go = asyncio.Event()
+        self.sent = asyncio.Barrier(streams + 1)
+        self.end = asyncio.Event()
+        self.streams = streams
+        self._places = itertools.count()
+
+    def next_place(self) -> int:
+        """Of a stream among all, from 0."""
+        return next(self._places)
 
     async def wait(self) -> None:
         """Called by each stream once it is connected."""
         await self.connected.wait()
         await self.go.wait()
+
+    async def wait_for_end(self) -> None:
+        """Called by each steady stream once it has sent its frames."""
+        await self.sent.wait()
+        await self.end.wait()
 
 
 async def _pipeline(url: str, count: int, gate: Gate) -> None:
@@ -46,6 +64,38 @@ async def _pipeline(url: str, count: int, gate: Gate) -> None:
         await gate.wait()
         for number in range(count):
             await websocket.send(frames.streamed(number))
+        await websocket.send(END_OF_STREAM)
+        await reader
+
+
+async def _steady(url: str, count: int, gate: Gate) -> None:
+    """A session that is in full swing: its first frame comes before ``count`` others."""
+    async with connect(url, compression=None, ping_interval=None) as websocket:
+        reader = asyncio.create_task(_read(websocket.recv))
+        await websocket.send(frames.streamed(0))
+        await gate.wait()
+        for number in range(1, count + 1):
+            await websocket.send(frames.streamed(number))
+        await (await websocket.ping())
+        await gate.wait_for_end()
+        await websocket.send(END_OF_STREAM)
+        await reader
+
+
+async def _paced(url: str, count: int, gate: Gate) -> None:
+    """The same, at a rate that all streams have together, whatever their number."""
+    async with connect(url, compression=None, ping_interval=None) as websocket:
+        reader = asyncio.create_task(_read(websocket.recv))
+        await websocket.send(frames.streamed(0))
+        await gate.wait()
+        interval_s = gate.streams / PACED_PER_S
+        begin_s = time.perf_counter() + interval_s * gate.next_place() / gate.streams
+        for number in range(1, count + 1):
+            due_s = begin_s + (number - 1) * interval_s
+            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+            await websocket.send(frames.streamed(number))
+        await (await websocket.ping())
+        await gate.wait_for_end()
         await websocket.send(END_OF_STREAM)
         await reader
 
@@ -84,7 +134,13 @@ async def _read(receive: object) -> None:
         pass
 
 
-KINDS = {"pipeline": _pipeline, "plain": _plain, "production": _production}
+KINDS = {
+    "pipeline": _pipeline,
+    "steady": _steady,
+    "paced": _paced,
+    "plain": _plain,
+    "production": _production,
+}
 
 
 async def main(kind: str, url: str, connections: int, total: int) -> None:
@@ -101,6 +157,11 @@ async def main(kind: str, url: str, connections: int, total: int) -> None:
         await asyncio.to_thread(sys.stdin.readline)
         started = time.perf_counter()
         gate.go.set()
+        if kind in LASTING:
+            await gate.sent.wait()
+            print("sent", flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+            gate.end.set()
     seconds = time.perf_counter() - started
     print(json.dumps({"frames": each * connections, "seconds": seconds}), flush=True)
 

@@ -49,6 +49,11 @@ class NullRecorder:
         self._committed = start_sample
 
     @property
+    def fed_s(self) -> float:
+        """Seconds of audio."""
+        return self._position / 16_000
+
+    @property
     def waiting_s(self) -> float:
         """Nothing waits."""
         return 0.0

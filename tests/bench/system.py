@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import psutil
@@ -24,16 +25,23 @@ UNBOUNDED: Final = (
     *("--address-opens", "1000000"),
 )
 """What is measured here is the pipeline, not the bounds of one address."""
+LASTING: Final = ("steady", "paced")
+"""Kinds of load whose sessions end only when they are told to."""
 NULL_TRANSCRIBER: Final = "tests.bench.null_transcriber"
 
 
 class Cost(NamedTuple):
-    """One run: frames, wall time, and CPU time and memory by stage."""
+    """One run: frames, wall time, and CPU time and memory by stage.
+
+    Attributes:
+        ends_cpu_s: of a steady load: CPU time by stage that the ends of its sessions took.
+    """
 
     frames: int
     seconds: float
     cpu_s: dict[str, float]
     rss_mib: dict[str, float]
+    ends_cpu_s: Mapping[str, float] = MappingProxyType({})
 
     @property
     def rate(self) -> float:
@@ -132,7 +140,8 @@ def load(
     """Send ``frames`` over ``connections`` and read what that cost, connecting not counted.
 
     Args:
-        kind: of server, one of :data:`tests.bench.load.KINDS`.
+        kind: of server, one of :data:`tests.bench.load.KINDS`; for those that are
+            lasting, what sessions cost at their beginning and end is not counted either.
     """
     argv = [sys.executable, "-m", "tests.bench.load", kind, url, str(connections), str(frames)]
     with subprocess.Popen(
@@ -142,15 +151,22 @@ def load(
         assert client.stdout is not None
         client.stdout.readline()  # connected
         before = _settled_cpu_s(pids)
+        word, after = "go\n", None
         try:
-            output, _ = client.communicate("go\n", timeout=LOAD_TIMEOUT_S)
+            if kind in LASTING:
+                client.stdin.write("go\n")
+                client.stdin.flush()
+                client.stdout.readline()  # sent
+                word, after = "end\n", _settled_cpu_s(pids)
+            output, _ = client.communicate(word, timeout=LOAD_TIMEOUT_S)
         except BaseException:
             client.kill()
             raise
     if client.returncode:
         raise RuntimeError(f"the load generator failed with status {client.returncode}")
     report = json.loads(output)
-    after = _cpu_s(pids)
+    ended = _cpu_s(pids)
+    after = after or ended
     return Cost(
         report["frames"],
         report["seconds"],
@@ -159,18 +175,20 @@ def load(
             stage: max(psutil.Process(pid).memory_info().rss for pid in members) / 2**20
             for stage, members in pids.items()
         },
+        {stage: ended[stage] - after[stage] for stage in pids},
     )
 
 
 def _settled_cpu_s(pids: Mapping[str, list[int]]) -> dict[str, float]:
-    """CPU time so far, once the servers are done with what a new connection takes."""
+    """CPU time so far, once the servers have had nothing to do for two looks on end."""
     deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
-    before = _cpu_s(pids)
+    before, quiet = _cpu_s(pids), 0
     while True:
         time.sleep(SETTLE_S)
         now = _cpu_s(pids)
         busy_s = sum(now.values()) - sum(before.values())
-        if busy_s < SETTLE_S / 10 or time.monotonic() > deadline_s:
+        quiet = quiet + 1 if busy_s < SETTLE_S / 10 else 0
+        if quiet == 2 or time.monotonic() > deadline_s:
             return now
         before = now
 

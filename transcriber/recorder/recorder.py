@@ -39,6 +39,7 @@ from common.parameters import (
 from common.recognition_settings import RecorderSettings
 from transcriber.pcm import int16_samples
 from transcriber.recorder import realtimestt_names
+from transcriber.recorder.audio_clock import SAMPLE_RATE_HZ
 from transcriber.recorder.display_text import display_text
 from transcriber.recorder.outputs import (
     AllReported,
@@ -146,6 +147,11 @@ class Recorder:
     def waiting_s(self) -> float:
         """Seconds of audio that it was fed and has not heard yet."""
         return self._recorder.feed.waiting_s
+
+    @property
+    def fed_s(self) -> float:
+        """Seconds of audio that it was fed, with those before its start."""
+        return self.position / SAMPLE_RATE_HZ + self.waiting_s
 
     @property
     def position(self) -> int:

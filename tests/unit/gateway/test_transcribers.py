@@ -41,6 +41,7 @@ def test_sessions_go_where_a_core_and_an_engine_have_time_left() -> None:
     registry = TranscriberRegistry(3.0)
     registry.hear(replace(hello("busy", room=64), cores=0.9), 0.0)
     registry.hear(replace(hello("slow", room=64), final_wait_s=0.8), 0.0)
+    registry.hear(replace(hello("late", room=64), lag_s=0.8), 0.0)
     registry.hear(replace(hello("free", room=64), cores=0.3), 0.0)
     names = [chosen(registry, bytes([n]) * 16) for n in range(8)]
     assert set(names) == {"free"}
@@ -148,3 +149,11 @@ def test_the_wait_for_a_final_is_that_of_the_least_busy_which_stays() -> None:
     for name, wait_s, draining in (("a", 4.0, False), ("b", 1.5, False), ("c", 0.0, True)):
         registry.hear(replace(hello(name, draining=draining), final_wait_s=wait_s), 0.0)
     assert registry.final_wait_s == 1.5
+
+
+def test_live_streams_are_as_late_as_where_they_are_least_late_and_stay() -> None:
+    registry = TranscriberRegistry(3.0)
+    assert registry.lag_s == 0
+    for name, lag_s, draining in (("a", 4.0, False), ("b", 1.5, False), ("c", 0.0, True)):
+        registry.hear(replace(hello(name, draining=draining), lag_s=lag_s), 0.0)
+    assert registry.lag_s == 1.5
