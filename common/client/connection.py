@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidMessage,
     InvalidStatus,
     InvalidURI,
     WebSocketException,
@@ -28,6 +29,7 @@ from .errors import (
     AccessError,
     ConnectionLostError,
     DisconnectedError,
+    HungUpError,
     RejectedError,
     ResultsOverflowError,
     ServerBusyError,
@@ -115,6 +117,7 @@ async def open_websocket(
     Raises:
         AccessError: the server does not let this client in.
         ConnectionLostError: nobody answers there, or not as a WebSocket server.
+        HungUpError: who answers hangs up at once.
         ServerBusyError: HTTP status 503.
     """
     where = without_query(url)
@@ -141,6 +144,8 @@ async def open_websocket(
             raise ServerBusyError(reason or "HTTP 503", BUSY_RETRY_S) from None
         raise ConnectionLostError(f"{where} answered {error}") from None
     except (InvalidHandshake, InvalidURI, WebSocketException) as error:
+        if isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError):
+            raise HungUpError(f"{where} hung up before it answered") from None
         raise ConnectionLostError(f"{where} is not a WebSocket server: {error}") from None
     except TimeoutError:
         raise ConnectionLostError(f"{where} did not answer within {timeout_s:g} s") from None
@@ -157,9 +162,8 @@ async def open_websocket(
         hint = "is the server running?"
         if url.startswith("wss:") and not isinstance(error, ConnectionRefusedError):
             hint = "does it speak TLS?"
-        raise ConnectionLostError(
-            f"cannot connect to {where}: {reason or 'it hung up'} ({hint})"
-        ) from None
+        kind = HungUpError if isinstance(error, ConnectionResetError) else ConnectionLostError
+        raise kind(f"cannot connect to {where}: {reason or 'it hung up'} ({hint})") from None
 
 
 async def open_connection(
@@ -216,7 +220,7 @@ async def open_connection(
     except ConnectionClosed:
         error_event = next((e for e in reversed(early) if isinstance(e, Error)), None)
         failure = failure_of(connection, error_event, failures=0)
-        raise failure or ConnectionLostError(
+        raise failure or HungUpError(
             f"{without_query(url)} closed the connection at once ({connection.close_code})"
         ) from None
     except asyncio.CancelledError:

@@ -48,6 +48,10 @@ class ConnectionLostError(StreamError):
     """The server cannot be reached, or could not be reached again in time."""
 
 
+class HungUpError(ConnectionLostError):
+    """Who took the connection hung up before saying anything, as a server does that ends then."""
+
+
 class ResultsOverflowError(StreamError):
     """Results came faster than this client read them, past the bound on unread ones."""
 

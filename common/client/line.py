@@ -23,6 +23,7 @@ from .connection import NOTHING, failure_of, open_connection, without_query
 from .errors import (
     ConnectionLostError,
     DisconnectedError,
+    HungUpError,
     ServerBusyError,
     StreamError,
 )
@@ -31,6 +32,7 @@ from .state import StreamState
 
 log = logging.getLogger(__name__)
 
+HUNG_UP_RETRIES: Final = 3
 STEADY_S: Final = 10.0
 """A connection that lasted this long ends an outage."""
 
@@ -127,6 +129,19 @@ class Line:
         self.heard_at_s = time.monotonic()
         self._connection = opening.connection
         return opening.connection
+
+    async def begin(self) -> ClientConnection:
+        """:meth:`open` for the first time: one that hangs up meanwhile is tried again, thrice.
+
+        Where one of several servers is ended, or restarts, the next connection finds another.
+        """
+        for attempt in range(HUNG_UP_RETRIES if self._options.reconnect_s else 0):
+            try:
+                return await self.open()
+            except HungUpError as error:
+                log.warning("%s; trying again", error)
+                await asyncio.sleep(backoff_s(attempt, random.random()))  # noqa: S311 - jitter
+        return await self.open()
 
     async def run(self, connection: ClientConnection) -> None:
         """Serve connections until the stream ends; how it ended badly is left in ``error``."""

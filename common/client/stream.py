@@ -154,7 +154,7 @@ class Stream:
             ServerBusyError: the server is at its limit of sessions.
             UnexpectedServerError: the server has no integrity events.
         """
-        connection = await self._line.open()
+        connection = await self._line.begin()
         self._task = asyncio.create_task(self._line.run(connection), name="stt-stream")
         self._task.add_done_callback(lambda _: self._queue.close())
         return self

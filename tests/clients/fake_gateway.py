@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
 
 from common.events import (
     Acknowledged,
@@ -47,6 +48,7 @@ class FakeGateway:
         drain_at: end the session at this frame of it, unasked, without taking the frame in.
         reject_at: reject the client at this frame of the session.
         refuse: turn the next clients away with these.
+        hang_up: so many connections that are closed within the handshake.
         paused: cleared: connections are not read.
         paths: of all connections.
     """
@@ -62,6 +64,7 @@ class FakeGateway:
         self.drain_at: int | None = None
         self.reject_at: int | None = None
         self.refuse: list[Refusal] = []
+        self.hang_up = 0
         self.paused = asyncio.Event()
         self.paused.set()
         self.paths: list[str] = []
@@ -84,7 +87,13 @@ class FakeGateway:
 
     async def start(self) -> None:
         """Listen, on the same port as before if there was one."""
-        self._server = await serve(self._handle, "127.0.0.1", self.port, compression=None)
+        self._server = await serve(
+            self._handle,
+            "127.0.0.1",
+            self.port,
+            compression=None,
+            process_request=self._on_handshake,
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -102,6 +111,11 @@ class FakeGateway:
             self.past += messages[: self.announced.get(session, 0)]
         self.sessions.clear()
         await self.start()
+
+    def _on_handshake(self, connection: ServerConnection, _: Request) -> None:
+        if self.hang_up:
+            self.hang_up -= 1
+            connection.transport.abort()
 
     async def _handle(self, connection: ServerConnection) -> None:
         assert connection.request is not None

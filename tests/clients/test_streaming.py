@@ -22,6 +22,7 @@ from common.client import (
     UnexpectedServerError,
     flip_bit,
 )
+from common.client.line import HUNG_UP_RETRIES
 from common.client.stream import Stream, connect
 from common.events import Acknowledged, Error, FrameVerdict, FullSentence, Realtime, SessionStarted
 from common.wire import parse_message
@@ -221,6 +222,32 @@ async def test_nobody_there_is_said_at_once() -> None:
         ConnectionLostError, match=r"cannot connect to ws://127\.0\.0\.1:9: Connection refused"
     ):
         await connect("ws://127.0.0.1:9").open()
+
+
+async def test_a_server_that_hangs_up_as_a_stream_begins_is_tried_again(
+    gateway: FakeGateway,
+) -> None:
+    """As a gateway does that is killed then: nothing was sent, so there is nothing to lose."""
+    gateway.hang_up = 2
+    async with connect(gateway.url) as stream:
+        await send_all(stream, frames(3))
+        await stream.finish()
+    assert gateway.arrived == frames(3)
+    assert stream.reconnections == 0
+
+
+async def test_a_server_that_always_hangs_up_ends_the_attempts(gateway: FakeGateway) -> None:
+    gateway.hang_up = 100
+    with pytest.raises(ConnectionLostError, match="hung up before it answered"):
+        await connect(gateway.url).open()
+    assert gateway.hang_up == 100 - 1 - HUNG_UP_RETRIES
+
+
+async def test_who_never_reconnects_is_told_of_the_first_hang_up(gateway: FakeGateway) -> None:
+    gateway.hang_up = 100
+    with pytest.raises(ConnectionLostError, match="hung up before it answered"):
+        await connect(gateway.url, reconnect_s=0).open()
+    assert gateway.hang_up == 99
 
 
 async def test_a_server_that_stays_away_ends_the_stream_in_time(gateway: FakeGateway) -> None:

@@ -42,11 +42,11 @@ class Proxied:
     """A system behind nginx, run with the project's own snippet."""
 
     def __init__(self, stages: Stages, folder: Path) -> None:
-        data, control, metrics, self.port = (free_port() for _ in range(4))
+        data, control, api, metrics, self.port = (free_port() for _ in range(5))
         self.certificate, key = make_certificate(folder / "tls", [NAME])
         self.gateway = stages.start(
             "gateway",
-            *("--data_port", str(data), "--control_port", str(control)),
+            *("--data_port", str(data), "--control_port", str(control), "--api-port", str(api)),
             *("--metrics-port", str(metrics), "--verify-data-integrity"),
             *("--trusted-proxies", "127.0.0.1", "--server-name", NAME),
         )
@@ -57,6 +57,7 @@ class Proxied:
             ("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
             ("127.0.0.1:8012", f"127.0.0.1:{data}"),
             ("127.0.0.1:8011", f"127.0.0.1:{control}"),
+            ("127.0.0.1:8010", f"127.0.0.1:{api}"),
             ("/etc/ssl/stt.crt", str(self.certificate)),
             ("/etc/ssl/stt.key", str(key)),
         ):

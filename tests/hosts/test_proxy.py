@@ -16,13 +16,20 @@ from tests.speech import load, silence
 pytestmark = pytest.mark.slow
 
 
-def get(proxied: Proxied, path: str) -> http.client.HTTPResponse:
+def ask(
+    proxied: Proxied, method: str, path: str, body: bytes | None = None, **headers: str
+) -> http.client.HTTPResponse:
     connection = http.client.HTTPSConnection("127.0.0.1", proxied.port, context=proxied.tls)
     connection.sock = proxied.tls.wrap_socket(
         socket.create_connection(("127.0.0.1", proxied.port)), server_hostname=NAME
     )
-    connection.request("GET", path, headers={"Host": f"{NAME}:{proxied.port}"})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, {"Host": f"{NAME}:{proxied.port}", **named})
     return connection.getresponse()
+
+
+def get(proxied: Proxied, path: str) -> http.client.HTTPResponse:
+    return ask(proxied, "GET", path)
 
 
 def test_the_page_and_what_it_loads_are_under_the_prefix(proxied: Proxied) -> None:
@@ -49,6 +56,15 @@ def test_a_stream_and_its_commands_go_through(proxied: Proxied) -> None:
         data.send('{"type": "end"}')
         kinds = [json.loads(message)["type"] for message in data]
         assert kinds.count("fullSentence") == 1
+
+
+def test_the_api_is_under_the_prefix_and_files_of_megabytes_reach_it(proxied: Proxied) -> None:
+    """What is no audio is refused by the server, with its reason, and not by nginx for its size."""
+    models = get(proxied, "/stt/v1/models")
+    assert (models.status, json.load(models)["object"]) == (200, "list")
+    path, no_audio = "/stt/v1/listen", b"no audio " * 300_000
+    answer = ask(proxied, "POST", path, no_audio, Content_Type="audio/wav")
+    assert (answer.status, "audio" in answer.read().decode()) == (400, True)
 
 
 def test_log_lines_name_the_client_and_not_the_proxy(proxied: Proxied) -> None:
