@@ -82,10 +82,16 @@ def build_tiny_whisper(directory: Path, multilingual: bool = False) -> Path:
     return directory
 
 
-def build_tiny_transformers(directory: Path, multilingual: bool = False) -> Path:
-    """Writes the same model as transformers loads it into `directory`, and returns it."""
+def build_tiny_transformers(
+    directory: Path, multilingual: bool = False, window_s: int = 30
+) -> Path:
+    """Writes the same model as transformers loads it into `directory`, and returns it.
+
+    Args:
+        window_s: audio that it hears at once; the less, the cheaper it is to run.
+    """
     vocabulary = _save_tokenizer(str(directory), multilingual)
-    _save_weights(str(directory), vocabulary)
+    _save_weights(str(directory), vocabulary, window_s)
     return directory
 
 
@@ -109,7 +115,7 @@ def _save_tokenizer(scratch: str, multilingual: bool) -> dict[str, int]:
     return dict(tokenizer.get_vocab())
 
 
-def _save_weights(scratch: str, vocabulary: dict[str, int]) -> None:
+def _save_weights(scratch: str, vocabulary: dict[str, int], window_s: int) -> None:
     """Writes a random Whisper whose output is steered towards letters and an early end."""
     import torch
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
@@ -119,6 +125,7 @@ def _save_weights(scratch: str, vocabulary: dict[str, int]) -> None:
     config = WhisperConfig(
         vocab_size=len(vocabulary) + _TIMESTAMPS,
         d_model=_WIDTH,
+        max_source_positions=50 * window_s,
         encoder_layers=2,
         decoder_layers=2,
         encoder_attention_heads=2,
