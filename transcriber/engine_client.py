@@ -63,6 +63,9 @@ class _Link:
     ) -> None:
         self.endpoint = endpoint
         self.instance = ""
+        """The engine there, while it lives."""
+        self.heard = ""
+        """The engine that was there last."""
         self._links = links
         self._socket = links.open(LinkEnd.ENGINE_OUT, endpoint)
         self._inbox = Inbox(self._socket, lambda messages: on_messages(self, messages))
@@ -254,12 +257,14 @@ class EngineClient:
                 case envelope.EngineHello() as hello:
                     self._hear(link, hello, now)
                 case envelope.Transcribed() as answer:
-                    if self._pool.answered(answer.request, link.instance, now):
+                    answered = self._pool.answered(answer.request, link.heard, now)
+                    if answered.counts:
                         pending = self._pending.pop(answer.request)
                         resolve(pending.future, _outcome(answer))
+                        self._tell(answered.spared, envelope.Withdraw(answer.request))
 
     def _hear(self, link: _Link, hello: envelope.EngineHello, now: float) -> None:
-        link.instance = hello.instance
+        link.instance = link.heard = hello.instance
         self._features.bins = hello.feature_bins
         if self._pool.hear(Hello(hello.instance, hello.wait_s, hello.concurrency), now):
             log.info("engine %s (%s) serves this transcriber", hello.instance, hello.engine)

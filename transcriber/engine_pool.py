@@ -1,8 +1,9 @@
 """Which engine process gets a request, and what becomes of the requests of one that is lost.
 
 Decides only: messages and the time in, results out. A final is asked again when its engine
-falls silent or lets it wait too long, and only its first answer counts; a partial is dropped, for a
-newer one follows. Engines share the work by the wait that they measure and by what they were given.
+falls silent or lets it wait too long, and its first answer counts, whoever of those asked gives it:
+where all are slow, work that was done is not thrown away. A partial is dropped, for a newer one
+follows. Engines share the work by the wait that they measure and by what they were given.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from transcriber.schedule import Kind
 
 PENALTY_S: Final = 10.0
 """An engine that let a final wait too long is given nothing for this long."""
+LOOK_S: Final = 1.0
+"""Between two looks for silent engines, at most, where a process has the time."""
 MAX_ATTEMPTS: Final = 5
 """Engines that may be lost over one final before it fails: it might be what kills them."""
 
@@ -33,6 +36,15 @@ class Asked(NamedTuple):
 
     request: int
     instance: str
+
+
+class Answered(NamedTuple):
+    """What an answer is worth."""
+
+    counts: bool
+    """It is the first one, from who was asked."""
+    spared: str = ""
+    """An engine that need not answer any more, "" for none."""
 
 
 class Lost(NamedTuple):
@@ -57,8 +69,11 @@ class _Request:
     submitted_s: float
     instance: str = ""
     asked_s: float = 0.0
+    expected_wait_s: float = 0.0
     deadline_s: float = 0.0
     attempts: int = 0
+    asked: set[str] = dataclasses.field(default_factory=set)
+    """Engines that have had it."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -83,6 +98,7 @@ class EnginePool:
         self._silent_s = silent_s
         self._engines: dict[str, _Engine] = {}
         self._requests: dict[int, _Request] = {}
+        self._looked_s: float | None = None
 
     def __len__(self) -> int:
         return len(self._engines)
@@ -143,18 +159,22 @@ class EnginePool:
         self._take_back(known)
         return known.instance
 
-    def answered(self, request: int, instance: str, now: float) -> bool:
-        """Whether an answer is the first one to a request, from who has it."""
+    def answered(self, request: int, instance: str, now: float) -> Answered:
+        """An engine answers a request."""
         known = self._requests.get(request)
-        if known is None or known.instance != instance:
-            return False
+        if known is None or instance not in known.asked:
+            return Answered(False)
         del self._requests[request]
         self._take_back(known)
         engine = self._engines.get(instance)
+        if known.instance != instance:
+            return Answered(True, known.instance)
         if engine is not None:
-            engine.patience.ran(known.audio_s, now - known.asked_s)
             engine.avoided_until_s = 0.0
-        return True
+            if known.kind is not Kind.REALTIME:  # which wait for their turn, however fast it is
+                took_s = now - known.asked_s - known.expected_wait_s
+                engine.patience.ran(known.audio_s, max(0.0, took_s))
+        return Answered(True)
 
     def lose(self, instance: str) -> Lost:
         """An engine is gone."""
@@ -163,8 +183,16 @@ class EnginePool:
         return Lost(again, dropped, failed, [instance], [])
 
     def expire(self, now: float) -> Lost:
-        """Look for engines that are silent or hang."""
+        """Look for engines that are silent or hang; to be called several times a second.
+
+        What was not done in time here, on a machine that is too busy, is not taken for silence.
+        """
         lost = Lost([], [], [], [], [])
+        overslept_s = 0.0 if self._looked_s is None else now - self._looked_s - LOOK_S
+        self._looked_s = now
+        if overslept_s > 0:
+            for engine in self._engines.values():
+                engine.heard_s = min(now, engine.heard_s + overslept_s)
         for instance, engine in list(self._engines.items()):
             if now - engine.heard_s > self._silent_s:
                 del self._engines[instance]
@@ -212,7 +240,8 @@ class EnginePool:
         wait_s, instance = min(usable)
         engine = self._engines[instance]
         patience_s = engine.patience.deadline_s(request.audio_s, request.attempts)
-        request.instance, request.asked_s = instance, now
+        request.instance, request.asked_s, request.expected_wait_s = instance, now, wait_s
+        request.asked.add(instance)
         request.deadline_s = now + patience_s + 2 * wait_s
         request.attempts += 1
         engine.given_s += request.audio_s

@@ -1,6 +1,8 @@
 """Engine processes that transcribers share are killed and stopped; no sentence is lost or doubled.
 
-One system for all of it: a gateway, a verifier, two transcribers, two engines of one worker each.
+One system for all of it: a gateway, a verifier, two transcribers, two engines. Their accelerator is
+a modelled one, which takes 0.5 s a call and no core: an engine is hit in the middle of its work
+however busy the machine is, and each text is how much audio it is of.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import pytest
 
 from common.client.stream import connect
 from common.events import FullSentence
-from deploy.demo_parts import same_words
+from tests.bench.modelled_engine import MODEL_VARIABLE, STAGE_VARIABLE
 from tests.processes import StageProcess, Stages, free_port, wait_until
-from tests.speech import SENTENCES, load, silence
+from tests.speech import load, silence
 
-SPOKEN = ("mountains", "numbers", "bridge")
+SPOKEN = ("city", "experiment", "dog")
+"""No two are equally long."""
+MODELLED = {STAGE_VARIABLE: "engine", MODEL_VARIABLE: "0.5+0.02"}
 
 
 class System(NamedTuple):
@@ -28,10 +32,12 @@ class System(NamedTuple):
     url: str
     transcribers: list[StageProcess]
     engines: list[StageProcess]
+    undisturbed: list[int]
+    """What a session hears while nothing happens."""
 
     def start_engine(self) -> StageProcess:
         engine = self.stages.start(
-            "transcriber.engines", "--engine-workers", "1", "--metrics-port", "0"
+            "tests.bench.modelled_engine", "--metrics-port", "0", env=MODELLED
         )
         self.engines.append(engine)
         return engine
@@ -43,10 +49,14 @@ def system() -> Iterator[System]:
         ports = [free_port(), free_port()]
         stages.start("gateway", "--data_port", str(ports[0]), "--control_port", str(ports[1]))
         stages.start("verifier")
-        system = System(stages, f"ws://127.0.0.1:{ports[0]}", [], [])
+        system = System(stages, f"ws://127.0.0.1:{ports[0]}", [], [], [])
         for _ in range(2):
             system.transcribers.append(
-                stages.start("transcriber", "--engines-at", "run-dir", "--metrics-port", "0")
+                stages.start(
+                    "transcriber",
+                    *("--engines-at", "run-dir", "--metrics-port", "0"),
+                    "--no-enable_realtime_transcription",
+                )
             )
         for transcriber in system.transcribers:
             transcriber.wait_for_line("waiting for an engine process")
@@ -56,6 +66,8 @@ def system() -> Iterator[System]:
             process.wait_for_line("is ready")
         for transcriber in system.transcribers:
             await_engines(transcriber, 2)
+        system.undisturbed.extend(asyncio.run(say(system.url)))
+        assert len(set(system.undisturbed)) == len(SPOKEN)
         yield system
 
 
@@ -65,20 +77,15 @@ def await_engines(transcriber: StageProcess, count: int) -> None:
     )
 
 
-async def say(url: str) -> list[str]:
-    """The texts of three sentences, spoken as fast as they are taken."""
+async def say(url: str) -> list[int]:
+    """The lengths, in samples, of three sentences, spoken as fast as they are taken."""
     async with asyncio.timeout(120), connect(url) as stream:
         await stream.send(silence(0.5))
         for name in SPOKEN:
             await stream.send(load(name) + silence(1.5))
         await stream.finish()
-        return [event.text async for event in stream if isinstance(event, FullSentence)]
-
-
-def assert_each_once(texts: list[str]) -> None:
-    assert len(texts) == len(SPOKEN), texts
-    for name, text in zip(SPOKEN, texts, strict=True):
-        assert same_words(SENTENCES[name].spoken, text), text
+        sentences = [event async for event in stream if isinstance(event, FullSentence)]
+        return [int(event.text.split()[0]) for event in sentences]
 
 
 def metric(process: StageProcess, name: str) -> float:
@@ -89,9 +96,8 @@ def metric(process: StageProcess, name: str) -> float:
 
 
 async def test_engines_share_the_sentences_of_all_transcribers(system: System) -> None:
-    told = await asyncio.gather(*(say(system.url) for _ in range(4)))
-    for texts in told:
-        assert_each_once(texts)
+    for lengths in await asyncio.gather(*(say(system.url) for _ in range(3))):
+        assert lengths == system.undisturbed
     finals = [metric(e, 'stt_engine_batch_size_count{kind="final"}') for e in system.engines]
     assert all(finals)
 
@@ -107,8 +113,8 @@ async def test_an_engine_that_is_killed_loses_no_sentence(system: System) -> Non
     )
     engine.kill()
     system.engines.remove(engine)
-    for texts in await asyncio.gather(*talking):
-        assert_each_once(texts)
+    for lengths in await asyncio.gather(*talking):
+        assert lengths == system.undisturbed
     lost = [
         metric(t, 'stt_transcriber_engines_lost_total{how="silent"}') for t in system.transcribers
     ]
@@ -119,7 +125,7 @@ async def test_an_engine_that_is_killed_loses_no_sentence(system: System) -> Non
         await_engines(transcriber, 3)
 
 
-async def test_an_engine_that_is_stopped_is_given_up_and_its_late_answers_count_for_nothing(
+async def test_an_engine_that_is_stopped_is_given_up_and_its_late_answers_double_nothing(
     system: System,
 ) -> None:
     engine = system.engines[0]
@@ -131,7 +137,7 @@ async def test_an_engine_that_is_stopped_is_given_up_and_its_late_answers_count_
         "it was asked for a text",
     )
     engine.pause()
-    for texts in await asyncio.gather(*talking):
-        assert_each_once(texts)
+    for lengths in await asyncio.gather(*talking):
+        assert lengths == system.undisturbed
     engine.resume()
-    assert_each_once(await say(system.url))
+    assert await say(system.url) == system.undisturbed

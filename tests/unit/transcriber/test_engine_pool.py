@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from transcriber.engine_pool import MAX_ATTEMPTS, PENALTY_S, Asked, EnginePool, Hello
+from transcriber.engine_pool import MAX_ATTEMPTS, PENALTY_S, Answered, Asked, EnginePool, Hello
 from transcriber.schedule import Kind
 
 
@@ -71,16 +71,51 @@ def test_finals_of_a_silent_engine_are_asked_again_and_partials_dropped(pool: En
     assert pool.place(3.5) == [Asked(1, "b"), Asked(3, "b")]
 
 
-def test_only_the_first_answer_of_who_has_the_request_counts(pool: EnginePool) -> None:
+def test_only_the_first_answer_of_who_was_asked_counts(pool: EnginePool) -> None:
+    hear(pool, 0, a=0, b=9)
+    ask(pool, 1)
+    assert not pool.answered(1, "b", 2).counts
+    assert pool.answered(1, "a", 2) == Answered(True)
+    assert not pool.answered(1, "a", 2).counts
+
+
+def test_a_late_answer_counts_and_who_was_asked_instead_is_spared(pool: EnginePool) -> None:
     hear(pool, 0, a=0)
     ask(pool, 1)
-    pool.lose("a")
-    hear(pool, 1, a=0, b=0)
-    (asked,) = pool.place(1)
-    other = "b" if asked.instance == "a" else "a"
-    assert not pool.answered(1, other, 2)
-    assert pool.answered(1, asked.instance, 2)
-    assert not pool.answered(1, asked.instance, 2)
+    ask(pool, 2)
+    assert pool.expire(3.5).gone == ["a"]
+    assert pool.answered(2, "a", 3.6) == Answered(True), "nobody else has it yet"
+    hear(pool, 4, b=0)
+    assert pool.place(4) == [Asked(1, "b")]
+    assert pool.answered(1, "a", 5) == Answered(True, spared="b")
+    assert not pool.answered(1, "b", 6).counts
+
+
+def test_who_was_too_busy_to_listen_takes_nobody_for_silent(pool: EnginePool) -> None:
+    hear(pool, 0, a=0)
+    assert not pool.expire(0.5).gone
+    assert not pool.expire(30).gone, "half a minute in which this process had no time"
+    assert not pool.expire(31).gone
+    assert pool.expire(32).gone == ["a"]
+
+
+def test_how_long_others_waited_is_not_how_slow_an_engine_is(pool: EnginePool) -> None:
+    """Or the deadline of one that hangs would be far off wherever much had to be done once."""
+
+    def deadline_s(wait_s: float, took_s: float) -> float:
+        pool = EnginePool(silent_s=3)
+        hear(pool, 0, a=wait_s)
+        ask(pool, 1)
+        assert pool.answered(1, "a", took_s).counts
+        hear(pool, took_s, a=0)
+        ask(pool, 2, took_s)
+        now = took_s
+        while not pool.expire(now).hung:
+            now += 0.5
+            hear(pool, now, a=0)
+        return now - took_s
+
+    assert deadline_s(20, 21) == deadline_s(0, 1) < 20 < deadline_s(0, 21)
 
 
 def test_an_engine_that_hangs_is_given_up_by_deadline_and_avoided_for_a_while(
@@ -127,7 +162,7 @@ def test_what_is_withdrawn_is_told_to_who_has_it(pool: EnginePool) -> None:
     ask(pool, 1)
     assert pool.withdraw(1) == "a"
     assert pool.withdraw(1) == ""
-    assert not pool.answered(1, "a", 1)
+    assert not pool.answered(1, "a", 1).counts
     assert pool.wait_s(1) == 0
 
 
@@ -158,7 +193,7 @@ def test_whatever_dies_each_final_is_answered_once() -> None:
                 pool.lose(name)
             case _:
                 for request, instance in list(has.items())[:3]:
-                    answers[request] += pool.answered(request, instance, now)
+                    answers[request] += pool.answered(request, instance, now).counts
                     del has[request]
         for failed in pool.expire(now).failed:
             answers.pop(failed)
@@ -170,7 +205,9 @@ def test_whatever_dies_each_final_is_answered_once() -> None:
         pool.expire(now)
         has.update({asked.request: asked.instance for asked in pool.place(now)})
         for request, instance in list(has.items()):
-            answers[request] = answers.get(request, 0) + pool.answered(request, instance, now)
+            answers[request] = (
+                answers.get(request, 0) + pool.answered(request, instance, now).counts
+            )
             del has[request]
     assert set(answers.values()) <= {0, 1}
     assert sum(answers.values()) > 0.9 * len(answers)
