@@ -163,6 +163,14 @@ class LimitSettings:
     max_fragments: int = option(
         256, "--max-fragments", help="fragments of one message", low=1, high=1_000_000
     )
+    small_chunks_per_s: float = option(
+        200.0,
+        "--small-chunks",
+        help="chunks of under 512 bytes that one connection to the API port may send a second; "
+        "five times as many at once",
+        low=1,
+        high=1_000_000,
+    )
     commands_per_s: float = option(
         500.0,
         "--control-commands",

@@ -83,8 +83,9 @@ class Door:
 
 
 async def _answer(answer: JSONResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request, or a WebSocket's handshake, with a refusal."""
+    """Answer a request, or a WebSocket's handshake, with a refusal; the rest of it is not read."""
     if scope["type"] != "websocket":
+        answer.headers["Connection"] = "close"
         await answer(scope, receive, send)
         return
     websocket = WebSocket(scope, receive, send)

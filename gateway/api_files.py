@@ -48,6 +48,10 @@ class TooLargeError(Exception):
     """A body is over the limit."""
 
 
+class StalledError(Exception):
+    """A body does not go on."""
+
+
 class ApiFiles:
     """The handlers.
 
@@ -84,6 +88,8 @@ class ApiFiles:
             return await self._transcription(request)
         except BusyError as error:
             return _openai_error(503, str(error), "server_error", "busy", headers=RETRY_AFTER)
+        except StalledError as error:
+            return _openai_error(408, str(error), code="timeout", param="file")
         except TooLargeError as error:
             return _openai_error(413, str(error), code="file_too_large", param="file")
         except BadFieldError as error:
@@ -112,6 +118,8 @@ class ApiFiles:
             return JSONResponse(body, 401, headers | dict((CHALLENGE,)))
         except QuotaError as error:
             return JSONResponse(error_body(made.id, "TOO_MANY_REQUESTS", str(error)), 429, headers)
+        except StalledError as error:
+            return JSONResponse(error_body(made.id, "TIMEOUT", str(error)), 408, headers)
         except TooLargeError as error:
             return JSONResponse(error_body(made.id, "PAYLOAD_TOO_LARGE", str(error)), 413, headers)
         except (ProtocolError, CommandError) as error:
@@ -207,7 +215,7 @@ class ApiFiles:
                 async with asyncio.timeout(PIECE_S):
                     message = await request.receive()
             except TimeoutError:
-                raise ClientDisconnect from None
+                raise StalledError(f"no more of the body came for {PIECE_S:g} s") from None
             received += len(message.get("body", b""))
             too_much = declared.isdigit() and int(declared) > self._limit
             if received > self._limit or too_much:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -68,7 +68,7 @@ class ApiPort:
                 Route("/v1/audio/transcriptions", files.transcriptions, methods=["POST"]),
                 Route("/v1/models", files.models, methods=["GET"]),
             ],
-            exception_handlers={404: _not_found, 405: _not_found},
+            exception_handlers={404: _not_found, 405: _not_found, ClientDisconnect: _gone},
         )
 
     async def _realtime(self, websocket: WebSocket) -> None:
@@ -105,6 +105,11 @@ class ApiPort:
         return DeepgramRequest(
             str(uuid.uuid4()), created.replace("+00:00", "Z"), self._engine() or NOTHING_RUNS
         )
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody hears it; but it is no fault of the server's, to be logged with all that led to it."""
+    return Response(status_code=400)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -32,16 +32,18 @@ from gateway.bounded_connection import (
     say_and_close,
 )
 from gateway.budgets import FrameBudget, Met
+from gateway.small_chunks import ChunkCounter, SmallChunksError
 from gateway.tls_door import TlsDoor
 
-FIRST_REQUEST_S: Final = 10.0
+REQUEST_S: Final = 10.0
+"""A request has begun so long after its first byte, the first one after the connection."""
 MAX_HEADER_BYTES: Final = 32 * 1024
 STOP_S: Final = 2
 """Requests that still run when the server stops get so long."""
 
 
 class ApiHttp(H11Protocol):
-    """An HTTP connection that is let in, and whose first request has to come in time."""
+    """An HTTP connection that is let in, and whose requests have to come in time."""
 
     registry: Connections
     knock: Knock | None = None
@@ -59,8 +61,9 @@ class ApiHttp(H11Protocol):
         if met is not None:
             say_and_close(transport, *answer_to(met), self.loop)
             return
-        self._entered = address
-        self._deadline = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+        self._entered, self._peer = address, peer
+        self.conn = ChunkCounter(self.registry.limits, MAX_HEADER_BYTES)
+        self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone (one that became a WebSocket has another to tell)."""
@@ -70,9 +73,29 @@ class ApiHttp(H11Protocol):
             self.registry.leave_elsewhere(self._entered)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, until a bound is met."""
+        cycle: Any = self.cycle  # of the last request; None before there was one
+        if cycle is not None and cycle.response_complete and self.scope is not self._last:
+            self._await_request()  # of which this is a part, or what nobody wants to read
+        try:
+            super().data_received(data)
+        except SmallChunksError as error:
+            (met,) = error.args
+            self.registry.met(self._peer, met)
+            if cycle is not None and cycle.response_started and not cycle.response_complete:
+                self.transport.abort()
+            else:
+                say_and_close(self.transport, "400 Bad Request", met.text, self.loop)
+
+    def _await_request(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._last: object = self.scope
+        self._deadline = self.loop.call_later(REQUEST_S, self._give_up)
+
     def _give_up(self) -> None:
-        begun: object = self.scope
-        if begun is None and not self.transport.is_closing():
+        if self.scope is self._last and not self.transport.is_closing():
             self.transport.close()
 
 

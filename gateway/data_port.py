@@ -13,6 +13,7 @@ A session id comes in a subprotocol (``gateway/credentials.py``); from older cli
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import Final
@@ -171,7 +172,7 @@ class DataPort:
     ) -> None:
         session, healing = stream.session, stream.session.healing
         async for message in connection.websocket:
-            if not stream.is_open:
+            if not stream.is_open or connection.outbox.overflow:
                 return
             match protocol.receive(message, is_finishing=session.finishing):
                 case Pass(frame=frame):
@@ -190,6 +191,7 @@ class DataPort:
                     self._refuse(connection, stream, refused)
                     if refused.ends:
                         return
+                    await asyncio.sleep(0)  # thousands may have come together: others have a turn
 
     async def _wait_for_room(self, connection: Connection, stream: Stream) -> None:
         self._metrics.window_stalls.inc()

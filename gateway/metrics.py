@@ -29,6 +29,7 @@ BOUNDS: Final = (
     "memory",
     "observers",
     "port_connections",
+    "small_chunks",
     "speed",
     "uploads",
 )

@@ -19,6 +19,8 @@ from websockets.exceptions import ConnectionClosed
 
 from common.client.events import ClientEvent
 from common.events import FrameVerdict
+from deploy.figures import Labels
+from deploy.health import samples
 from tests.faults.clips import speech
 from tests.faults.crowd import Talker, talk_all, until
 from tests.faults.system import System
@@ -136,6 +138,12 @@ class Scene:
     async def until_count(self, name: str, is_so: Callable[[float], bool]) -> None:
         """Wait until a metric is as it should be."""
         await until(lambda: is_so(self.count(name)), f"{name} is as it should be", 60)
+
+    @property
+    def slow_requests(self) -> float:
+        """Requests to the gateway's metrics port that were cut for later ones."""
+        url = f"http://127.0.0.1:{self.system.gateway.metrics_port()}"
+        return samples(url, 10)["stt_telemetry_refused_total", Labels({("reason", "slow")})]
 
     def readiness(self) -> str:
         """The text of ``/readyz``."""

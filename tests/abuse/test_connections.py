@@ -241,8 +241,11 @@ def test_idle_sockets_leave_files_for_the_links(folder: Path) -> None:
 
 
 def test_a_stop_waits_for_nobody_who_does_not_answer(folder: Path) -> None:
+    """Neither who has a session nor who has said nothing yet, for which he has a minute."""
+    options = ("--max-sessions", "200", "--handshake-timeout", "60")
     with (
-        gateway_with(folder, "--max-sessions", "200") as (process, data_port, _, _),
+        gateway_with(folder, *options) as (process, data_port, _, _),
+        idle_sockets(data_port, 50),
         idle_sockets(data_port, 150, UPGRADE) as sockets,
     ):
         for one in sockets:

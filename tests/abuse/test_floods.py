@@ -116,7 +116,8 @@ async def test_crumbs_at_full_speed_stall_nobody(scene: Scene) -> None:
 
 
 async def test_long_texts_are_not_parsed(scene: Scene) -> None:
-    text = '{"type":' + "[" * 900 + "1," * 130_000 + "1" + "]" * 900 + "}"
+    """Or each would end its stream, after which there is no more to refuse."""
+    text = '{"type": "end", "frames": -1, "more": [' + "1," * 130_000 + "1]}"
 
     def texts() -> Iterator[str]:
         while True:

@@ -15,6 +15,7 @@ from gateway.api_server import listening_socket, make_server
 from gateway.bounded_connection import Connections
 from gateway.budgets import AddressBudgets
 from gateway.metrics import GatewayMetrics
+from gateway.small_chunks import SMALL_BYTES
 from tests.processes import free_port
 
 HANDSHAKE = (
@@ -24,7 +25,14 @@ HANDSHAKE = (
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Accepts WebSockets and reads them to their end."""
+    """Accepts WebSockets and reads them to their end; reads requests, and answers them."""
+    if scope["type"] == "http":
+        while (await receive()).get("more_body"):
+            pass
+        length = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": b"done"})
+        return
     await receive()
     await send({"type": "websocket.accept"})
     while (await receive())["type"] != "websocket.disconnect":
@@ -33,7 +41,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(api_server, "FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr(api_server, "REQUEST_S", 0.2)
     port = free_port()
     limits = LimitSettings(address_connections=3)
     connections = Connections(AddressBudgets(4, limits), GatewayMetrics(), limits)
@@ -49,6 +57,30 @@ async def test_a_connection_that_asks_for_nothing_is_closed(port: int) -> None:
     writer.write(b"GET / HTT")
     async with asyncio.timeout(20):
         assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_second_request_that_does_not_come_whole_is_not_awaited_either(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"done")
+    writer.write(b"GET / HTT")
+    async with asyncio.timeout(4):  # less than the server keeps a connection that is idle
+        assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize("size, is_taken", [(1, False), (SMALL_BYTES, True)])
+async def test_a_body_of_crumbs_is_refused_before_it_holds_up_others(
+    port: int, size: int, is_taken: bool
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write((b"%x\r\n" % size + bytes(size) + b"\r\n") * 4_000 + b"0\r\n\r\n")
+    async with asyncio.timeout(30):
+        answer = await reader.readuntil(b"done" if is_taken else b" a second\n")
+    assert answer.startswith(b"HTTP/1.1 200" if is_taken else b"HTTP/1.1 400")
+    assert is_taken or b"200 chunks of under 512 bytes" in answer
     writer.close()
 
 
@@ -86,7 +118,9 @@ async def test_an_address_has_only_so_many_connections_websockets_included(port:
         await reader.readuntil(b"\r\n\r\n")
         kept.append(writer)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    assert await reader.read() == b""
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"this address has its 3 connections" in answer
     writer.close()
     kept.pop().transport.abort()
     async with asyncio.timeout(20):
