@@ -130,6 +130,8 @@ class OriginRule:
         ports: on which it serves pages.
         allowed: other origins, such as ``https://app.example``.
         allow_null: also pages that were opened from a file.
+        secure: this server has TLS: a page of its names that came without is somebody else's, who
+            sits on the visitor's line.
     """
 
     def __init__(
@@ -139,8 +141,10 @@ class OriginRule:
         allowed: Iterable[str] = (),
         *,
         allow_null: bool = False,
+        secure: bool = False,
     ) -> None:
         self._names = names
+        self._secure = secure
         self._ports = frozenset(ports)
         self._allowed = {origin for text in allowed if (origin := origin_of(text)) is not None}
         self._allow_null = allow_null
@@ -161,6 +165,8 @@ class OriginRule:
             return False
         if origin in self._allowed:
             return True
+        if self._secure and origin.scheme != "https":
+            return False
         own, asked = origin.site.host, site_of(host or "")
         if asked is None or not self._names.has(own, arrived_at):
             return False

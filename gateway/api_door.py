@@ -22,6 +22,8 @@ ADMISSION: Final = "stt.admission"
 """Key of the scope: as whom a request came in."""
 
 
+TWO_LENGTHS: Final = "a request has a Content-Length or a Transfer-Encoding, not both"
+"""A proxy may have read the other one, and then sees another request in what follows."""
 UNCHECKED: Final = Refusal(
     "unchecked",
     HTTPStatus.FORBIDDEN,
@@ -62,6 +64,9 @@ class Door:
             self._connections.leave_behind(arrival.address)
 
     async def _admitted(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
+        if arrival.headers("Content-Length") and arrival.headers("Transfer-Encoding"):
+            await _answer(JSONResponse(error_body(TWO_LENGTHS), 400), scope, receive, send)
+            return
         result = await self._gatekeeper.admit(arrival)
         if isinstance(result, Admission) and result.key is not None and result.key.wants_checksums:
             result = UNCHECKED

@@ -75,6 +75,7 @@ class Gatekeeper:
             self._page_ports(settings),
             settings.allow_origin,
             allow_null=settings.allow_null_origin,
+            secure=self.tls is not None,
         )
         self._access = Access(
             names,

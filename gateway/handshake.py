@@ -74,9 +74,12 @@ class Handshake:
                 later = (("Retry-After", str(RETRY_AFTER_S)),)
                 return _text(HTTPStatus.TOO_MANY_REQUESTS, met.text, later)
         method = connection.method if isinstance(connection, Visitor) else GET
-        is_exchange = method == POST and arrival.path.partition("?")[0] == EXCHANGE
+        path = arrival.path.partition("?")[0]
+        is_exchange = method == POST and path == EXCHANGE
         if method not in (GET, HEAD) and not is_exchange:
             return not_allowed()
+        if path == EXCHANGE and not is_exchange and not asks_for_websocket(request):
+            return not_allowed(POST)
         if not is_readable(request):
             return _text(HTTPStatus.BAD_REQUEST, "A header is not ASCII.")
         if method == GET and asks_for_websocket(request):

@@ -132,6 +132,10 @@ async def test_a_key_is_exchanged_for_a_token_that_a_url_can_carry(system: SafeS
             system.request, port, "/token", "POST", X_API_Key=system.keys["alice"]
         )
         assert status == 200, body
+        by_get = await asyncio.to_thread(
+            system.request, port, "/token", X_API_Key=system.keys["alice"]
+        )
+        assert by_get[0] == (404 if port == "api" else 405), "what is fetched may be kept"
         token = json.loads(body)["token"]
         async with raw(system, "data", f"/?events=integrity&token={token}") as connection:
             assert json.loads(await connection.recv())["type"] == "session"

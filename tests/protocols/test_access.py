@@ -329,6 +329,22 @@ async def test_a_request_with_two_keys_is_refused(gateway: Gateway) -> None:
     assert "one API key" in answer.text
 
 
+async def test_a_request_that_a_proxy_may_read_otherwise_is_refused_and_what_follows_not_read(
+    gateway: Gateway,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.api_port)
+    head = f"Host: 127.0.0.1:{gateway.api_port}\r\nAuthorization: Bearer {KEY}\r\n"
+    lengths = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"
+    first = f"POST /v1/models HTTP/1.1\r\n{head}{lengths}\r\n0\r\n\r\n"
+    writer.write(f"{first}GET /v1/models HTTP/1.1\r\n{head}\r\n".encode())
+    async with asyncio.timeout(30):
+        answers = (await reader.read()).decode()
+    assert answers.startswith("HTTP/1.1 400 ")
+    assert "not both" in answers
+    assert answers.count("HTTP/1.1 ") == 1
+    writer.close()
+
+
 async def test_fragments_without_end_cut_the_connection(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.api_port)
     writer.write(

@@ -128,6 +128,13 @@ def test_a_page_from_a_file_may_only_where_that_was_said() -> None:
     assert OriginRule(NAMES, [8012], allow_null=True).admits("null", "localhost:8012", HERE)
 
 
+@pytest.mark.parametrize("scheme, is_own", [("https", True), ("http", False)])
+def test_a_server_with_tls_has_no_pages_that_came_without(scheme: str, is_own: bool) -> None:
+    rule = OriginRule(NAMES, [8012], ["http://app.example"], secure=True)
+    assert rule.admits(f"{scheme}://localhost:8012", "localhost:8012", HERE) is is_own
+    assert rule.admits("http://app.example", "localhost:8012", HERE), "it was told so"
+
+
 def test_a_proxy_serves_its_pages_at_another_port() -> None:
     assert RULE.admits("https://stt.example", "stt.example", "10.0.0.1")
     assert not RULE.admits("https://stt.example:444", "stt.example", "10.0.0.1")

@@ -62,6 +62,19 @@ async def test_other_methods_are_refused_by_name(method: str) -> None:
     assert "Only GET and HEAD" in body
 
 
+@pytest.mark.parametrize(
+    "head, body",
+    [
+        ("Content-Length: 7", '{"a":1}'),
+        ("content-length : 70000", "x" * 70_000),
+        ("Transfer-Encoding: chunked", "7\r\n{}     \r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_request_with_a_body_is_answered_like_one_without(head: str, body: str) -> None:
+    answer, _ = await asked(f"POST / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n{body}")
+    assert answer.startswith("HTTP/1.1 405 Method Not Allowed")
+
+
 async def test_what_is_no_request_ends_the_connection() -> None:
     head, _ = await asked("\x16\x03\x01 not http\r\n\r\n")
     assert head == "" or "400" in head
