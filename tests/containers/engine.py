@@ -19,6 +19,7 @@ from tests.processes import ROOT, StageProcess, wait_until
 
 COMPOSE_FILE: Final = ROOT / "deploy" / "docker-compose.yml"
 ENGINES_FILE: Final = ROOT / "deploy" / "docker-compose.engines.yml"
+GPU_FILE: Final = ROOT / "deploy" / "docker-compose.gpu.yml"
 PROGRAMS: Final = ("dockerd", "containerd", "docker-compose", "mmdebstrap", "iptables", "ip")
 START_TIMEOUT_S: Final = 60.0
 COMMAND_TIMEOUT_S: Final = 600.0

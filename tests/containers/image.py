@@ -64,6 +64,12 @@ def build(engine: Engine, context: Path = ROOT) -> str:
         )
 
 
+def bridge_address() -> str:
+    """This machine's address on the engine's bridge: nobody else reaches it."""
+    addresses = psutil.net_if_addrs()["docker0"]
+    return next(each.address for each in addresses if each.family is socket.AF_INET)
+
+
 def copy_context(folder: Path) -> Path:
     """A copy of what the Dockerfile takes from the repository."""
     for name in ("common", "deploy", "gateway", "transcriber", "verifier"):
@@ -83,8 +89,7 @@ def _secrets(engine: Engine) -> Iterator[list[str]]:
     """
     configured = _pip_settings()
     with ExitStack() as stack:
-        addresses = psutil.net_if_addrs()["docker0"]
-        bridge = next(each.address for each in addresses if each.family is socket.AF_INET)
+        bridge = bridge_address()
         lines = ["[global]"]
         trusted = configured.pop("trusted-host", "").split()
         for name, values in configured.items():

@@ -13,16 +13,24 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from common.client import ClientEvent, RejectedError, Stream, connect, flip_bit
+from common.client import (
+    AccessError,
+    ClientEvent,
+    RejectedError,
+    ServerBusyError,
+    Stream,
+    connect,
+    flip_bit,
+)
 from common.events import FullSentence
 from deploy.demo_parts import same_words
 from deploy.health import health, sample
-from tests.containers.engine import ENGINES_FILE, Engine
-from tests.containers.image import IMAGE, build, copy_context, make_base
+from tests.containers.engine import ENGINES_FILE, GPU_FILE, Engine
+from tests.containers.image import IMAGE, bridge_address, build, copy_context, make_base
 from tests.processes import free_port, wait_until
 from tests.speech import SENTENCES, load, silence
 
@@ -152,12 +160,27 @@ class Talk:
 
 
 @asynccontextmanager
+async def admitted(url: str, **options: Any) -> AsyncIterator[Stream]:
+    """A stream, once the server takes one: where the machine is busy it says to try later."""
+    while True:
+        try:
+            stream = await connect(url, **options).open()
+            break
+        except ServerBusyError as busy:
+            await asyncio.sleep(busy.retry_after_s)
+    try:
+        yield stream
+    finally:
+        await stream.close()
+
+
+@asynccontextmanager
 async def talking(url: str) -> AsyncIterator[Talk]:
     """A client in mid-stream: its first sentence was heard. Leaving the block hears the rest."""
     talk = Talk()
     async with (
         asyncio.timeout(STREAM_TIMEOUT_S),
-        connect(url, on_event=talk.on_event) as stream,
+        admitted(url, on_event=talk.on_event) as stream,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(talk.speak(stream))
@@ -196,7 +219,7 @@ async def test_speech_through_the_published_port_is_verified(deployment: Deploym
     talk = Talk()
     async with (
         asyncio.timeout(STREAM_TIMEOUT_S),
-        connect(deployment.url, on_event=talk.on_event) as stream,
+        admitted(deployment.url, on_event=talk.on_event) as stream,
     ):
         await talk.speak(stream)
         assert stream.verdicts.ok == stream.frames
@@ -234,7 +257,7 @@ async def test_a_restart_of_the_gateway_in_mid_stream_loses_and_doubles_nothing(
 
 
 async def test_a_corrupt_client_is_rejected(deployment: Deployment) -> None:
-    async with asyncio.timeout(STREAM_TIMEOUT_S), connect(deployment.url) as stream:
+    async with asyncio.timeout(STREAM_TIMEOUT_S), admitted(deployment.url) as stream:
         await stream.send(load("bridge"), corrupt=flip_bit)
         with pytest.raises(RejectedError, match="Checksum mismatch"):
             await stream.finish()
@@ -260,7 +283,47 @@ async def test_transcribers_share_an_engine_that_may_be_killed(deployment: Deplo
     async with talking(deployment.url) as talk:
         await asyncio.to_thread(deployment.kill, "engine")
     talk.check()
-    deployment.engine.compose("stop")
+
+
+def test_the_file_for_gpus_is_understood(deployment: Deployment) -> None:
+    deployment.engine.compose_files.append(GPU_FILE)
+    assert "STT_DEVICE: cuda" in deployment.engine.compose("config")
+    deployment.engine.compose_files.pop()
+
+
+async def test_published_further_it_is_reached_over_tls_with_a_key(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """As README has it: the files are made in a container, for the user who reads them there."""
+    engine, address = deployment.engine, bridge_address()
+    access = tmp_path / "access"
+    access.mkdir()
+    os.chown(access, 10001, 10001)
+    make = ("run", "--rm", "-v", f"{access}:/access", IMAGE, "deploy.command_line")
+    engine.docker(*make, "certificate", "/access", address)
+    shown = engine.docker(*make, "key", "operator", "--file", "/access/api-keys")
+    engine.environment |= {
+        "STT_PUBLISH": address,
+        "STT_ACCESS": str(access),
+        "STT_SERVER_NAMES": address,
+        "STT_TLS_CERT": "/access/certificate.pem",
+        "STT_TLS_KEY": "/access/key.pem",
+        "STT_API_KEYS": "/access/api-keys",
+    }
+    deployment.up()
+    url = f"wss://{address}:{engine.environment['STT_DATA_PORT']}"
+    authorities = str(access / "certificate.pem")
+    with pytest.raises(AccessError):
+        await connect(url, authorities=authorities).open()
+    talk = Talk()
+    key = shown.partition("once: ")[2].split()[0]
+    async with (
+        asyncio.timeout(STREAM_TIMEOUT_S),
+        admitted(url, authorities=authorities, api_key=key, on_event=talk.on_event) as stream,
+    ):
+        await talk.speak(stream)
+    talk.check()
+    engine.compose("stop")
 
 
 def test_nothing_is_left(deployment: Deployment) -> None:

@@ -46,6 +46,7 @@ async def test_a_server_that_can_be_reached_refuses_until_it_is_safe(
             str(run_dir),
             *("--data_port", str(data), "--control_port", str(control), "--metrics-port", "0"),
             *("--api-port", "0", "--verify-data-integrity", "--verifiers", "1"),
+            *("--engine", "null"),
         )
         ready = await asyncio.to_thread(server.wait_for_line, "READY", 120)
         assert f"data wss://127.0.0.1:{data}" in ready.string
@@ -61,7 +62,7 @@ async def test_a_server_that_can_be_reached_refuses_until_it_is_safe(
         )
         started.append(client)
         assert await asyncio.to_thread(client.wait, 120) == 0, client.output
-        client.wait_for_line("coffee")
+        client.wait_for_line(r"\d+ samples")
         assert shown not in client.output + server.output
     finally:
         for process in started:

@@ -54,6 +54,17 @@ def test_options_of_a_command_exist(command: str) -> None:
     assert [option for option in options if option not in known] == []
 
 
+def test_files_and_variables_of_the_containers_exist() -> None:
+    """Docker's commands (bash) are run by `make test-containers`, on an engine."""
+    text = "".join(text for language, text in BLOCKS if language == "bash")
+    files = set(re.findall(r"deploy/\S+\.yml", text))
+    assert files
+    compose = "".join((ROOT / file).read_text() for file in files)
+    variables = set(re.findall(r"\b(STT_\w+)=", text))
+    assert variables
+    assert [name for name in variables if f"${{{name}:-" not in compose] == []
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
 def test_make_target_exists(command: str) -> None:
     target = shlex.split(command)[1]
