@@ -40,6 +40,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, tiny_whisper: Path) -> Iter
             *("--engine-endpoint", f"tcp://*:{port}", "--curve-dir", str(keys / "transcriber")),
             *("--engine", "faster_whisper", "--model", str(tiny_whisper), "--device", "cpu"),
             *("--use_main_model_for_realtime", "--metrics-port", "0"),
+            env={"OMP_NUM_THREADS": "1"},  # for so small a model more of them only spin
         )
         stages.start("gateway", "--data_port", str(data), "--control_port", str(free_port()))
         stages.start("verifier")

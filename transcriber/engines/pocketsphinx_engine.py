@@ -12,13 +12,10 @@ import os
 import queue
 import select
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
 
 from transcriber.engines.base import (
@@ -30,48 +27,27 @@ from transcriber.engines.base import (
     TranscriptInfo,
 )
 from transcriber.engines.patience import Patience
+from transcriber.engines.pocketsphinx_nursery import Born, Nursery, WorkerDiedError
 from transcriber.pcm import int16_samples
 
 log = logging.getLogger(__name__)
 
-_WORKER: Final = Path(__file__).with_name("pocketsphinx_worker.py")
-_START_TIMEOUT_S: Final = 60.0
 _ENGLISH: Final = TranscriptInfo("en", 1.0)
-
-
-class WorkerDiedError(EngineError):
-    """A worker process ended or hung in the middle of a request."""
 
 
 class _Worker:
     """A running worker process; used by one thread at a time."""
 
-    def __init__(self, fast: bool) -> None:
-        quality, niceness = ("fast", "10") if fast else ("good", "0")
-        self._process = subprocess.Popen(
-            # -I: no module of this folder may stand in for one that the worker imports.
-            [sys.executable, "-I", str(_WORKER), quality, str(os.getpid()), niceness],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._warm = False
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def wait_until_warm(self) -> None:
-        if not self._warm:
-            self._reply(_START_TIMEOUT_S)
-            self._warm = True
+    def __init__(self, born: Born) -> None:
+        self.pid = born.pid
+        self.kill = born.kill
+        self.release = born.release
+        self._born = born
 
     def transcribe(self, audio: FloatAudio, timeout_s: float) -> Transcript:
-        self.wait_until_warm()
         samples = int16_samples(audio)
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(struct.pack("<I", samples.size) + samples.tobytes())
-            self._process.stdin.flush()
+            _write(self._born.requests, struct.pack("<I", samples.size) + samples.tobytes())
         except OSError as error:
             raise WorkerDiedError(f"PocketSphinx worker {self.pid} died: {error}") from error
         reply = self._reply(timeout_s)
@@ -82,8 +58,7 @@ class _Worker:
         return Transcript(str(reply["text"]), _ENGLISH, {"words": words} if words else {})
 
     def _reply(self, timeout_s: float) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
+        descriptor = self._born.replies
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + timeout_s
@@ -102,31 +77,22 @@ class _Worker:
             raise EngineError(f"PocketSphinx: {reply['error']}")
         return reply
 
-    def kill(self) -> None:
-        """From any thread; the one that uses the worker notices."""
-        self._process.kill()
 
-    def release(self) -> None:
-        """By the thread that used the worker last."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                # What was not written to a dead worker is lost anyway.
-                with contextlib.suppress(OSError):
-                    pipe.close()
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all of it."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 class PocketSphinxEngine:
-    """A pool of workers, each with its own decoder (100 MB).
+    """A pool of workers, each with its own decoder, forked from one process (100 MB).
 
     Args:
         workers: processes; each decodes three to seven times faster than speech is spoken.
         fast: lower quality and priority, for partial results; an engine of its own, so that no
             final waits behind a partial.
 
-    Raises:
-        EngineError: no worker could be started.
     """
 
     name = "pocketsphinx"
@@ -135,15 +101,16 @@ class PocketSphinxEngine:
 
     def __init__(self, workers: int, fast: bool = False) -> None:
         self.concurrency = workers
-        self._fast = fast
         self._closed = threading.Event()
         self._patience = Patience()
         # Workers die with the *thread* that started them, so it must live as long as they do.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="pocketsphinx-starter")
-        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._nursery = self._starter.submit(Nursery, fast).result()
+        # None: a worker that is yet to be made.
+        self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
         self._workers: set[_Worker] = set()
-        for worker in [self._start_worker() for _ in range(workers)]:
-            self._idle.put(worker)
+        for _ in range(workers):
+            self._idle.put(None)
 
     def wait_until_warm(self) -> None:
         """Wait for the decoders, which load while the caller does something else.
@@ -152,8 +119,8 @@ class PocketSphinxEngine:
             EngineError: PocketSphinx cannot be started.
         """
         try:
-            for worker in tuple(self._workers):
-                worker.wait_until_warm()
+            for _ in range(self._idle.qsize()):
+                self._idle.put(self._idle.get(timeout=0) or self._start_worker())
         except WorkerDiedError as error:
             self.close()
             raise EngineError(
@@ -171,14 +138,19 @@ class PocketSphinxEngine:
 
     def close(self) -> None:
         """End the workers; idempotent."""
+        if self._closed.is_set():
+            return
         self._closed.set()
         for worker in tuple(self._workers):
             worker.kill()
         for _ in range(self._idle.qsize()):
             # Those in use are released by their users.
             with contextlib.suppress(queue.Empty):
-                self._idle.get_nowait().release()
+                if (idle := self._idle.get_nowait()) is not None:
+                    idle.release()
         self._workers.clear()
+        self._nursery.kill()
+        self._starter.submit(self._nursery.close)
         self._starter.shutdown()
 
     def _transcribe(self, request: AudioRequest) -> Outcome:
@@ -186,11 +158,12 @@ class PocketSphinxEngine:
         # All workers may have died at once, and each is noticed when it is used.
         audio_s = request.audio.size / 16_000
         for attempt in range(self.concurrency + 2):
-            worker = self._take_worker()
-            if worker is None:
+            try:
+                worker = self._take_worker()
+            except EngineError:
                 break
             try:
-                worker.wait_until_warm()
+                worker = worker or self._start_worker()
                 started_s = time.monotonic()
                 deadline_s = self._patience.deadline_s(audio_s, attempt)
                 transcript = worker.transcribe(request.audio, deadline_s)
@@ -199,26 +172,46 @@ class PocketSphinxEngine:
                 if not self._closed.is_set():
                     log.warning("%s; it is replaced and the request repeated", error)
                 failure = error
-                self._workers.discard(worker)
-                worker.release()
-                if not self._closed.is_set():
-                    worker = self._start_worker()
+                if worker is not None:
+                    self._workers.discard(worker)
+                    worker.release()
+                    worker = None
             except EngineError as error:
                 return error
             else:
                 return transcript
             finally:
+                if worker is not None and self._closed.is_set():
+                    worker.release()
+                    worker = None
                 self._idle.put(worker)
         return failure
 
     def _take_worker(self) -> _Worker | None:
-        """An idle worker; None when the engine is closed."""
+        """An idle worker; None: one that is yet to be made.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
         while not self._closed.is_set():
             with contextlib.suppress(queue.Empty):
                 return self._idle.get(timeout=0.5)
-        return None
+        raise EngineError("the engine is closed")
 
     def _start_worker(self) -> _Worker:
-        worker = self._starter.submit(_Worker, self._fast).result()
+        """A new worker.
+
+        Raises:
+            EngineError: the engine is closed, or there can be none.
+        """
+        try:
+            worker = self._starter.submit(self._new_worker).result()
+        except RuntimeError:
+            raise EngineError("the engine is closed") from None
         self._workers.add(worker)
         return worker
+
+    def _new_worker(self) -> _Worker:
+        if self._closed.is_set():
+            raise EngineError("the engine is closed")
+        return _Worker(self._nursery.worker())

@@ -1,18 +1,24 @@
-"""One PocketSphinx decoder in a process of its own: it holds the GIL while it decodes.
+"""PocketSphinx decoders in processes of their own: one holds the GIL while it decodes.
 
-Run as a script by ``pocketsphinx_engine``; imports nothing of this project. Requests on stdin:
-``u32`` number of samples, then int16 samples, 16 kHz. Replies on stdout: one line of JSON each,
-``{"text": ..., "words": [[word, start_s, end_s, probability], ...]}`` or ``{"error": ...}``, after
-a first ``{"text": ""}`` once the model is warm.
-End of input ends the process, and so does the death of the parent, whatever it died of.
+Run as a script by ``pocketsphinx_nursery``; imports nothing of this project. It loads the model,
+says so with four zero bytes on the socket that is its stdin, and then, for each message there with
+two descriptors, forks a worker, and answers with its ``u32`` process id and a descriptor of it.
+
+A worker reads requests from the first descriptor: ``u32`` number of samples, then int16 samples,
+16 kHz. It writes replies to the second: one line of JSON each, ``{"text": ..., "words": [[word,
+start_s, end_s, probability], ...]}`` or ``{"error": ...}``. End of input ends it, and so does the
+death of the parent, whatever it died of; likewise the one that is forked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
+import socket
 import struct
 import sys
 import warnings
@@ -85,8 +91,6 @@ def serve(engine: Any, requests: BinaryIO, replies: BinaryIO) -> None:
         replies.write(json.dumps(fields).encode() + b"\n")
         replies.flush()
 
-    decode(engine, bytes(2 * _MIN_SAMPLES))
-    reply(text="")
     while len(header := requests.read(_HEADER.size)) == _HEADER.size:
         size = 2 * _HEADER.unpack(header)[0]
         pcm = requests.read(size)
@@ -99,14 +103,49 @@ def serve(engine: Any, requests: BinaryIO, replies: BinaryIO) -> None:
             reply(error=str(error))
 
 
+def work(engine: Any, requests: int, replies: int) -> None:
+    """What a forked process does until its end."""
+    with open(requests, "rb") as incoming, open(replies, "wb") as outgoing:
+        serve(engine, incoming, outgoing)
+
+
+def fork(engine: Any, control: socket.socket, descriptors: list[int]) -> None:
+    """Fork a worker and tell of it."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            die_with(parent)
+            control.close()
+            with contextlib.suppress(OSError):  # nobody waits for the reply any more
+                work(engine, *descriptors)
+        finally:
+            os._exit(0)
+    descriptor = os.pidfd_open(pid)
+    socket.send_fds(control, [_HEADER.pack(pid)], [descriptor])
+    os.close(descriptor)
+
+
 def main() -> None:
     """Arguments: ``fast`` or ``good``, the parent's process id, the niceness."""
     quality, parent, niceness = sys.argv[1:]
     die_with(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that ended are not waited for
     os.nice(int(niceness))
     warnings.simplefilter("ignore", DeprecationWarning)
-    serve(decoder(quality == "fast"), sys.stdin.buffer, sys.stdout.buffer)
+    engine = decoder(quality == "fast")
+    decode(engine, bytes(2 * _MIN_SAMPLES))
+    gc.freeze()  # or a collection would touch, and so copy, what is shared
+    with socket.socket(fileno=0) as control:
+        control.sendall(_HEADER.pack(0))
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+            if not message:
+                return
+            fork(engine, control, descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
 if __name__ == "__main__":
