@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from common.errors import CloseCode
+from common.logs import LogBudget
 from gateway.api_connection import ABORT
 from gateway.bounded_connection import (
     LAST_WORDS_S,
@@ -38,6 +40,8 @@ from gateway.tls_door import TlsDoor
 REQUEST_S: Final = 10.0
 """A request has begun so long after its first byte, the first one after the connection."""
 MAX_HEADER_BYTES: Final = 32 * 1024
+NOT_TEXT: Final = "Invalid UTF-8"
+"""So begins uvicorn's line for a message of a client's that is no text: no fault of ours."""
 STOP_S: Final = 2
 """Requests that still run when the server stops get so long."""
 
@@ -109,9 +113,16 @@ class ApiWebSocket(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self._address, self._peer = far_end(transport.get_extra_info("peername"))
         self._budget = FrameBudget(self.registry.limits, time.monotonic())
+        self.registry.watch(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """What has arrived of a message that is not whole; whole ones are one or two."""
+        return sum(map(len, self.frames)) + len(self.conn.reader.buffer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self.registry.unwatch(self)
         self.registry.leave_elsewhere(self._address)
         super().connection_lost(exc)
 
@@ -135,11 +146,31 @@ class ApiWebSocket(WebSocketsSansIOProtocol):
     def _cut(self, met: Met | None) -> bool:
         """End the connection if a bound was met, or was before."""
         if met is not None and not self.close_sent:
-            self.registry.met(self._peer, met)
-            self.conn.fail(CloseCode.POLICY_VIOLATION, met.text)
-            self.handle_parser_exception()
-            self.loop.call_later(LAST_WORDS_S, self.transport.abort)
+            self.cut(met)
         return met is not None or self.close_sent
+
+    def cut(self, met: Met) -> None:
+        """End the connection: a close frame says why, if its peer cares to read it."""
+        self.frames = []
+        self.registry.met(self._peer, met)
+        self.conn.fail(CloseCode.POLICY_VIOLATION, met.text)
+        self.handle_parser_exception()
+        self.loop.call_later(LAST_WORDS_S, self.transport.abort)
+
+
+class _Budgeted(logging.Filter):
+    """What clients can have the server log at will is bounded; its own faults are all logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._budget = LogBudget(10, 0.5)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is written."""
+        if record.levelno >= logging.ERROR and not record.getMessage().startswith(NOT_TEXT):
+            return True
+        record.exc_info = None
+        return self._budget.allow(time.monotonic())
 
 
 class ApiServer(uvicorn.Server):
@@ -190,6 +221,9 @@ def make_server(
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
+    lines = logging.getLogger("uvicorn.error")
+    if not lines.filters:
+        lines.addFilter(_Budgeted())
     return ApiServer(config)
 
 

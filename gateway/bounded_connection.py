@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import OP_BINARY, OP_CLOSE, OP_CONT, OP_TEXT, Frame
@@ -51,6 +51,17 @@ def via(client: str, remote: Any) -> str:
     return f"{client} via {far_end(remote)[1]}"
 
 
+class Watched(Protocol):
+    """A connection that may be cut for what it holds."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What has arrived and was not taken by its handler yet."""
+
+    def cut(self, met: Met) -> None:
+        """End the connection, saying why."""
+
+
 class Knock(NamedTuple):
     """A connection of a TLS port before TLS is spoken on it.
 
@@ -86,6 +97,7 @@ class Connections:
         self._audit = audit or AuditLog("", 0, 0)
         self._metrics = metrics
         self._open: set[BoundedConnection] = set()
+        self._watched: set[Watched] = set()
         self._lines = LogBudget(10, 0.5)
         self._shaking: set[asyncio.Task[None]] = set()
         self._told = 0
@@ -168,6 +180,14 @@ class Connections:
         """What a proxy passed on has ended."""
         self._budgets.leave_behind(address)
 
+    def watch(self, connection: Watched) -> None:
+        """A connection of another server holds what arrives, until it is gone."""
+        self._watched.add(connection)
+
+    def unwatch(self, connection: Watched) -> None:
+        """It is gone."""
+        self._watched.discard(connection)
+
     def met(self, peer: str, met: Met) -> None:
         """Count and log that a client met one of its bounds."""
         self._metrics.limits_met.labels(met.bound).inc()
@@ -188,7 +208,8 @@ class Connections:
             What they take.
         """
         self._budgets.forget(time.monotonic())
-        held = {connection: connection.held_bytes for connection in self._open}
+        all_of_them: list[Watched] = [*self._open, *self._watched]
+        held = {connection: connection.held_bytes for connection in all_of_them}
         total = sum(held.values())
         for connection in sorted(held, key=lambda c: held[c], reverse=True):
             if total <= most_bytes:
@@ -197,7 +218,7 @@ class Connections:
             held[connection] = 0
             connection.cut(Met("memory", "more is waiting for this client than there is room for"))
         for connection, held_bytes in held.items():
-            if connection.account is not None:
+            if isinstance(connection, BoundedConnection) and connection.account is not None:
                 connection.account.waiting_bytes = held_bytes
         return total
 

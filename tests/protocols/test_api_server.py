@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 
@@ -16,6 +17,7 @@ from gateway.bounded_connection import Connections
 from gateway.budgets import AddressBudgets
 from gateway.metrics import GatewayMetrics
 from gateway.small_chunks import SMALL_BYTES
+from tests.faults.crowd import until
 from tests.processes import free_port
 
 HANDSHAKE = (
@@ -40,11 +42,16 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(api_server, "REQUEST_S", 0.2)
-    port = free_port()
+def connections() -> Connections:
     limits = LimitSettings(address_connections=3)
-    connections = Connections(AddressBudgets(4, limits), GatewayMetrics(), limits)
+    return Connections(AddressBudgets(4, limits), GatewayMetrics(), limits)
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch, connections: Connections) -> AsyncIterator[int]:
+    monkeypatch.setattr(api_server, "REQUEST_S", 0.2)
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [])  # of other servers
+    port = free_port()
     server = make_server(app, connections, max_message_bytes=1 << 20, most_connections=8, tls=None)
     serving = asyncio.create_task(server.serve([listening_socket("127.0.0.1", port)]))
     yield port
@@ -131,3 +138,46 @@ async def test_an_address_has_only_so_many_connections_websockets_included(port:
                 break
     for open_one in (*kept, writer):
         open_one.transport.abort()
+
+
+async def test_half_messages_count_for_the_bound_of_memory(
+    port: int, connections: Connections
+) -> None:
+    """Of frames and of fragments; who holds most is cut, and told."""
+    ends = []
+    for part in (
+        b"\x82\xff" + (1 << 19).to_bytes(8) + bytes(4 + 300_000),
+        b"\x02\xfe\xff\xff" + bytes(4 + 65_535),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(part)
+        ends.append((reader, writer))
+    await until(lambda: connections.sweep(1 << 30) == 300_000 + 65_535, "all has arrived")
+    assert connections.sweep(100_000) == 65_535
+    async with asyncio.timeout(30):
+        assert b"more is waiting for this client" in await ends[0][0].read()
+    assert connections.sweep(100_000) == 65_535
+    for _, writer in ends:
+        writer.transport.abort()
+    await until(lambda: connections.sweep(0) == 0, "they are gone")
+
+
+async def test_what_clients_have_it_log_is_bounded(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(40):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if number % 2:
+            writer.write(HANDSHAKE)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"\x81\x81\0\0\0\0\xff")
+        else:
+            writer.write(b"no request\r\n\r\n")
+        async with asyncio.timeout(30):
+            await reader.read()
+        writer.close()
+    lines = [record for record in caplog.records if record.name == "uvicorn.error"]
+    assert 0 < len(lines) < 30
+    assert not any(record.exc_info for record in lines)
