@@ -50,6 +50,8 @@ def main() -> int:
     for table in tables:
         _out(table, console, options.tiny)
     del engine
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # the pipeline's engine is a process of its own
     sessions = tuple(options.sessions or ((2, 4) if options.tiny else SESSIONS))
     _out(pipeline(options.tiny, sessions, options.recorders), console, options.tiny)
     return 0

@@ -21,6 +21,7 @@ from common.stamps import is_sealed, sealed
 from transcriber.engine_client import EngineClient
 from transcriber.engine_pool import Lost
 from transcriber.engine_stage import check_audio, request_of
+from transcriber.engines import patience
 from transcriber.engines.base import AudioRequest, EngineError
 from transcriber.schedule import Kind
 from transcriber.stage import engine_endpoints
@@ -142,6 +143,35 @@ async def test_a_promoted_request_is_asked_again_as_a_final(bench: Bench) -> Non
     bench.tell("b", peer, envelope.Transcribed(again.request, "whole"))
     assert (await asyncio.wrap_future(future)).text == "whole"
     assert [lost.gone for lost in bench.lost] == [["a"]]
+
+
+async def test_another_is_asked_when_an_engine_hangs_and_the_first_answer_counts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that it lives all the time; where it was only slow, its work is not thrown away."""
+    monkeypatch.setattr(patience, "LEAST_S", 0.2)
+    monkeypatch.setattr(patience, "FACTOR", 0.0)
+    await bench.engine("a")
+    future = bench.client.submit("s", Kind.FINAL, REQUEST)
+    peer, message, _ = await bench.next("a")
+    assert isinstance(message, envelope.Transcribe)
+    await bench.engine("b")
+    bench.client.beat()
+    other, _, _ = await bench.receive("b")
+    async with asyncio.timeout(10):
+        while not bench.lost:
+            for name, to in (("a", peer), ("b", other)):
+                bench.tell(name, to, envelope.EngineHello(name, 1, "null", 1, 0.0))
+            bench.client.beat()
+            await asyncio.sleep(0.02)
+    assert (bench.lost[0].hung, bench.lost[0].again) == (["a"], [message.request])
+    _, again, _ = await bench.next("b")
+    assert isinstance(again, envelope.Transcribe)
+    assert again.request == message.request
+    bench.tell("a", peer, envelope.Transcribed(message.request, "late"))
+    assert (await asyncio.wrap_future(future)).text == "late"
+    _, withdrawn, _ = await bench.next("b")
+    assert withdrawn == envelope.Withdraw(message.request)
 
 
 async def test_what_is_cancelled_is_withdrawn(bench: Bench) -> None:
