@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,8 +14,10 @@ from tests.whisper_model import LANGUAGES, build_tiny_transformers
 from transcriber.engines import EngineError, EngineSettings, create_engines
 from transcriber.engines.base import AudioRequest, FloatAudio, Outcome, Transcript
 from transcriber.engines.features import FeatureMaker
-from transcriber.engines.transformers_whisper import TransformersWhisper
 from transcriber.engines.whisper_batch import Thresholds
+
+if TYPE_CHECKING:  # seconds, for whoever collects the tests
+    from transcriber.engines.transformers_whisper import TransformersWhisper
 
 PROMPT = "Incomplete thoughts end with dots. Yes..."
 WINDOW_S = 3
@@ -59,6 +61,8 @@ def parts(folder: Path) -> tuple[Any, Any]:
 def engine_of(
     parts: tuple[Any, Any], thresholds: Thresholds = NO_THRESHOLDS, **options: Any
 ) -> TransformersWhisper:
+    from transcriber.engines.transformers_whisper import TransformersWhisper
+
     return TransformersWhisper(*parts, initial_prompt=PROMPT, thresholds=thresholds, **options)
 
 

@@ -27,7 +27,8 @@ def _stand_in() -> ModuleType:
     vars(processes).update(
         {name: getattr(multiprocessing, name) for name in multiprocessing.__all__}
     )
-    torch = ModuleType("torch")
+    # Not called torch: `from torch import X` would look for torch.X among all that is loaded.
+    torch = ModuleType("stand_in_for_torch")
     vars(torch).update(multiprocessing=processes, cuda=SimpleNamespace(is_available=lambda: False))
     return torch
 

@@ -59,8 +59,10 @@ def test_multiprocessing_is_pythons_and_there_is_no_cuda(module: Write) -> None:
     ],
 )
 def test_a_module_that_needs_more_of_torch_is_refused(
-    module: Write, more: str, complaint: str
+    module: Write, more: str, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever of torch is loaded already."""
+    monkeypatch.setitem(sys.modules, "torch.nn", ModuleType("torch.nn"))
     module(f"import torch\n{more}\n")
     with pytest.raises(ImportError, match=complaint):
         imported()
