@@ -120,7 +120,7 @@ class Links:
         """A configured socket, bound or connected as the table says.
 
         Raises:
-            SettingsError: as for the class, or it cannot be bound or connected.
+            SettingsError: as for the class, or it cannot be had, bound or connected.
         """
         target = where if isinstance(where, Target) else Target(where, where)
         socket = self._new(end)
@@ -151,7 +151,11 @@ class Links:
         return Fan(socket, lambda socket, target: self._lead(socket, end, target))
 
     def _new(self, end: LinkEnd) -> zmq.Socket[bytes]:
-        socket: zmq.Socket[bytes] = self._context.socket(getattr(zmq, end.pattern))
+        socket: zmq.Socket[bytes]
+        try:
+            socket = self._context.socket(getattr(zmq, end.pattern))
+        except zmq.ZMQError as error:  # a process has so many, and so many open files
+            raise SettingsError(f"no more {end.pattern} sockets can be had: {error}") from None
         self._sockets.append(socket)
         socket.set_hwm(end.high_water)
         socket.linger = end.linger_ms

@@ -11,8 +11,9 @@ import zmq
 
 from common import envelope
 from common.addresses import Target
-from common.errors import CommandError
+from common.errors import CommandError, SettingsError
 from common.links import Inbox, LinkEnd, Links, Parts
+from common.peer_watch import PeerWatch
 from common.receiver import Receiver
 from common.stamps import sealed
 
@@ -26,6 +27,9 @@ class CommandChannel:
         replies: reads what the transcriber answers.
         on_opened: called with each answer to :class:`common.envelope.Open`.
         on_gone: called once the peer's end of the link is closed, as its death closes it.
+
+    Raises:
+        SettingsError: there can be no such link.
     """
 
     def __init__(
@@ -39,9 +43,12 @@ class CommandChannel:
         self._links = links
         self._replies = replies
         self._socket = links.open(LinkEnd.COMMANDS_OUT, where)
+        try:
+            self._watch = PeerWatch(self._socket, on_gone)
+        except SettingsError:
+            links.close(self._socket)
+            raise
         self._inbox = Inbox(self._socket, self._on_messages)
-        self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._monitor = Inbox(self._monitored, lambda _: on_gone())
         self._on_opened = on_opened
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[envelope.Reply]] = {}
@@ -80,9 +87,7 @@ class CommandChannel:
     def close(self) -> None:
         """Fail what waits, and close the socket."""
         self._inbox.close()
-        self._monitor.close()
-        self._socket.disable_monitor()
-        self._monitored.close(linger=0)  # while it is open the context cannot be ended
+        self._watch.close()
         self._links.close(self._socket)
         for future in self._pending.values():
             if not future.done():

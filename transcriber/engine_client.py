@@ -24,6 +24,7 @@ from common import envelope
 from common.errors import SettingsError
 from common.links import Inbox, LinkEnd, Links, Parts, send
 from common.logs import LogBudget
+from common.peer_watch import PeerWatch
 from common.receiver import Receiver
 from common.stamps import sealed
 from transcriber.engine_pool import EnginePool, Hello, Lost
@@ -68,9 +69,12 @@ class _Link:
         """The engine that was there last."""
         self._links = links
         self._socket = links.open(LinkEnd.ENGINE_OUT, endpoint)
+        try:
+            self._watch = PeerWatch(self._socket, lambda: on_gone(self))
+        except SettingsError:
+            links.close(self._socket)
+            raise
         self._inbox = Inbox(self._socket, lambda messages: on_messages(self, messages))
-        self._monitored = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._monitor = Inbox(self._monitored, lambda _: on_gone(self))
 
     def send(self, parts: list[bytes]) -> None:
         """Queue a message; one for which there is no room is lost, and asked again by deadline."""
@@ -81,9 +85,7 @@ class _Link:
     def close(self) -> None:
         """Close the socket."""
         self._inbox.close()
-        self._monitor.close()
-        self._socket.disable_monitor()
-        self._monitored.close(linger=0)
+        self._watch.close()
         self._links.close(self._socket)
 
 

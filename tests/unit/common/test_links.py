@@ -124,6 +124,16 @@ def test_a_taken_port_is_an_error_that_names_it(links: Links) -> None:
         insecure.close_all()
 
 
+def test_where_no_socket_is_left_that_is_an_error_which_ends_nothing_else(links: Links) -> None:
+    """As when a process has all the open files that it may have."""
+    links._context.set(zmq.MAX_SOCKETS, 2)
+    where = "ipc:///tmp/nobody-is-here.sock"
+    with pytest.raises(SettingsError, match="no more PUSH sockets"):
+        for _ in range(3):
+            one = links.open(LinkEnd.AUDIO_OUT, where)
+    links.close(one)
+
+
 def test_closing_with_unsent_messages_does_not_hang(folder: Path) -> None:
     links = Links(StageSettings())
     out = links.open(LinkEnd.COMMANDS_OUT, f"ipc://{folder}/nobody.sock")

@@ -214,6 +214,24 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_a_transcriber_for_which_no_socket_is_left_is_not_counted_on(links: Links) -> None:
+    """Whether the link itself has none, or what watches it; the next heartbeat tries again."""
+    links._context.set(zmq.MAX_SOCKETS, 4)
+    gateway = Gateway(links)
+    others = [links.open(LinkEnd.AUDIO_OUT, "ipc:///tmp/nobody-is-here.sock") for _ in range(3)]
+    others.append(links.open(LinkEnd.AUDIO_OUT, "ipc:///tmp/nobody-is-here.sock"))
+    session = gateway.client()
+    try:
+        for _ in range(2):
+            gateway.transcriber("a")
+            gateway.placement.beat(gateway.now_s)
+            assert len(gateway.placement.registry) == 0
+            assert session.seat.state is SeatState.WAITING
+            links.close(others.pop())
+    finally:
+        gateway.placement.close()
+
+
 async def test_over_a_real_link_a_session_is_opened_and_its_peers_death_is_noticed(
     links: Links,
 ) -> None:
