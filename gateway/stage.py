@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection
@@ -17,6 +17,7 @@ from websockets.asyncio.server import ServerConnection
 from common.errors import SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Links
+from common.periodic import every
 from common.run_folder import own_folder
 from common.settings import GatewaySettings
 from common.telemetry import Telemetry
@@ -111,7 +112,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             (LOOK_INTERVAL_S, lambda: commanders.end_revoked(gatekeeper.still_holds)),
             (SWEEP_S, sweep),
         ):
-            stack.callback(asyncio.create_task(_every(interval_s, action)).cancel)
+            stack.callback(asyncio.create_task(every(interval_s, action)).cancel)
 
         async def handle_control(websocket: ServerConnection) -> None:
             await commanders.serve(websocket, control_port.serve)
@@ -195,13 +196,3 @@ def _sole_user_of(run_path: Path, slot: int) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
-
-
-async def _every(interval_s: float, action: Callable[[], object]) -> None:
-    """Call ``action`` again and again; a fault of one call is logged and ends nothing else."""
-    while True:
-        await asyncio.sleep(interval_s)
-        try:
-            action()
-        except Exception:
-            log.exception("a periodic task failed")

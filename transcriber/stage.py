@@ -20,6 +20,8 @@ from common.addresses import GatewayEndpoints, Names, split_endpoints, targets_o
 from common.errors import EnvelopeError, SettingsError
 from common.lifecycle import Lifecycle
 from common.links import Inbox, LinkEnd, Links, Parts, sweep_dead_sockets
+from common.logs import LogBudget
+from common.periodic import every
 from common.receiver import Receiver
 from common.recognition_settings import EngineSettings
 from common.run_folder import check_links
@@ -120,13 +122,7 @@ async def _remote(
         settings.engine_timeout_s,
         on_damage=metrics.damaged.labels(Hop.TEXTS).inc,
     )
-
-    async def beat() -> None:
-        while True:
-            client.beat()
-            await asyncio.sleep(ENGINE_BEAT_S)
-
-    beats = asyncio.create_task(beat())
+    beats = asyncio.create_task(every(ENGINE_BEAT_S, client.beat, at_once=True))
     try:
         await asyncio.get_running_loop().run_in_executor(None, preload)
         if not client.heard.is_set():
@@ -206,6 +202,7 @@ class TranscriberStage:
         )
         metrics.capacity.set(settings.transcriber_sessions)
         metrics.watch_queue(scheduler.waiting)
+        self._complaints = LogBudget(3, 0.1)
         self._stopping = asyncio.Event()
         lifecycle.on_drain(self._stopping.set)
 
@@ -216,7 +213,7 @@ class TranscriberStage:
             Inbox(self._commands, self._on_commands),
         ]
         self._command_inbox = inboxes[1]
-        beats = asyncio.create_task(self._beat())
+        beats = asyncio.create_task(every(self._settings.heartbeat_s, self._beat, at_once=True))
         await self._stopping.wait()
         self._hello()
         with contextlib.suppress(TimeoutError):
@@ -259,7 +256,8 @@ class TranscriberStage:
             self.sessions.accept(header, pcm)
         else:  # the gateway, which gets no acknowledgement, sends the frame again
             self._metrics.damaged.labels(Hop.AUDIO).inc()
-            log.error("frame %d was damaged between verifier and transcriber", header.seq)
+            if self._complaints.allow(time.monotonic()):
+                log.error("frame %d was damaged between verifier and transcriber", header.seq)
 
     def _on_commands(self, messages: list[Parts]) -> None:
         for letter in self._commands_in.letters(messages):
@@ -287,15 +285,13 @@ class TranscriberStage:
 
     # -- time ----------------------------------------------------------------------------------
 
-    async def _beat(self) -> None:
-        while True:
-            self._hello()
-            self.sessions.repeat_acknowledgements()
-            # Who leaves waits for nobody who is gone.
-            leaving_s = min(SILENT_S, self._settings.session_grace_s)
-            self.sessions.drop_orphans(leaving_s if self._stopping.is_set() else None)
-            self.sessions.tidy_taps()
-            await asyncio.sleep(self._settings.heartbeat_s)
+    def _beat(self) -> None:
+        self._hello()
+        self.sessions.repeat_acknowledgements()
+        # Who leaves waits for nobody who is gone.
+        leaving_s = min(SILENT_S, self._settings.session_grace_s)
+        self.sessions.drop_orphans(leaving_s if self._stopping.is_set() else None)
+        self.sessions.tidy_taps()
 
     def _hello(self) -> None:
         self._results.look(time.monotonic())
