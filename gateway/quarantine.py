@@ -19,6 +19,7 @@ from typing import BinaryIO, Final
 from common.envelope import Code, Verdict
 from common.errors import SettingsError
 from common.forensics.records import SUFFIX, Corruption, packed
+from common.logs import LogBudget
 from common.surplus import surplus
 from common.wire import without_mark
 from gateway.frame_counts import Judged
@@ -31,6 +32,8 @@ TIDY_S: Final = 60.0
 """How often files are looked at for one that is too old, though nothing new came."""
 WAITING_RECORDS: Final = 256
 """Records that wait for the disk; past that the newest are dropped."""
+CLOSE_S: Final = 5.0
+"""How long the end of a gateway waits for a disk that hangs."""
 
 
 def corruption(
@@ -91,12 +94,16 @@ class QuarantineFolder:
         Raises:
             OSError: the disk does not take it.
         """
-        assert self._file is not None
-        if self._file.tell() and self._file.tell() + len(raw) > self._most_bytes // FILES:
-            self._next()
-        if not self._file.tell():
+        file = self._file or self._next()  # there is none after one that could not be made
+        if file.tell() and file.tell() + len(raw) > self._most_bytes // FILES:
+            file = self._next()
+        begin = file.tell()
+        if not begin:
             self._first_s = now_s
-        self._file.write(raw)
+        if (written := file.write(raw)) != len(raw):  # what follows half a record cannot be read
+            file.truncate(begin)
+            file.seek(begin)
+            raise OSError(f"{written} of {len(raw)} bytes could be written")
         self.tidy(now_s)
 
     def tidy(self, now_s: float) -> None:
@@ -121,12 +128,13 @@ class QuarantineFolder:
             if empty:
                 self._path.unlink(missing_ok=True)
 
-    def _next(self) -> None:
+    def _next(self) -> BinaryIO:
         self.close()
         self._number += 1
         self._path = self._folder / f"{self._name}-{self._number:06d}{SUFFIX}"
         self._path.touch(0o600)
-        self._file = self._path.open("ab", buffering=0)
+        file = self._file = self._path.open("ab", buffering=0)
+        return file
 
 
 class Quarantine:
@@ -142,6 +150,7 @@ class Quarantine:
         self.dropped = 0
         self._folder = folder
         self._waiting: queue.Queue[Corruption | None] = queue.Queue(WAITING_RECORDS)
+        self._lines = LogBudget(3, 1 / 60)
         self._thread = threading.Thread(target=self._write_all, name="quarantine", daemon=True)
         self._thread.start()
 
@@ -164,9 +173,13 @@ class Quarantine:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits, and stop."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Write what waits, and stop; where the disk hangs, without it."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=CLOSE_S)
+            self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            log.error("the disk of --quarantine hangs: what waits for it is lost")
+            return
         self._folder.close()
 
     def _write_all(self) -> None:
@@ -182,6 +195,7 @@ class Quarantine:
             try:
                 self._folder.append(packed(record), time.time())
                 self.kept += 1
-            except OSError as error:
+            except Exception as error:  # whatever it was, the next one may be kept
                 self.dropped += 1
-                log.error("a corrupt frame could not be kept: %s", error)
+                if self._lines.allow(time.monotonic()):
+                    log.error("a corrupt frame could not be kept: %s", error)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,16 @@ from gateway.quarantine import FILES, Quarantine, QuarantineFolder, corruption
 RECORD = Corruption(5, "10.0.0.1:7", "ab12cd34", 3, 0, "checksum", "", 1, 2, bytes(1_000))
 SIZE = len(packed(RECORD))
 FOREVER_S = 1e9
+ROOT = Path(__file__).resolve().parents[3]
 GOOD = build_message(Metadata(sample_rate=16_000), b"")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a thread does."""
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
 
 
 def size_of(folder: Path) -> int:
@@ -86,6 +99,51 @@ def test_records_are_written_beside_the_work_and_all_of_them_at_the_end(tmp_path
     (path,) = tmp_path.iterdir()
     assert list(read(path)) == [RECORD] * 5
     assert (quarantine.kept, quarantine.dropped) == (5, 0)
+
+
+def test_a_folder_that_was_away_for_a_while_ends_no_quarantine_and_no_gateway(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "kept"
+    quarantine = Quarantine(QuarantineFolder(folder, "gw", FILES * SIZE, FOREVER_S))
+    quarantine.keep(RECORD)
+    until(lambda: quarantine.kept == 1)
+    shutil.rmtree(folder)
+    for _ in range(8):  # each wants a file of its own
+        quarantine.keep(RECORD)
+    until(lambda: quarantine.dropped == 8)
+    folder.mkdir()
+    quarantine.keep(RECORD)
+    until(lambda: quarantine.kept == 2)
+    quarantine.close()
+    assert len(caplog.messages) == 3, "within a budget"
+
+
+def test_a_record_that_the_disk_takes_half_of_leaves_no_half(tmp_path: Path) -> None:
+    """What follows it could not be read."""
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from gateway.quarantine import QuarantineFolder
+folder = QuarantineFolder(Path(sys.argv[1]), "gw", 1 << 20, 1e9)
+raw = Path(sys.argv[2]).read_bytes()
+folder.append(raw, 1.0)
+for least, most in ((len(raw) * 3 // 2, "no room"), (resource.RLIM_INFINITY, "room")):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (least, resource.RLIM_INFINITY))
+    try:
+        folder.append(raw, 1.0)
+    except OSError:
+        assert most == "no room"
+    else:
+        assert most == "room"
+"""
+    raw = tmp_path / "raw"
+    raw.write_bytes(packed(RECORD))
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "kept"), str(raw)], check=True, cwd=ROOT
+    )
+    (path,) = (tmp_path / "kept").iterdir()
+    assert list(read(path)) == [RECORD] * 2
 
 
 @pytest.mark.parametrize(
