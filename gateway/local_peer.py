@@ -20,6 +20,7 @@ import psutil
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 
+from common.logs import LogBudget
 from gateway.connection import peer_of
 from gateway.pairing import Origin
 
@@ -67,6 +68,7 @@ class LocalPeers:
         self._on_look = on_look
         self._waiting: list[tuple[Ports, asyncio.Future[Holder]]] = []
         self._looking: asyncio.Task[None] | None = None
+        self._lines = LogBudget(1, 1 / 60)
 
     async def origin_of(self, websocket: ServerConnection) -> Origin:
         """Where a connection comes from.
@@ -107,13 +109,22 @@ class LocalPeers:
             asking, self._waiting = self._waiting, []
             self._on_look()
             began_s = time.monotonic()
-            holders = await asyncio.to_thread(_holders)
+            holders = await self._found()
             took_s = time.monotonic() - began_s
             for ports, holder in asking:
                 if not holder.done():  # as it is when nobody waits any more
                     holder.set_result(holders.get(ports, NOBODY))
             await asyncio.sleep(min(REST * took_s, MOST_REST_S))
         self._looking = None
+
+    async def _found(self) -> dict[Ports, Holder]:
+        """Who holds the ends of connections; where that cannot be told, all go without."""
+        try:
+            return await asyncio.to_thread(_holders)
+        except Exception:  # no thread is left, or a table has a form that is not known
+            if self._lines.allow(time.monotonic()):
+                log.warning("the processes behind connections cannot be told", exc_info=True)
+            return {}
 
 
 def _holders() -> dict[Ports, Holder]:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -80,3 +81,21 @@ async def test_where_nobody_can_tell_all_go_without(monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         async with asyncio.timeout(30):
             assert await peers.holder_of(Ports(1, 2)) == NOBODY
+
+
+async def test_a_table_that_cannot_be_read_ends_no_later_look(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    peers = LocalPeers()
+    odd = tmp_path / "tcp"
+    odd.write_text("sl local remote\nno such line\n")
+    async with asyncio.timeout(30):
+        with monkeypatch.context() as patched:
+            patched.setattr("gateway.local_peer.TABLES", (odd,))
+            assert await peers.holder_of(Ports(1, 2)) == NOBODY
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = server.getsockname()
+            with socket.create_connection(address) as client:
+                monkeypatch.setattr(psutil, "net_connections", lambda _: [])
+                ports = Ports(client.getsockname()[1], address[1])
+                assert await peers.holder_of(ports) == Holder(None, os.getuid())
