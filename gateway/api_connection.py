@@ -220,7 +220,11 @@ class ApiConnection:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._carry_out(self._translator.tick(time.monotonic()))
+            try:
+                self._carry_out(self._translator.tick(time.monotonic()))
+            except Exception:  # nobody awaits this task: a client would never be let go
+                self._fail()
+                return
 
     def _cut_when_stuck(self) -> None:
         """Cut a connection whose client reads nothing, for it cannot even be told to go."""

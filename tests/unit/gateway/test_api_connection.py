@@ -150,6 +150,17 @@ async def test_a_translators_bug_ends_its_own_connection_and_hurts_nobody_who_de
     assert await world.over() == (1011, "internal error")
 
 
+async def test_a_translator_that_fails_when_it_is_told_the_time_ends_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: Echo, now_s: float) -> list[Action]:
+        raise RuntimeError("a translator's bug")
+
+    monkeypatch.setattr("gateway.api_connection.TICK_S", 0.001)
+    monkeypatch.setattr(Echo, "tick", fails)
+    assert await World().over() == (1011, "internal error")
+
+
 async def test_while_the_window_is_full_nothing_more_is_read() -> None:
     world = World(FakeStream(room=1))
     for _ in range(3):
