@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from typing import Final, NamedTuple
 
-from transcriber.engines.base import AudioRequest, Engine, Outcome
+from transcriber.engines.base import AudioRequest, Engine, EngineError, Outcome
 from transcriber.executors import (
     NOTHING,
     FinalExecutor,
@@ -171,6 +171,8 @@ class _Lane:
             requests = [job.payload.request for job in batch.jobs]
             try:
                 outcomes = self.engine.transcribe(requests)
+                if len(outcomes) != len(requests):
+                    raise EngineError(f"{len(outcomes)} texts for {len(requests)} recordings")
             except Exception as error:  # whatever an engine raises is the request's outcome
                 outcomes = [error] * len(requests)
             now = time.monotonic()

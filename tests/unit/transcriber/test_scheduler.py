@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 
-from transcriber.engines.base import AudioRequest, FloatAudio, Outcome, Transcript
+from transcriber.engines.base import AudioRequest, EngineError, FloatAudio, Outcome, Transcript
 from transcriber.scheduler import BatchReport, Listeners, Scheduler
 
 
@@ -86,6 +86,18 @@ def test_an_engines_failure_is_the_requests(engine: GatedEngine, scheduler: Sche
     engine.failure = None
     assert scheduler.final_executor("a").transcribe(audio(2)).text == "2"
     assert scheduler.counters.failures == 1
+
+
+def test_an_engine_that_answers_too_few_requests_fails_those_and_no_later_one(
+    engine: GatedEngine, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.gate.set()
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "transcribe", lambda requests: [])
+        future = scheduler.final_executor("a").submit(audio(1))
+        with pytest.raises(EngineError, match="0 texts for 1 recordings"):
+            future.result(5)
+    assert scheduler.final_executor("a").submit(audio(2)).result(5).text == "2"
 
 
 def test_a_partial_past_its_deadline_comes_back_empty(
