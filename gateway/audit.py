@@ -35,12 +35,23 @@ must neither rotate away what else happened nor hide another kind."""
 class _Appending(logging.handlers.RotatingFileHandler):
     """Rotates; its files are for their user alone."""
 
+    _fails = False
+    _failed_before = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append a line."""
+        self._fails, self._failed_before = False, self._fails
+        super().emit(record)
+
     def _open(self) -> Any:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         return os.fdopen(descriptor, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """A full disk is told once, not once a line, and ends nothing."""
+        self._fails = True
+        if self._failed_before:
+            return
         logging.getLogger(__name__).error("the audit log cannot be written: line %s", record.msg)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,21 @@ def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--audit-log"):
         AuditLog(str(tmp_path), 1 << 20, 2)
+
+
+def test_a_disk_that_takes_nothing_is_told_once_until_it_does_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = AuditLog(str(folder / "audit"), 1, 1)  # each line wants a file of its own
+    for is_away in (True, False, True):
+        if is_away:
+            shutil.rmtree(folder)
+        else:
+            folder.mkdir()
+        for _ in range(3):
+            log.write("start")
+        log._queue.join()
+    log.close()
+    assert len([text for text in caplog.messages if "cannot be written" in text]) == 2
