@@ -7,6 +7,7 @@ further meanwhile. All that is no plain frame goes on to the task, which answers
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Final, Protocol
 from websockets.frames import OP_BINARY, Frame
 
 from gateway.metrics import GatewayMetrics
+
+log = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 1
 """Frames that wait before reading pauses; those that were read with them wait, too."""
@@ -35,6 +38,9 @@ class Source(Protocol):
 
     def go_on(self) -> None:
         """Read on, unless something else wants a pause."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
 
 
 class Inlet:
@@ -98,6 +104,15 @@ class Inlet:
 
     def _look(self) -> None:
         self._look_is_due = False
+        try:
+            self._go_on()
+        except (
+            Exception
+        ):  # in a callback nobody hears of it, and the connection would wait for ever
+            log.exception("a frame could not be taken in; its connection ends")
+            self._source.abort()
+
+    def _go_on(self) -> None:
         waiting, source = self._waiting, self._source
         if not waiting:
             return

@@ -57,3 +57,7 @@ class LedConnection(ServerConnection):
         """Read on, unless the task is behind."""
         if not self.recv_messages.paused:
             self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.transport.abort()

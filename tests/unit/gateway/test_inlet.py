@@ -24,6 +24,7 @@ class Pipe:
         self.taken: list[bytes] = []
         self.to_task: list[bytes] = []
         self._paused = False
+        self.is_cut = False
         self.metrics = GatewayMetrics()
         self.inlet = Inlet(self, lambda: self.room <= 0, self.take, self.metrics)
 
@@ -40,12 +41,17 @@ class Pipe:
     def go_on(self) -> None:
         self._paused = False
 
+    def abort(self) -> None:
+        self.is_cut = True
+
     def is_paused(self) -> bool:
         return self._paused
 
     def take(self, message: bytes) -> bool:
         if message == b"?":
             return False
+        if message == b"!":
+            raise RuntimeError("a fault of the gateway's")
         self.room -= 1
         self.taken.append(message)
         return True
@@ -132,3 +138,12 @@ async def test_what_waits_when_the_connection_ends_is_left_to_the_task() -> None
     assert pipe.to_task == [b"a", b"b"]
     await pipe.make_room(5)
     assert pipe.taken == []
+
+
+async def test_a_fault_while_a_frame_that_waited_is_taken_ends_its_connection() -> None:
+    """In a callback of the loop nobody hears of it, and the connection would stay paused."""
+    pipe = Pipe(room=0)
+    pipe.send("a", "!", "b")
+    await pipe.make_room(5)
+    assert pipe.taken == [b"a"]
+    assert pipe.is_cut
