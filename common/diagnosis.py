@@ -166,7 +166,7 @@ def _wrong_length_of_digest(
 def _wrong_digest(
     algorithm: Algorithm, metadata: Metadata, pcm: Pcm, expected: int | str, key: bytes
 ) -> Diagnosis:
-    if algorithm is Algorithm.CRC32C and isinstance(expected, str):
+    if isinstance(expected, str) and isinstance(digest(algorithm, metadata, pcm, key), int):
         return Diagnosis(f"checksum is text, but {algorithm} checksums are numbers")
 
     def proves(claimed: Metadata, part: Pcm) -> bool:

@@ -75,7 +75,11 @@ def digest(
 def digest_of(
     algorithm: Algorithm, prefix: bytes, pcm: bytes | memoryview, key: bytes = b""
 ) -> int | str:
-    """A digest, or the CRC, of ``prefix`` and then the samples."""
+    """A digest, or the CRC, of ``prefix`` and then the samples.
+
+    Raises:
+        ValueError: of the additive checksum, which covers samples alone.
+    """
     match algorithm:
         case Algorithm.XXH3_64:
             state = xxhash.xxh3_64(prefix)
@@ -85,8 +89,10 @@ def digest_of(
             mac = hmac.new(key, prefix, hashlib.sha256)
             mac.update(pcm)
             return mac.hexdigest()
-        case _:
+        case Algorithm.CRC32C:
             return int(google_crc32c.extend(google_crc32c.value(prefix), bytes(pcm)))
+        case Algorithm.ADDITIVE:
+            raise ValueError("the additive checksum covers no metadata")
 
 
 def same_checksum(algorithm: Algorithm, expected: int | str, actual: int | str) -> bool:
