@@ -110,10 +110,13 @@ async def test_verifiers_die_come_and_go_while_frames_flow_and_no_word_is_lost(
     await asyncio.to_thread(system.server.wait_for_line, r"verifier-1 is back after")
 
 
-def test_a_transcriber_that_has_heard_speech_has_not_loaded_torch(system: System) -> None:
+def test_a_transcriber_that_has_heard_speech_has_loaded_neither_torch_nor_scipy(
+    system: System,
+) -> None:
     maps = Path(f"/proc/{status(system)['transcriber-1'].pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert "libtorch" not in maps
+    assert "/scipy/" not in maps
 
 
 WITH_THE_CLIENT = """

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from common.errors import SettingsError
 from transcriber.recorder import stand_ins
 from transcriber.recorder.audio_clock import SessionTime
-from transcriber.recorder.without_torch import import_without_torch
+from transcriber.recorder.light_imports import import_lightly
 
 KNOWN_RELEASES: Final = ("1.1.2",)
 PACKAGE: Final = "RealtimeSTT"
@@ -166,7 +166,7 @@ def install() -> None:
         SettingsError: it is not the RealtimeSTT that the table was written for.
     """
     check_release()
-    import_without_torch()
+    import_lightly()
     names = sorted({entry.module for entry in TABLE})
     modules = {name: importlib.import_module(f"{PACKAGE}.core.{name}") for name in names}
     check_names(modules)

@@ -1,4 +1,4 @@
-"""Modules that import torch and need nothing of it are imported without it, and only they."""
+"""Modules that need nothing of torch and SciPy are imported without them, and only they."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import scipy.signal
 
-from transcriber.recorder.without_torch import import_without_torch
+from transcriber.recorder.light_imports import import_lightly
 
 PACKAGE = "asks_for_torch"
 Write = Callable[[str], None]
@@ -35,7 +37,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def imported() -> ModuleType:
-    import_without_torch([f"{PACKAGE}.core"])
+    import_lightly([f"{PACKAGE}.core"])
     return importlib.import_module(f"{PACKAGE}.core")
 
 
@@ -51,11 +53,23 @@ def test_multiprocessing_is_pythons_and_there_is_no_cuda(module: Write) -> None:
     assert vars(sys.modules[PACKAGE])["core"] is core
 
 
+def test_functions_of_scipy_are_its_own_once_they_are_called(module: Write) -> None:
+    module("from scipy import signal\nfrom scipy.signal import resample\n")
+    core = imported()
+    assert type(core.signal).__module__ == "transcriber.recorder.light_imports"
+    ramp = np.arange(8.0)
+    assert np.array_equal(core.resample(ramp, 4), scipy.signal.resample(ramp, 4))
+    shorter = core.signal.resample_poly(ramp, 1, 2)
+    assert np.array_equal(shorter, scipy.signal.resample_poly(ramp, 1, 2))
+
+
 @pytest.mark.parametrize(
     "more, complaint",
     [
         ("from torch import nn", "cannot import name 'nn'"),
-        ("import torch.nn", r"did without torch"),
+        ("import torch.nn", "did without torch"),
+        ("import scipy.fft", "did without scipy"),
+        ("from scipy import stats", "cannot import name 'stats'"),
     ],
 )
 def test_a_module_that_needs_more_of_torch_is_refused(
