@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    bundle = parse_bundle(options.receipt.read_bytes())
+    bundle = _bundle(options.receipt)
     more, audio, transcript = _sorted(options.files)
     for kind in ("frame", "sentence"):
         if wanted := getattr(options, f"prove_{kind}"):
@@ -122,7 +122,19 @@ def _sorted(files: Sequence[Path]) -> tuple[list[Bundle], Path | None, Path | No
     audio, transcript, *others = [*files[count:], None, None]
     if any(others):
         raise ReceiptError(f"{files[count]} is no receipt, and {len(files) - count} files follow")
-    return [parse_bundle(file.read_bytes()) for file in files[:count]], audio, transcript
+    return [_bundle(file) for file in files[:count]], audio, transcript
+
+
+def _bundle(path: Path) -> Bundle:
+    """The receipt in a file.
+
+    Raises:
+        ReceiptError: it holds none; the message names it.
+    """
+    try:
+        return parse_bundle(path.read_bytes())
+    except ReceiptError as error:
+        raise ReceiptError(f"{path} is {error}") from None
 
 
 def _may_be_receipt(path: Path) -> bool:

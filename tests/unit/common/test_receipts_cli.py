@@ -179,7 +179,15 @@ def test_what_is_no_receipt_is_refused_in_one_line(
 ) -> None:
     (receipt / "any").write_bytes(raw)
     assert verify(receipt, "any") == EXIT_UNREADABLE
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("stt-verify: ")
+
+
+def test_a_first_file_that_is_no_receipt_is_named(
+    receipt: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(receipt, "audio.wav", "receipt") == EXIT_UNREADABLE
+    assert f"{receipt / 'audio.wav'} is not a receipt" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,6 @@ def test_the_client_is_light_and_bounds_no_python() -> None:
     assert project["requires-python"] == ">=3.11"
     assert project["scripts"] == {
         "stt-stream": "verified_stt.stt_stream:main",
-        "stt-verify": "verified_stt.receipts.cli:main",
+        "stt-verify": "verified_stt.stt_verify:main",
     }
     assert len(project["dependencies"]) <= 8
