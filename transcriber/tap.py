@@ -14,16 +14,17 @@ log = logging.getLogger(__name__)
 
 
 class Tap:
-    """One session's file of int16 LE mono at 16 kHz, ``SESSION.pcm`` in ``folder``.
+    """One session's file of int16 LE mono at 16 kHz, ``SESSION.pcm`` in ``folder``; what people
+    said is readable by nobody but the server's user.
 
     Raises:
         OSError: it cannot be made.
     """
 
     def __init__(self, folder: Path, session: bytes, start_sample: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / f"{session.hex()}.pcm"
-        path.touch()
+        path.touch(mode=0o600)
         self._file = path.open("r+b", buffering=0)
         self._mismatches = path.with_suffix(".mismatch")
         self._offset = 2 * start_sample

@@ -85,3 +85,9 @@ def test_a_full_disk_ends_the_tap_with_a_line_and_nothing_else(
     assert "nothing more is written" in caplog.text
     assert path.read_bytes()[: len(PCM)] == PCM
     assert path.stat().st_size <= len(PCM) + 50
+
+
+def test_what_was_said_is_for_the_servers_user_alone(path: Path) -> None:
+    write(path, PCM)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
