@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..wire import BYTES_PER_SAMPLE
+from ..wire import BYTES_PER_SAMPLE, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from .errors import StreamError
 
 FULL_SCALE: Final = 32768
@@ -55,7 +55,7 @@ class AudioFile:
         raw_rate_hz: sample rate of raw PCM.
 
     Raises:
-        AudioFileError: it is missing, or not audio.
+        AudioFileError: it is missing, not audio, or of a rate that no server takes.
     """
 
     def __init__(self, path: str | Path, *, raw_rate_hz: int = 16_000) -> None:
@@ -67,6 +67,11 @@ class AudioFile:
             raise AudioFileError(f"cannot read {path}: {error.strerror}") from None
         self._reader = _reader(path, raw_rate_hz)
         self.info = self._reader.info
+        try:
+            check_rate(self.info.sample_rate_hz, str(path))
+        except AudioFileError:
+            self._reader.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +91,19 @@ class AudioFile:
             AudioFileError: the file is damaged further on.
         """
         return self._reader.blocks(samples)
+
+
+def check_rate(rate_hz: int, where: str) -> None:
+    """Refuse what the server would refuse frame for frame.
+
+    Raises:
+        AudioFileError: no server takes audio of this rate; the message names ``where`` it is.
+    """
+    if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
+        raise AudioFileError(
+            f"{where} has {rate_hz} samples a second; servers take {MIN_SAMPLE_RATE_HZ} to "
+            f"{MAX_SAMPLE_RATE_HZ}: resample it (ffmpeg -i FILE -ar 16000 OUT.wav)"
+        )
 
 
 def _reader(path: Path, raw_rate_hz: int) -> _Reader:

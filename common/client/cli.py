@@ -151,7 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    # Audio that cannot be read should not first connect.
+    # Audio that cannot be read, or a receipt that cannot be written, should not first connect.
+    if options.receipt is not None:
+        _check_writable(options.receipt)
     source = await StandardInput.open(options.rate) if options.file == "-" else None
     seconds = None if source else _seconds(options)
     key = options.key_file.read_bytes().strip() if options.key_file else b""
@@ -185,8 +187,27 @@ async def _run(options: argparse.Namespace) -> int:
         status = _complain(error, EXIT_NO_SERVER)
     view.report(stream.report)
     if options.receipt is not None and not _write_receipts(options.receipt, stream.receipts):
-        return status or _complain(StreamError("the server gave no receipt"), EXIT_NO_SERVER)
+        none = StreamError("the server gave no receipt: it does where it runs with --receipts")
+        return status or _complain(none, EXIT_NO_SERVER)
     return status
+
+
+def _check_writable(path: Path) -> None:
+    """Before any audio is sent.
+
+    Raises:
+        OSError: no receipt can be written there.
+    """
+    folder = path.parent
+    if path.is_dir():
+        why = "Is a directory"
+    elif not folder.is_dir():
+        why = f"{folder} is no directory"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        why = "Permission denied"
+    else:
+        return
+    raise OSError(f"cannot write the receipt to {path}: {why}")
 
 
 def _write_receipts(path: Path, bundles: list[Bundle]) -> bool:
@@ -258,10 +279,13 @@ async def _send(stream: Stream, source: StandardInput | None, options: argparse.
         corrupt = OnTheLine(every_nth(options.damage))
     if source is None:
         pace = None if options.fast else options.pace
-        await stream.send_file(options.file, pace=pace, corrupt=corrupt)
+        if not await stream.send_file(options.file, pace=pace, corrupt=corrupt):
+            raise AudioFileError(f"there is no audio in {options.file}")
         return
     async for pcm in source.blocks(options.chunk):
         await stream.send(pcm, sample_rate_hz=source.sample_rate_hz, corrupt=corrupt)
+    if not stream.frames:
+        raise AudioFileError("there is no audio on standard input")
 
 
 def every_nth(n: int) -> Callable[[bytes], bytes]:

@@ -139,13 +139,15 @@ async def open_websocket(
     except InvalidStatus as error:
         reason = (error.response.body or b"").decode("utf-8", "replace").strip()
         if error.response.status_code in REFUSED:
-            raise AccessError(where, reason) from None
+            said = reason or f"HTTP {error.response.status_code} (is that its data port?)"
+            raise AccessError(where, said) from None
         if error.response.status_code == 503:
             raise ServerBusyError(reason or "HTTP 503", BUSY_RETRY_S) from None
         raise ConnectionLostError(f"{where} answered {error}") from None
     except (InvalidHandshake, InvalidURI, WebSocketException) as error:
         if isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError):
-            raise HungUpError(f"{where} hung up before it answered") from None
+            hint = " (does it want wss://?)" if where.startswith("ws://") else ""
+            raise HungUpError(f"{where} hung up before it answered{hint}") from None
         raise ConnectionLostError(f"{where} is not a WebSocket server: {error}") from None
     except TimeoutError:
         raise ConnectionLostError(f"{where} did not answer within {timeout_s:g} s") from None

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ..wire import BYTES_PER_SAMPLE
-from .audio import AudioFileError, mono
+from .audio import AudioFileError, check_rate, mono
 
 MAX_HEADER_BYTES: Final = 1 << 16
 """A WAV header with all that programs put before the samples."""
@@ -58,13 +58,15 @@ def layout_of(head: bytes, raw_rate_hz: int) -> Layout | None:
         if at < 0 or len(head) < at + 8:
             return None
         raise AudioFileError(
-            f"standard input holds a WAV file that cannot be read: {error}"
+            f"standard input holds a WAV file that cannot be read from a pipe ({error}): only "
+            "16-bit PCM can; give the file's name instead of -"
         ) from None
     if width != BYTES_PER_SAMPLE:
         raise AudioFileError(
             f"standard input holds a WAV file of {8 * width}-bit samples: only 16-bit can be read "
             "from a pipe; give the file's name instead of -"
         )
+    check_rate(rate_hz, "the WAV file on standard input")
     return Layout(rate_hz, channels, position, most or sys.maxsize)
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
 from common.events import TranscriptionStart
 from common.wire import parse_message
@@ -159,6 +161,26 @@ async def test_a_server_without_tls_is_told_as_that(gateway: FakeGateway, wav: s
     code, _, err = await run("--url", gateway.url.replace("ws:", "wss:"), wav)
     assert code == 4
     assert "(does it speak TLS?)" in err
+
+
+async def test_a_port_that_refuses_without_a_word_is_doubted(wav: str) -> None:
+    """As the API port does, which is no data port."""
+
+    def refuse(connection: ServerConnection, _: Request) -> Response:
+        return Response(403, "Forbidden", Headers(), b"")
+
+    async with serve(ServerConnection.wait_closed, "127.0.0.1", 0, process_request=refuse) as api:
+        port = api.sockets[0].getsockname()[1]
+        code, _, err = await run("--url", f"ws://127.0.0.1:{port}", wav)
+    assert code == 4
+    assert "refuses: HTTP 403 (is that its data port?)" in err
+
+
+async def test_a_file_without_audio_is_no_transcript(gateway: FakeGateway, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "none.wav", SAMPLES[:0], 16_000)
+    code, _, err = await run("--url", gateway.url, str(tmp_path / "none.wav"))
+    assert code == 2
+    assert "there is no audio in" in err
 
 
 async def test_every_nth_frame_is_damaged(gateway: FakeGateway, wav: str) -> None:

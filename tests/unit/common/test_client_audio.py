@@ -89,3 +89,12 @@ def test_without_them_it_is_told_what_to_install(
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioFileError, match=r"a\.m4a: Format not recognised .*pip install av"):
         AudioFile(tmp_path / "a.m4a")
+
+
+@pytest.mark.parametrize("rate_hz", [2_000, 384_000])
+def test_a_rate_that_servers_refuse_is_refused_before_anything_is_sent(
+    tmp_path: Path, rate_hz: int
+) -> None:
+    soundfile.write(tmp_path / "a.wav", SAMPLES, rate_hz)
+    with pytest.raises(AudioFileError, match=rf"a\.wav has {rate_hz} samples .* 4000 to 192000"):
+        AudioFile(tmp_path / "a.wav")

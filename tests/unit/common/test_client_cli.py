@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from common.client.cli import every_nth, parser, recorder_setting
+from common.client.cli import EXIT_USAGE, every_nth, main, parser, recorder_setting
 from common.client.frames import FrameBuilder
 from common.integrity import Algorithm
 
@@ -58,3 +60,12 @@ def test_contradictions_and_absurd_values_are_refused(
         parser().parse_args(arguments)
     assert caught.value.code == 2
     assert "stt-stream: error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, why", [("", "Is a directory"), ("none/talk", "is no directory")])
+def test_where_no_receipt_can_be_written_nothing_is_sent(
+    name: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = "ws://127.0.0.1:9"
+    assert main(["--url", nobody, "--receipt", str(tmp_path / name), "missing.wav"]) == EXIT_USAGE
+    assert why in capsys.readouterr().err

@@ -58,7 +58,11 @@ def test_a_writer_to_a_pipe_does_not_know_how_many_samples_come() -> None:
         (wav(width=3, channels=1), "24-bit"),
         (b"fLaC" + PCM, "FLAC"),
         (b"OggS" + PCM, "Ogg"),
-        (wav()[:20] + b"\x55\x00" + wav()[22:], "cannot be read: unknown format"),
+        (wav(rate_hz=384_000), "384000 samples a second"),
+        (
+            wav()[:20] + b"\x55\x00" + wav()[22:],
+            r"cannot be read from a pipe \(unknown format.*file's name",
+        ),
     ],
 )
 def test_audio_that_a_pipe_cannot_bring_is_named(head: bytes, complaint: str) -> None:
