@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import functools
 import os
 import sys
@@ -34,7 +35,8 @@ STAGE_SETTINGS: Final = (GatewaySettings, VerifierSettings, TranscriberSettings)
 DEFAULT_API_PORT: Final = 8010
 DEFAULT_METRICS_PORT: Final = 8013
 MOST_STAGES: Final = 64
-USAGE: Final = "%(prog)s [OPTION ...]  or  %(prog)s status|scale|stop|keys|certificate|key ..."
+COMMANDS: Final = ("status", "scale", "stop", "keys", "certificate", "key")
+USAGE: Final = f"%(prog)s [OPTION ...]  or  %(prog)s {'|'.join(COMMANDS)} ..."
 EPILOG: Final = """\
 A running system is steered by (all take --run-dir):
   deploy/stt-server status               what runs, with its sessions
@@ -203,7 +205,10 @@ def start(argv: Sequence[str]) -> int:
     from deploy.console import Console
     from deploy.supervise import Supervision
 
-    arguments = start_parser().parse_args(argv)
+    parser = start_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(what_was_meant(unknown, list(parser._option_string_actions)))
     check_exposure(from_namespace(GatewaySettings, arguments))
     plan = make_plan(arguments)
     console = Console(sys.stdout.fileno(), arguments.log_format)
@@ -217,6 +222,17 @@ def start(argv: Sequence[str]) -> int:
         names = ", ".join(stage.name for stage in plan.stages)
         console.say(f"starting {names}; run dir {plan.run_dir}")
         return Supervision(plan, console).run_system()
+
+
+def what_was_meant(unknown: Sequence[str], options: Sequence[str]) -> str:
+    """A complaint of arguments that are not known, with what comes near to the first of them."""
+    first = unknown[0].partition("=")[0]
+    said = f"unrecognized arguments: {' '.join(unknown)}"
+    if first in COMMANDS:
+        return f"{said}: a command comes first: {PROG} {first} …"
+    known = [name for name in options if name.startswith("--")] if first[:1] == "-" else COMMANDS
+    near = difflib.get_close_matches(first, known, n=1)
+    return f"{said}: did you mean {near[0]}?" if near else said
 
 
 def _command(name: str) -> Callable[[Sequence[str]], int] | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -29,7 +30,13 @@ def watch(system: System, interval_s: float, *, as_json: bool) -> None:
             print(json.dumps({"time": time.time(), "stages": stages}), flush=True)
             time.sleep(interval_s)
         return
-    with Live(console=Console(), auto_refresh=False, screen=False) as live:
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe: one table after the other
+        while is_in_use(system.folder):
+            console.print(table(_look(system, rates)))
+            time.sleep(interval_s)
+        return
+    with Live(console=console, auto_refresh=False, screen=False) as live:
         while is_in_use(system.folder):
             live.update(table(_look(system, rates)), refresh=True)
             time.sleep(interval_s)
@@ -50,11 +57,19 @@ def _look(system: System, rates: Rates) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> Table:
     """The rows as a table for a terminal."""
-    shown = Table(title="p95: verdicts of a gateway, finals of a transcriber", title_justify="left")
+    shown = Table(
+        title="p95: verdicts of a gateway, finals of a transcriber",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+    )
     for title in ("stage", "state", "uptime"):
-        shown.add_column(title)
-    for title in ("sessions", "frames/s", "ok/s", "unverified/s", "corrupt/s", "p95", "cpu", "MiB"):
-        shown.add_column(title, justify="right")
+        shown.add_column(title, no_wrap=title != "state", min_width=5, overflow="fold")
+    # Two lines each: all of it fits a terminal of 80 columns.
+    rates = ("frames\n/s", "ok\n/s", "unver.\n/s", "corrupt\n/s")
+    for title in ("sess-\nions", *rates, "p95\nms", "cpu", "MiB"):
+        shown.add_column(title, justify="right", no_wrap=True)
     for status, figures in rows:
         memory = figures.memory_bytes
         shown.add_row(
@@ -66,7 +81,7 @@ def table(rows: Sequence[Row]) -> Table:
             _number(figures.ok_per_s),
             _number(figures.unverified_per_s),
             f"[{'red' if figures.corrupt_per_s else 'default'}]{_number(figures.corrupt_per_s)}",
-            "-" if figures.latency_p95_s is None else f"{figures.latency_p95_s * 1000:.3g} ms",
+            "-" if figures.latency_p95_s is None else _number(figures.latency_p95_s * 1000),
             "-" if figures.cpu is None else f"{figures.cpu:.0%}",
             "-" if memory is None else f"{memory / 2**20:.0f}",
         )
@@ -74,4 +89,6 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"

@@ -178,6 +178,24 @@ def test_an_unknown_option_shows_the_short_usage(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.count("\n") <= 2
 
 
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--run-dir", "x", "status"], "a command comes first: stt-server status …"),
+        (["statuss"], "did you mean status?"),
+        (["--verify-data-integriti"], "did you mean --verify-data-integrity?"),
+        (["--modle=tiny"], "did you mean --model?"),
+        (["qqqq"], "unrecognized arguments: qqqq\n"),
+    ],
+)
+def test_what_comes_near_to_an_unknown_argument_is_named(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["status", "stop", "scale verifiers 2"])
 def test_steering_where_nothing_runs_says_so(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
