@@ -27,7 +27,6 @@ DEAD_PEER_MS: Final = 60_000
 """A connection ends when its peer has acknowledged nothing sent to it for this long."""
 HARD_LIMIT_FACTOR: Final = 4
 """Messages over the limit times this end the connection (1009) without being read whole."""
-SPARE_CONNECTIONS: Final = 64
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +57,6 @@ async def serve_api(
         for_pages(Door(app, gatekeeper, connections), settings),
         connections,
         max_message_bytes=settings.max_message_bytes * HARD_LIMIT_FACTOR,
-        most_connections=2 * settings.max_sessions + SPARE_CONNECTIONS,
         tls=gatekeeper.tls.context if gatekeeper.tls else None,
     )
     serving = asyncio.create_task(server.serve([listening]), name="api port")

@@ -187,13 +187,13 @@ def make_server(
     connections: Connections,
     *,
     max_message_bytes: int,
-    most_connections: int,
     tls: ssl.SSLContext | None,
 ) -> ApiServer:
     """A server that is told its sockets when it serves.
 
     Args:
-        connections: where its own are counted.
+        connections: where its own are counted, and bounded: a bound of the server's own would be
+            used up by one address, which has half of all.
     """
     counted = {"registry": connections}
     http = type("CountedHttp", (ApiHttp,), counted)
@@ -217,7 +217,6 @@ def make_server(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=most_connections,
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )

@@ -112,6 +112,10 @@ class Connections:
             self._open.add(connection)
         return met
 
+    def is_many(self, address: str) -> bool:
+        """Whether an address stands for many clients."""
+        return self._budgets.is_many(address)
+
     def knock(self, address: str, peer: str) -> Knock:
         """A connection of a TLS port is made, which shakes hands before anything can be said."""
         met = self._budgets.enter(address, time.monotonic(), shakes_hands=True)

@@ -137,7 +137,7 @@ class AddressBudgets:
         limits: LimitSettings,
         is_many: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._is_many = is_many
+        self.is_many: Final = is_many
         self._total = total
         self._per_address = limits.address_connections or max(1, total // 2)
         self._handshakes = limits.address_handshakes or max(1, self._per_address // 2)
@@ -175,7 +175,7 @@ class AddressBudgets:
             burst = CONNECT_BURST_S * self._opened_per_s
             known = _Address(TokenBucket(self._opened_per_s, burst, now_s))
             self._addresses[network] = known
-        is_many = self._is_many(address)
+        is_many = self.is_many(address)
         if known.connections >= self._per_address and not is_many:
             text = f"this address has its {self._per_address} connections; try later"
             return Met("address_connections", text)

@@ -13,12 +13,12 @@ from websockets.exceptions import ConnectionClosed
 
 from common.errors import CloseCode
 from gateway.bounded_connection import Connections, far_end, via
-from gateway.budgets import Met
 from gateway.handshake import Visitor
 from gateway.inlet import Inlet
 from gateway.led_connection import LedConnection
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
+from gateway.port_places import PortPlaces
 from gateway.protocols.realtimestt import written
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ STUCK_S: Final = 5.0
 
 
 class ConnectionLimit:
-    """Bounds how many connections one port has at once, whatever they are for.
+    """Bounds how many connections one port has at once, whatever they are for, and of whom.
 
     Args:
         most: connections; more than sessions, since observers and probes come beside them.
@@ -37,24 +37,23 @@ class ConnectionLimit:
     """
 
     def __init__(self, most: int, connections: Connections) -> None:
-        self._most = most
+        self._places = PortPlaces(most)
         self._connections = connections
-        self._now = 0
 
     async def serve(
         self, websocket: ServerConnection, handle: Callable[[ServerConnection], Awaitable[None]]
     ) -> None:
         """Handle a connection, or close it with 1013 when there are too many."""
-        if self._now >= self._most:
-            met = Met("port_connections", f"the port has its {self._most} connections; try later")
-            self._connections.met(peer_of(websocket)[1], met)
+        address, peer = peer_of(websocket)
+        met = self._places.take(address, is_many=self._connections.is_many(address))
+        if met is not None:
+            self._connections.met(peer, met)
             await websocket.close(CloseCode.TRY_AGAIN_LATER, met.text)
             return
-        self._now += 1
         try:
             await handle(websocket)
         finally:
-            self._now -= 1
+            self._places.give_back(address)
 
 
 def peer_of(websocket: ServerConnection) -> tuple[str, str]:

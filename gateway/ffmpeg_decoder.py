@@ -16,7 +16,7 @@ import struct
 import sys
 from typing import Any, BinaryIO, Final
 
-CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,ogg,flac,wav"
+CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,ogg,flac,wav,aiff,au,caf"
 """FFmpeg opens what a file refers to, so it is told which containers it may read, and no protocol:
 a playlist of addresses or paths is not among them."""
 RATE_HZ: Final = 16_000

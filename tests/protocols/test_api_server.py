@@ -52,7 +52,7 @@ async def port(monkeypatch: pytest.MonkeyPatch, connections: Connections) -> Asy
     monkeypatch.setattr(api_server, "REQUEST_S", 0.2)
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [])  # of other servers
     port = free_port()
-    server = make_server(app, connections, max_message_bytes=1 << 20, most_connections=8, tls=None)
+    server = make_server(app, connections, max_message_bytes=1 << 20, tls=None)
     serving = asyncio.create_task(server.serve([listening_socket("127.0.0.1", port)]))
     yield port
     server.should_exit = True
@@ -129,6 +129,10 @@ async def test_an_address_has_only_so_many_connections_websockets_included(port:
     assert answer.startswith(b"HTTP/1.1 429 ")
     assert b"this address has its 3 connections" in answer
     writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.read(12)) == b"HTTP/1.1 200", "another address has room"
+    writer.transport.abort()
     kept.pop().transport.abort()
     async with asyncio.timeout(20):
         while True:  # until the server has seen that it is gone

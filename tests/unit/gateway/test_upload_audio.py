@@ -59,6 +59,19 @@ def mp4(container: str = "mp4", codec: str = "aac") -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("kind", ["AIFF", "AU", "CAF"])
+def test_what_is_rare_is_read_by_the_process_that_may_fail(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, TONE, RATE_HZ, format=kind)
+    file.seek(0)
+    monkeypatch.delattr(soundfile, "SoundFile")
+    rate_hz, samples = decoded(file)
+    assert rate_hz == RATE_HZ
+    assert np.array_equal(samples, TONE)
+
+
 def test_stereo_is_mixed_and_no_piece_is_longer_than_a_second() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.stack([TONE, -TONE], axis=1), RATE_HZ, format="WAV")
