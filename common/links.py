@@ -346,7 +346,9 @@ class Outlet:
         self._socket = socket
         self._on_room = on_room
         self._loop = asyncio.get_running_loop()
+        self._asked: list[tuple[zmq.Socket[bytes], int]] = [(socket, POLLOUT)]
         self._waiting = False
+        self._listens = False
         self._fd = socket.FD
 
     @property
@@ -373,19 +375,27 @@ class Outlet:
 
     def close(self) -> None:
         """Stop waiting for room."""
-        if self._waiting:
-            self._waiting = False
-            self._loop.remove_reader(self._fd)
+        self._waiting = False
+        self._listen_no_more()
 
     def _await_room(self) -> None:
         self._waiting = True
-        self._loop.add_reader(self._fd, self._check)
-        self._loop.call_soon(self._check)
+        if not self._listens:
+            self._listens = True
+            self._loop.add_reader(self._fd, self._check)
+            self._loop.call_soon(self._check)
+
+    def _listen_no_more(self) -> None:
+        if self._listens:
+            self._listens = False
+            self._loop.remove_reader(self._fd)
 
     def _is_writable(self) -> bool:
-        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & POLLOUT)
+        return bool(zmq.zmq_poll(self._asked, 0))  # half of what pyzmq's ``getsockopt`` takes
 
     def _check(self) -> None:
-        if self._waiting and self._is_writable():
-            self.close()
+        if not self._waiting:  # one that is full again and again listens all the while
+            self._listen_no_more()
+        elif self._is_writable():
+            self._waiting = False
             self._on_room()

@@ -159,10 +159,10 @@ class DataPort:
             return contextlib.nullcontext()
 
         def take(message: bytes) -> bool:
-            asked = protocol.receive(message, is_finishing=stream.session.finishing)
-            if type(asked) is not Pass or not stream.is_open:
+            is_finishing = stream.session.finishing
+            if not (protocol.is_plain_frame(message, is_finishing=is_finishing) and stream.is_open):
                 return False
-            stream.accept(asked.frame)
+            stream.accept(message)
             return True
 
         return connection.leading_to(lambda: stream.must_wait, take)

@@ -301,7 +301,8 @@ class Hub:
             self._metrics.gaps.inc(len(ack.gaps))
         if not session.acknowledge(ack, now_s, fed_timer):
             return
-        self._clients.deliver(attachment, session.acknowledged())
+        if session.wants_events:
+            self._clients.deliver(attachment, session.acknowledged())
         if session.window.to_send() is not None:
             self._frames_out.queue(session)
         if attachment.client is not None:

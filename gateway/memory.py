@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 from typing import Final
 
 LEAST_BYTES: Final = 16 << 20
@@ -17,6 +18,20 @@ CONNECTION_BYTES: Final = 64 * 1024
 """About what a connection and its session take, beside their frames."""
 QUIET_S: Final = 5.0
 """For so long no more was held: the burst is over."""
+
+
+YOUNG_OBJECTS: Final = 20_000
+"""Made before the garbage collector looks at them: frames of many sessions are gone by then."""
+
+
+def calm_collector() -> None:
+    """Once all is imported: let the garbage collector look at what lives long less often.
+
+    Next to nothing here is garbage that only it can find, and a thousand sessions are many objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
 
 
 class Ebb:

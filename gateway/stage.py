@@ -38,7 +38,7 @@ from gateway.listening import (
     make_relayed_connections,
 )
 from gateway.local_peer import LocalPeers
-from gateway.memory import CONNECTION_BYTES, MemoryKeeper
+from gateway.memory import CONNECTION_BYTES, MemoryKeeper, calm_collector
 from gateway.metrics import GatewayMetrics
 from gateway.neighbours import Neighbours
 from gateway.notary import Notary
@@ -146,6 +146,7 @@ async def run(settings: GatewaySettings, lifecycle: Lifecycle) -> None:
             if settings.wyoming_port:
                 await stack.enter_async_context(api_listen.serve_wyoming(*ports))
         audit.write("start", host=settings.host, tls=bool(gatekeeper.tls))
+        calm_collector()
         lifecycle.ready()
         await stopping.wait()
         if settings.share_ports:  # who comes now is for the others

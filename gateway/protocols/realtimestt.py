@@ -110,6 +110,11 @@ class RealtimeSttData:
             return Refuse("demands", Error("unverified", why, "disconnect"), why)
         return Pass(message)
 
+    def is_plain_frame(self, message: bytes, *, is_finishing: bool) -> bool:
+        """Whether :meth:`receive` would let a binary message pass; asked of nearly every one."""
+        may_come = self._heals or not is_finishing
+        return may_come and self._key is None and len(message) <= self._limit
+
     def _text(self, message: str) -> Asked:
         request = client_request(message) if len(message) <= MAX_TEXT else NO_REQUEST
         match request.type:

@@ -37,7 +37,7 @@ def main() -> int:
     for name in options.only or TABLES:
         module = importlib.import_module(f"tests.bench.{name}")
         for result in module.run(quick=options.quick):
-            result.show(console)
+            result.show(console, quick=options.quick)
             console.print(f"written to {result.write(quick=options.quick)}", style="dim")
     return 0
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,8 +84,8 @@ class Result:
         """Say whether a goal was met."""
         self.goals.append(Goal(text, value, met))
 
-    def show(self, console: Console) -> None:
-        """Print the table."""
+    def show(self, console: Console, *, quick: bool) -> None:
+        """Print the table, and how its goals were met in the results that are there so far."""
         table = Table(title=self.title, title_justify="left")
         for index, column in enumerate(self.columns):
             table.add_column(column, justify="left" if index == 0 else "right")
@@ -95,14 +96,35 @@ class Result:
             console.print(goal.line(), style="green" if goal.met else "red")
         for note in self.notes:
             console.print(f"note: {note}")
+        console.print(f"commit {commit()}; {self._before(quick=quick)}")
         console.print()
+
+    def _path(self, *, quick: bool) -> Path:
+        return RESULTS / f"{self.name}{'-quick' if quick else ''}.json"
+
+    def _before(self, *, quick: bool) -> str:
+        """What the earlier results were of these goals, and of which commit."""
+        try:
+            earlier = json.loads(self._path(quick=quick).read_text())
+        except FileNotFoundError:
+            return "there are no results to compare it with"
+        now = {goal.text: goal.value for goal in self.goals}
+        changes = [
+            f"{goal['text']} {goal['value']:,.3g} → {now[goal['text']]:,.3g}"
+            for goal in earlier["goals"]
+            if goal["text"] in now
+        ]
+        of = earlier.get("commit") or f"of {earlier['machine']['date']}"
+        return f"compared with {of}: {'; '.join(changes) or 'no goals in common'}"
 
     def write(self, *, quick: bool) -> Path:
         """Write the JSON file."""
         RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{self.name}{'-quick' if quick else ''}.json"
+        path = self._path(quick=quick)
         content = {
             "title": self.title,
+            "commit": commit(),
+            "compared": self._before(quick=quick),
             "machine": machine(),
             "quick": quick,
             "rows": [{key: _plain(value) for key, value in row.items()} for row in self.rows],
@@ -111,6 +133,13 @@ class Result:
         }
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         return path
+
+
+def commit() -> str:
+    """The commit that is measured; ``+`` after it: with changes that are in none."""
+    argv = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    found = subprocess.run(argv, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def machine() -> dict[str, Any]:

@@ -133,3 +133,16 @@ def test_who_lost_its_connection_may_return_and_who_left_may_not(
     code: int | None, was_ended: bool, returns: bool
 ) -> None:
     assert may_return(code, was_ended=was_ended) is returns
+
+
+@pytest.mark.parametrize("size", [64, LIMIT * 2])
+@pytest.mark.parametrize("heals", [False, True])
+@pytest.mark.parametrize("is_finishing", [False, True])
+def test_what_is_a_plain_frame_would_pass(size: int, heals: bool, is_finishing: bool) -> None:
+    protocol, message = data(heals=heals), frame(size)
+    passes = isinstance(protocol.receive(message, is_finishing=is_finishing), Pass)
+    assert protocol.is_plain_frame(message, is_finishing=is_finishing) == passes
+
+
+def test_a_frame_that_a_key_may_object_to_is_not_plain() -> None:
+    assert not data(ApiKey("a", bytes(32))).is_plain_frame(frame(64), is_finishing=False)
