@@ -347,8 +347,7 @@ class Outlet:
         self._on_room = on_room
         self._loop = asyncio.get_running_loop()
         self._asked: list[tuple[zmq.Socket[bytes], int]] = [(socket, POLLOUT)]
-        self._waiting = False
-        self._listens = False
+        self._waiting = self._listens = False
         self._fd = socket.FD
 
     @property

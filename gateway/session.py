@@ -7,7 +7,7 @@ events for those who hear the session. Sending, logging and counting are the hub
 from __future__ import annotations
 
 import secrets
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,9 +39,8 @@ from gateway.sequence import SequenceTracker
 from gateway.window import START, HeldFrame, Window
 from gateway.witness import Witness
 
-_DIGEST: Final = int(Policy.DIGEST)
-_MISSING: Final = int(Policy.MISSING)
-_REPORT_CORRUPT: Final = int(Policy.REPORT_CORRUPT)
+_DIGEST, _MISSING = int(Policy.DIGEST), int(Policy.MISSING)
+_REPORT_CORRUPT = int(Policy.REPORT_CORRUPT)
 
 
 class SessionLimits(NamedTuple):
@@ -52,6 +51,7 @@ class SessionLimits(NamedTuple):
     retransmit_min_s: float
     retransmit_max_s: float
     max_speed: float = 0.0
+    timer: RetransmissionTimer | None = None  # of all sessions
 
 
 class SentenceTaken(NamedTuple):
@@ -120,7 +120,7 @@ class Session:
         self.window = Window(
             limits.window_frames,
             limits.window_bytes,
-            RetransmissionTimer(limits.retransmit_min_s, limits.retransmit_max_s),
+            limits.timer or RetransmissionTimer(limits.retransmit_min_s, limits.retransmit_max_s),
             ledger.open(self.id) if ledger is not None else None,
             start,
         )
@@ -305,8 +305,8 @@ class Session:
         """The event, for who asked for it, that says how far the window has moved."""
         if not self.wants_events:
             return []
-        fed, at = self.window.fed, self.window.commit
-        return [Acknowledged(fed, at.seq, at.skip_samples, at.run_samples, at.sample)]
+        at = self.window.commit
+        return [Acknowledged(self.window.fed, at.seq, at.skip_samples, at.run_samples, at.sample)]
 
     def take_sentence(self, sentence: envelope.Sentence) -> SentenceTaken:
         """Take in a final result and what it commits.

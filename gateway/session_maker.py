@@ -14,6 +14,7 @@ from gateway.neighbours import new_session_id
 from gateway.proxies import TrustedProxies
 from gateway.rejection import FailureCount, RejectionPolicy
 from gateway.retention import RetentionLedger
+from gateway.retransmission import RetransmissionTimer
 from gateway.session import Session, SessionLimits
 from gateway.window import START
 
@@ -72,6 +73,7 @@ class SessionMaker:
             settings.retransmit_min_s,
             settings.retransmit_max_s,
             settings.max_speed,
+            RetransmissionTimer(settings.retransmit_min_s, settings.retransmit_max_s),
         )
 
     def make(self, peer: str, address: str, key: ApiKey | None, wishes: Wishes) -> Session:

@@ -33,7 +33,7 @@ class HeldFrame:
     """
 
     __slots__ = (
-        *("attempts", "awaited", "due_s", "final", "judged", "message", "received_ns"),
+        *("attempts", "awaited", "due_s", "final", "judged", "judged_s", "message", "received_ns"),
         *("received_s", "repeated", "resent_s", "samples_16k", "sent_s", "spoiled", "stamp"),
         *("verdict", "version"),
     )
@@ -48,6 +48,7 @@ class HeldFrame:
         self.resent_s = 0.0  # last
         self.due_s = 0.0  # again, while it has no verdict
         self.judged = False
+        self.judged_s = 0.0
         self.repeated = False  # a second verdict came: it had not been lost when it was sent again
         self.awaited = False
         self.version = 0
@@ -288,18 +289,20 @@ class Window:
         if frame is None or not frame.attempts:
             return in_turn
         if frame.judged:
-            frame.repeated = True
+            if not frame.repeated:  # it had only been late: so the timeout is too short
+                frame.repeated = True
+                self.timer.measured(frame.judged_s - frame.received_s, now_s)
             return in_turn
         if verdict.attempt != frame.version:
             return in_turn  # of a message that was replaced since
-        frame.judged = True
+        frame.judged, frame.judged_s = True, now_s
         self._awaited -= frame.awaited
         frame.awaited = False
         if verdict.sample_rate_hz:
             frame.samples_16k = verdict.actual_length * RECORDER_RATE_HZ / verdict.sample_rate_hz
         frame.verdict = verdict
         if frame.attempts == 1:
-            self.timer.measured(now_s - frame.received_s)
+            self.timer.measured(now_s - frame.received_s, now_s)
         while (next_frame := self.frame(self.judged)) is not None and next_frame.judged:
             self.judged += 1
             due, next_frame.verdict = next_frame.verdict, None
@@ -323,7 +326,7 @@ class Window:
             frame = self.frame(newest)
             # Of one that was sent twice it is not known which copy arrived, unless both did.
             if frame is not None and (frame.attempts == 1 or frame.repeated):
-                fed_timer.measured(now_s - frame.sent_s)
+                fed_timer.measured(now_s - frame.sent_s, now_s)
         if self.fed < ack.fed <= self.next_seq:
             self.fed = ack.fed
             self.unsent = max(self.unsent, self.fed)

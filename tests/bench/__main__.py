@@ -9,20 +9,14 @@ import sys
 
 from rich.console import Console
 
-TABLES = (
-    "kernel",
-    "proving",
-    "pipeline",
-    "latency",
-    "stopped",
-    "live",
-    "engine",
-    "sessions",
-    "growth",
-    "burst",
-    "bandwidth",
-    "edge",
-)
+TABLES = {
+    name: name
+    for name in (
+        *("kernel", "proving", "pipeline", "latency", "stopped", "live", "engine", "sessions"),
+        *("growth", "burst", "bandwidth", "edge"),
+    )
+} | {"load": "crowd"}
+"""Tables, and the module of each."""
 
 
 def main() -> int:
@@ -35,7 +29,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     console = Console(width=120)
     for name in options.only or TABLES:
-        module = importlib.import_module(f"tests.bench.{name}")
+        module = importlib.import_module(f"tests.bench.{TABLES[name]}")
         for result in module.run(quick=options.quick):
             result.show(console, quick=options.quick)
             console.print(f"written to {result.write(quick=options.quick)}", style="dim")

@@ -140,7 +140,7 @@ def _machine() -> str:
 
 
 def _out(table: Result, console: Console, tiny: bool) -> None:
-    table.show(console)
+    table.show(console, quick=False)
     console.print(f"written to {table.write(quick=tiny)}", style="dim")
 
 

@@ -1,7 +1,4 @@
-"""What a live stream costs: cores and memory of speech at real-time pace, here and elsewhere.
-
-Also how one transcriber process behaves at its edge: frames sent twice, events, sentences, delays.
-"""
+"""What a live stream costs: cores and memory of speech at real-time pace, here and elsewhere."""
 
 from __future__ import annotations
 
@@ -50,11 +47,6 @@ class Heard(NamedTuple):
 
 
 def run(*, quick: bool) -> list[Result]:
-    """Both tables."""
-    return [price(quick=quick), edge(quick=quick)]
-
-
-def price(*, quick: bool) -> Result:
     """Cores and memory by the number of live clients."""
     result = Result(
         "live",
@@ -69,7 +61,7 @@ def price(*, quick: bool) -> Result:
     )
     for count in (4,) if quick else (1, 4, 16, 64):
         with pipeline(*ROOM, transcriber="transcriber", transcriber_options=TRANSCRIBER) as running:
-            usage, heard = _live(running, count, sentences)
+            usage, heard = live_streams(running, count, sentences)
         delays = [delay for one in heard for delay in one.delays_s]
         p95 = float(np.percentile(delays, 95)) if delays else float("nan")
         result.add(
@@ -101,48 +93,19 @@ def price(*, quick: bool) -> Result:
         "processes at once, multiplied; its WebSocket server would come on top. Memory is what is "
         "a process's own (USS). p95: end of speech to final"
     )
-    return result
+    return [result]
 
 
-def edge(*, quick: bool) -> Result:
-    """One transcriber process with more and more live streams."""
-    result = Result(
-        "edge",
-        "Live streams of one transcriber process, null engine: what happens past its edge",
-        ["streams", "frames", "sent twice %", "stops", "sentences", "refused", "p50 s", "p95 s"],
-    )
-    sentences = 2 if quick else 4
-    for count in (16,) if quick else (64, 96, 128, 160):
-        with pipeline(*ROOM, transcriber="transcriber", transcriber_options=TRANSCRIBER) as running:
-            _, heard = _live(running, count, sentences)
-        delays = [delay for one in heard for delay in one.delays_s] or [float("nan")]
-        frames, resent = sum(one.frames for one in heard), sum(one.resent for one in heard)
-        served = [one for one in heard if not one.refused]
-        result.add(
-            count,
-            frames,
-            100 * resent / max(1, frames),
-            f"{sum(one.stops for one in served)}/{len(served) * sentences}",
-            f"{sum(one.sentences for one in served)}/{len(served) * sentences}",
-            len(heard) - len(served),
-            float(np.percentile(delays, 50)),
-            float(np.percentile(delays, 95)),
-        )
-        share = resent / max(1, frames)
-        result.goal(f"frames sent twice at {count}", share, share < 0.01)
-        whole = all(one.stops >= one.sentences == sentences for one in served)
-        result.goal(f"every sentence after its recording_stop at {count}", float(whole), whole)
-    return result
-
-
-def _live(running: Pipeline, count: int, sentences: int) -> tuple[Usage, list[Heard]]:
+def live_streams(running: Pipeline, count: int, sentences: int) -> tuple[Usage, list[Heard]]:
+    """So many clients speak at once; what that took, and what each heard."""
     pids = [pid for members in running.pids().values() for pid in members]
-    return asyncio.run(_speak_all(running.url, pids, count, sentences))
+    return asyncio.run(speak_all(running.url, pids, count, sentences))
 
 
-async def _speak_all(
+async def speak_all(
     url: str, pids: Sequence[int], count: int, sentences: int
 ) -> tuple[Usage, list[Heard]]:
+    """The same, in a loop that there is."""
     connected = asyncio.Barrier(count + 1)
     speakers = [
         asyncio.create_task(_speak(url, number, sentences, connected)) for number in range(count)

@@ -121,6 +121,19 @@ def test_repeated_verdict_counts_once() -> None:
     assert win.judge(verdict(0), 0.0) == []
 
 
+def test_a_second_verdict_tells_that_the_frame_had_only_been_late() -> None:
+    """So the timeout grows, though of frames that are sent twice nothing else is measured."""
+    win = filled(1)
+    send_all(win)
+    win.expire(0.5)
+    assert send_all(win, 0.5) == [0]
+    win.judge(verdict(0), 0.7)
+    assert win.timer.timeout_s(1) == 0.25, "perhaps it is the second that came"
+    for at_s in (0.9, 3.0):
+        win.judge(verdict(0), at_s)
+        assert win.timer.timeout_s(1) == pytest.approx(3 * 0.7), "measured once"
+
+
 @pytest.mark.parametrize("seq", [1, 99])
 def test_verdict_for_a_frame_that_was_not_sent_is_ignored(seq: int) -> None:
     win = filled(2)
@@ -179,7 +192,7 @@ def test_frames_on_their_way_are_never_given_up() -> None:
 def test_a_judged_frame_waits_as_long_as_its_transcriber_is_known_to_take() -> None:
     win, fed_timer = filled(2), RetransmissionTimer(0.25, 4.0)
     for _ in range(20):
-        fed_timer.measured(1.0)
+        fed_timer.measured(1.0, 0.0)
     send_all(win)
     win.judge(verdict(0), 0.1)
     assert win.expire(0.5, fed_timer), "frame 1 has no verdict"
