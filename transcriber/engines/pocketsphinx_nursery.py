@@ -143,6 +143,7 @@ class Nursery:
         try:
             packed, descriptors, _, _ = socket.recv_fds(self._control, _PID.size, 1)
         except OSError as error:
+            self._process.kill()  # one that hangs is started again
             raise WorkerDiedError(f"PocketSphinx is not there: {error}") from error
         if not packed:
             raise WorkerDiedError(f"PocketSphinx process {self.pid} died")
