@@ -6,6 +6,7 @@ Imports RealtimeSTT: a second or two. ``recorder.py`` imports it when needed.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -20,6 +21,7 @@ from RealtimeSTT.core.voice_activity import (
     reset_silero_vad_state,
 )
 
+from common.logs import LogBudget
 from common.recognition_settings import RecorderSettings
 from transcriber.engines.base import FloatAudio
 from transcriber.executors import FinalExecutor, RealtimeExecutor, TranscriptFuture
@@ -34,6 +36,8 @@ from transcriber.schedule import QueueFullError
 
 log = logging.getLogger(__name__)
 
+_FAULTS: Final = LogBudget(10, 0.1)
+"""Of all sessions: whatever makes a recorder fail may do so with each chunk."""
 _QUIET_S: Final = 1.0
 """RealtimeSTT counts WebRTC speech as recent for this long."""
 _MIN_TAIL_CHUNKS: Final = 2
@@ -246,7 +250,8 @@ class SegmentingRecorder(TextRecorder):
 
     def recover(self) -> None:
         """Go on after an error in RealtimeSTT's loop: give up the recording, keep its audio."""
-        log.exception("the recorder failed at %.3f s", self.clock.position / SAMPLE_RATE_HZ)
+        if _FAULTS.allow(time.monotonic()):
+            log.exception("the recorder failed at %.3f s", self.clock.position / SAMPLE_RATE_HZ)
         if self.is_recording:
             self.stop_now()
         self._rearm = True
