@@ -65,7 +65,7 @@ class Inlet:
         self._waiting: deque[Frame] = deque()
         self._loop = asyncio.get_running_loop()
         self._look_is_due = False
-        self._stalled_s = 0.0
+        self._stalled_since_s = 0.0
 
     @property
     def held_bytes(self) -> int:
@@ -84,7 +84,7 @@ class Inlet:
                 self._source.to_reader(frame)
             return
         else:
-            self._stalled_s = time.monotonic()
+            self._stalled_since_s = time.monotonic()
             self._metrics.window_stalls.inc()
             self._waiting.append(frame)
         if len(self._waiting) > MOST_WAITING:
@@ -124,7 +124,7 @@ class Inlet:
             waiting.popleft()
             if not (is_plain and self._take(bytes(frame.data))):
                 source.to_reader(frame)
-        self._metrics.window_stall_seconds.inc(time.monotonic() - self._stalled_s)
+        self._metrics.window_stall_seconds.inc(time.monotonic() - self._stalled_since_s)
         source.go_on()
 
     def _is_plain(self, frame: Frame) -> bool:

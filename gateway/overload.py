@@ -41,15 +41,15 @@ class Overload:
         return self._text.format(self._late_s)
 
 
-class Refusal(NamedTuple):
+class TryLater(NamedTuple):
     """Why newcomers are turned away: as metrics call it, and in words."""
 
     why: str
     text: str
 
 
-class Admission:
-    """What keeps newcomers out; both is told by transcribers, of the least busy one.
+class Overloads:
+    """What keeps newcomers out; both are told by transcribers, of the least busy one.
 
     Args:
         max_final_wait_s: that a sentence may wait for an engine.
@@ -73,9 +73,9 @@ class Admission:
         self._busy["final_wait"].hear(final_wait_s, now_s)
         self._busy["lag"].hear(lag_s, now_s)
 
-    def refusal(self, now_s: float) -> Refusal | None:
+    def refusal(self, now_s: float) -> TryLater | None:
         """Why a newcomer is turned away; None if it is not."""
         for why, overload in self._busy.items():
             if text := overload.reason(now_s):
-                return Refusal(why, text)
+                return TryLater(why, text)
         return None

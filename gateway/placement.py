@@ -19,7 +19,7 @@ from gateway.clients import Clients
 from gateway.commands import CommandChannel
 from gateway.frames_out import FramesOut
 from gateway.metrics import GatewayMetrics
-from gateway.overload import Admission
+from gateway.overload import Overloads
 from gateway.rejection import RejectionPolicy
 from gateway.seat import NOWHERE, SeatState
 from gateway.session import Session
@@ -52,7 +52,7 @@ class Placement:
         self.registry = TranscriberRegistry(
             settings.peer_timeout_s, settings.retransmit_min_s, settings.retransmit_max_s
         )
-        self.admission = Admission(settings.max_final_wait_s, settings.max_lag_s)
+        self.overloads = Overloads(settings.max_final_wait_s, settings.max_lag_s)
         self._gateway_id = gateway_id
         self._settings = settings
         self._links = links
@@ -200,7 +200,7 @@ class Placement:
             attachment = self._clients.get(key)
             if attachment and attachment.session.seat.state is SeatState.OPENING:
                 self._send_open(attachment.session)
-        self.admission.hear(self.registry.final_wait_s, self.registry.lag_s, now_s)
+        self.overloads.hear(self.registry.final_wait_s, self.registry.lag_s, now_s)
         self._give_back_idle(now_s)
         self._retry_waiting()
         self._tell_of_waiting(now_s)

@@ -210,7 +210,7 @@ class Reception:
         if len(self._clients) >= self._settings.max_sessions and not self._make_room(client):
             most = f"its limit of {self._settings.max_sessions} sessions"
             raise self._busy(client, "sessions", f"the server is at {most}; try later")
-        if start == START and (late := self._hub.placement.admission.refusal(time.monotonic())):
+        if start == START and (late := self._hub.placement.overloads.refusal(time.monotonic())):
             raise self._busy(client, late.why, late.text)
         if reason := self._tenants.admit(key, client.peer):
             raise self._busy(client, "quota", reason)

@@ -88,7 +88,7 @@ def _younger(sessions: dict[bytes, float], than_s: float) -> dict[bytes, float]:
     return {session: at_s for session, at_s in sessions.items() if at_s > than_s}
 
 
-class Heard(NamedTuple):
+class Change(NamedTuple):
     """What a heartbeat changed."""
 
     is_new: bool
@@ -126,16 +126,16 @@ class TranscriberRegistry:
         """Every live instance."""
         return list(self._live.values())
 
-    def hear(self, hello: TranscriberHello, now_s: float) -> Heard:
+    def hear(self, hello: TranscriberHello, now_s: float) -> Change:
         """Take in a heartbeat."""
         known = self._live.get(hello.instance)
         if known is None:
             timer = RetransmissionTimer(*self._retransmit_s)
             self._live[hello.instance] = Transcriber(hello, now_s, timer)
-            return Heard(is_new=True, starts_draining=False)
+            return Change(is_new=True, starts_draining=False)
         starts_draining = hello.draining and not known.hello.draining
         known.hear(hello, now_s)
-        return Heard(is_new=False, starts_draining=starts_draining)
+        return Change(is_new=False, starts_draining=starts_draining)
 
     def silent(self, now_s: float) -> list[Transcriber]:
         """The instances that were not heard of for too long."""

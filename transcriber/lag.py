@@ -19,7 +19,7 @@ LIVE_SPEED: Final = 1.25
 """Times real time: what a live stream comes with at most, for long, after a pause on its way."""
 
 
-class Heard(NamedTuple):
+class Backlog(NamedTuple):
     """One session's recorder.
 
     Attributes:
@@ -38,7 +38,7 @@ class Lag:
     def __init__(self) -> None:
         self._streams: dict[bytes, _Stream] = {}
 
-    def look(self, recorders: Iterable[Heard], now_s: float) -> float:
+    def look(self, recorders: Iterable[Backlog], now_s: float) -> float:
         """Seconds by which live streams are behind; 0 where that is as usual."""
         before, self._streams = self._streams, {}
         waits: list[float] = []
@@ -56,12 +56,12 @@ class _Stream:
 
     __slots__ = ("_ahead_s", "_fed_s", "_looked_s")
 
-    def __init__(self, heard: Heard, now_s: float) -> None:
+    def __init__(self, heard: Backlog, now_s: float) -> None:
         self._ahead_s = heard.waiting_s
         self._fed_s = heard.fed_s
         self._looked_s = now_s
 
-    def is_live(self, heard: Heard, now_s: float) -> bool:
+    def is_live(self, heard: Backlog, now_s: float) -> bool:
         fed_s, passed_s = heard.fed_s - self._fed_s, now_s - self._looked_s
         self._fed_s, self._looked_s = heard.fed_s, now_s
         if heard.waiting_s <= USUAL_S:

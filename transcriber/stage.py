@@ -33,7 +33,7 @@ from transcriber.cpu_share import CpuShare
 from transcriber.engine_client import EngineClient
 from transcriber.engines import EngineError, Engines, create_engines
 from transcriber.gateways import GatewayLinks
-from transcriber.lag import Heard, Lag
+from transcriber.lag import Backlog, Lag
 from transcriber.metrics import TranscriberMetrics
 from transcriber.recorder.realtimestt_names import check_release
 from transcriber.recorder.recorder import Recorder, preload
@@ -298,7 +298,7 @@ class TranscriberStage:
         now_s = time.monotonic()
         lag_s = self._lag.look(
             (
-                Heard(key, s.recorder.fed_s, s.recorder.waiting_s)
+                Backlog(key, s.recorder.fed_s, s.recorder.waiting_s)
                 for key, s in self._open_sessions.items()
             ),
             now_s,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.overload import SUSTAINED_S, Admission, Overload, Refusal
+from gateway.overload import SUSTAINED_S, Overload, Overloads, TryLater
 
 
 def test_a_delay_that_stays_too_long_turns_newcomers_away_and_one_good_beat_lets_them_in() -> None:
@@ -29,17 +29,17 @@ def test_an_idle_or_just_started_system_refuses_nobody_and_zero_is_no_limit() ->
     assert overload.reason(60.0) == ""
 
 
-def told(final_wait_s: float, lag_s: float) -> Refusal | None:
+def told(final_wait_s: float, lag_s: float) -> TryLater | None:
     """What newcomers are told of a system that has been like that for a while."""
-    admission = Admission(1.0, 2.0)
+    overloads = Overloads(1.0, 2.0)
     for now_s in (0.0, SUSTAINED_S):
-        admission.hear(final_wait_s, lag_s, now_s)
-    return admission.refusal(SUSTAINED_S)
+        overloads.hear(final_wait_s, lag_s, now_s)
+    return overloads.refusal(SUSTAINED_S)
 
 
 def test_newcomers_are_told_whether_the_engines_or_the_recorders_are_late() -> None:
     text = "the engines are busy: a sentence would wait 1.5 s; try later"
-    assert told(1.5, 0.0) == Refusal("final_wait", text)
+    assert told(1.5, 0.0) == TryLater("final_wait", text)
     text = "the recorders are behind: speech would be heard 2.5 s late; try later"
-    assert told(0.0, 2.5) == Refusal("lag", text)
+    assert told(0.0, 2.5) == TryLater("lag", text)
     assert told(1.0, 2.0) is None

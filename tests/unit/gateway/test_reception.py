@@ -15,7 +15,7 @@ from common.settings import GatewaySettings
 from gateway.clients import Attachment, Clients
 from gateway.hub import Hub
 from gateway.metrics import GatewayMetrics
-from gateway.overload import Admission
+from gateway.overload import Overloads
 from gateway.reception import Reception, Stream
 from gateway.rejection import RejectionPolicy
 from gateway.retention import RetentionLedger
@@ -34,7 +34,7 @@ class FakeHub:
         self.notary = None
         self.mender = SimpleNamespace(resumed=lambda attachment: None)
         self.placement = SimpleNamespace(
-            registry=TranscriberRegistry(3.0), admission=Admission(1.0, 1.0)
+            registry=TranscriberRegistry(3.0), overloads=Overloads(1.0, 1.0)
         )
         self.added: list[Session] = []
         self.removed: list[Session] = []
@@ -89,17 +89,17 @@ def test_newcomers_are_turned_away_while_sentences_would_wait_or_be_heard_too_la
     world = World(monkeypatch, max_sessions=4)
     world.begin()
     for now_s in (world.now_s - 10, world.now_s):
-        world.hub.placement.admission.hear(2.5, 0.0, now_s)
+        world.hub.placement.overloads.hear(2.5, 0.0, now_s)
     client = FakeClient()
     with pytest.raises(BusyError, match=r"a sentence would wait 2\.5 s"):
         world.reception.begin(client)
     assert turned_away(world, "final_wait") == 1
     world.reception.begin(FakeClient(), start=Commit(3, 0, 16_000))
-    world.hub.placement.admission.hear(0.2, 0.9, world.now_s)
+    world.hub.placement.overloads.hear(0.2, 0.9, world.now_s)
     world.begin()
     assert len(world.hub.added) == 3
     for now_s in (world.now_s - 10, world.now_s):
-        world.hub.placement.admission.hear(0.2, 1.5, now_s)
+        world.hub.placement.overloads.hear(0.2, 1.5, now_s)
     with pytest.raises(BusyError, match=r"speech would be heard 1\.5 s late"):
         world.reception.begin(client)
     assert turned_away(world, "lag") == 1

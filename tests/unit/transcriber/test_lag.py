@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transcriber.lag import Heard, Lag
+from transcriber.lag import Backlog, Lag
 
 BEAT_S = 0.5
 
@@ -12,7 +12,7 @@ def lags_of(beats: list[list[tuple[float, float]]]) -> list[float]:
     lag = Lag()
     return [
         lag.look(
-            [Heard(bytes([n]), fed_s, waiting_s) for n, (fed_s, waiting_s) in enumerate(beat)],
+            [Backlog(bytes([n]), fed_s, waiting_s) for n, (fed_s, waiting_s) in enumerate(beat)],
             number * BEAT_S,
         )
         for number, beat in enumerate(beats)
