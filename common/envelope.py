@@ -1,10 +1,12 @@
 """Every message that crosses a process boundary, declared in one place.
 
 On the wire each is one msgpack array ``[tag, field, field, ...]`` in a ZeroMQ part of its own, the
-tag being the version times 256 and the kind; raw audio rides beside it in the next part and is
-never copied into msgpack. Fields are only ever appended, with defaults, so that an older receiver
-ignores what it does not know and a newer one fills in what it misses. Anything else raises
-:class:`EnvelopeError`; receivers drop such a message, count it and log it within a budget.
+tag being the version times 256 and the kind; raw audio rides beside it, each frame's in a part of
+its own, and is never copied into msgpack. Batches of frames bear a stamp for each frame; all other
+messages end with a seal (:mod:`common.stamps`). Fields are only ever appended, with defaults, so
+that an older receiver ignores what it does not know and a newer one fills in what it misses.
+Anything else raises :class:`EnvelopeError`; receivers drop such a message, count it and log it
+within a budget.
 
 Session ids are their 16 raw bytes. Sample positions are in 16 kHz samples from the start of the
 session. Sequence numbers (``seq``) count a session's frames from 0 and are given by the gateway.
@@ -183,7 +185,7 @@ def frame_count(batch: FrameBatch | AudioBatch) -> int:
     return len(batch.frames)
 
 
-# -- verdicts link: verifier PUB -> gateway SUB, topic = gateway id ----------------------------
+# -- verdicts link: verifier XPUB -> gateway SUB, topic = gateway id ----------------------------
 
 
 class Verdict(Record, frozen=True):
@@ -203,7 +205,7 @@ class Verdict(Record, frozen=True):
     diagnosis: Text = ""
     """What is certain about the fault."""
     asks_verification: bool = False
-    """The client sent a checksum (which is not looked at while verification is off)."""
+    """The client sent a checksum or a length, which are not looked at while verification is off."""
     likely: Text = ""
     """What explains the fault best, though others would too."""
     attempt: Count = 0
@@ -215,20 +217,14 @@ class Verdict(Record, frozen=True):
 
 
 class VerdictBatch(Envelope, frozen=True, tag=tag_of(3)):
-    """Verifier to gateway: the verdicts of one turn of its loop, oldest first.
-
-    A seal (:func:`common.stamps.seal`) follows as the next part.
-    """
+    """Verifier to gateway: the verdicts of one turn of its loop, oldest first."""
 
     verifier: Name
     verdicts: list[Verdict]
 
 
 class VerifierHello(Envelope, frozen=True, tag=tag_of(4)):
-    """Verifier to gateway, every heartbeat interval: it lives and has the links open.
-
-    Sealed as a :class:`VerdictBatch`.
-    """
+    """Verifier to gateway, every heartbeat interval: it lives and has the links open."""
 
     verifier: Name
     pid: Count
@@ -512,7 +508,7 @@ class EnginePing(Envelope, frozen=True, tag=tag_of(43)):
 class Transcribed(Envelope, frozen=True, tag=tag_of(44)):
     """Engine to transcriber: the text of a request, or why there is none.
 
-    A transcriber takes the first answer to a request, from the engine that it asked last.
+    A transcriber takes the first answer to a request, from whichever engine it has asked.
     """
 
     request: Count
