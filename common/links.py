@@ -22,6 +22,7 @@ import zmq
 from common.addresses import Target, host_to_look_up
 from common.curve import Door, Role, RoleKeys
 from common.errors import SettingsError
+from common.run_folder import MAX_SOCKET_PATH_BYTES
 from common.settings import StageSettings
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
@@ -204,9 +205,8 @@ class Links:
         if endpoint.startswith("ipc://"):
             path = Path(endpoint.removeprefix("ipc://"))
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # A path of over 107 bytes is cut silently by the kernel interface.
-            if len(os.fsencode(path)) > 107:
-                raise SettingsError(f"ipc path is longer than 107 bytes: {path}")
+            if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+                raise SettingsError(f"path longer than {MAX_SOCKET_PATH_BYTES} bytes: {path}")
             self._ipc_paths.append(path)
             with contextlib.suppress(zmq.ZMQError, AttributeError):
                 # Beside the folder's mode: only this user's processes (SO_PEERCRED), where

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from common.errors import SettingsError
 from common.settings import StageSettings
+
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Longer paths of Unix sockets are cut silently by the kernel interface."""
 
 
 def own_folder(folder: Path) -> None:

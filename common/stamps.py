@@ -22,7 +22,6 @@ _FRAME_FACTS: Final = struct.Struct("<QII").pack
 _AUDIO_FACTS: Final = struct.Struct("<QII?Q").pack
 _MASK64: Final = (1 << 64) - 1
 _MASK32: Final = (1 << 32) - 1
-SEAL_BYTES: Final = 8
 
 
 class Hop(enum.StrEnum):

@@ -26,7 +26,15 @@ from common.options import (
 from common.settings import GatewaySettings, TranscriberSettings, VerifierSettings, default_run_dir
 from deploy import plan as plans
 from deploy.cores import transcriber_count
-from deploy.plan import ENGINE, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
+from deploy.plan import (
+    ENGINE,
+    GATEWAY,
+    MOST_STAGES,
+    TRANSCRIBER,
+    VERIFIER,
+    Plan,
+    Stage,
+)
 from deploy.run_dir import RunDir
 from deploy.stock_options import add_stock_options
 
@@ -34,7 +42,6 @@ PROG: Final = "stt-server"
 STAGE_SETTINGS: Final = (GatewaySettings, VerifierSettings, TranscriberSettings)
 DEFAULT_API_PORT: Final = 8010
 DEFAULT_METRICS_PORT: Final = 8013
-MOST_STAGES: Final = 64
 COMMANDS: Final = ("status", "scale", "stop", "keys", "certificate", "key")
 USAGE: Final = f"%(prog)s [OPTION ...]  or  %(prog)s {'|'.join(COMMANDS)} ..."
 EPILOG: Final = """\

@@ -88,9 +88,9 @@ def prometheus_command(run_dir: Path, port: int, scrape_s: float) -> list[str]:
     config = re.sub(r"((?:scrape|evaluation)_interval: )\w+", interval, config)
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
     shutil.copy(OBSERVABILITY / "alerts.yml", folder)
-    link = folder / "targets.json"
+    link = folder / plans.TARGETS_FILE
     link.unlink(missing_ok=True)
-    link.symlink_to(run_dir / "targets.json")
+    link.symlink_to(run_dir / plans.TARGETS_FILE)
     return [
         *(sys.executable, "-I", "-S", str(plans.TETHER), str(os.getpid()), str(folder / "lock")),
         program,

@@ -34,6 +34,8 @@ MODULES: Final = {ENGINE: "transcriber.engines"}
 STOP_ORDER: Final = (ENGINE, TRANSCRIBER, VERIFIER, GATEWAY)
 """supervisord stops the highest priority first: whoever feeds a stage goes before it."""
 
+MOST_STAGES: Final = 64
+"""Of one kind."""
 START_SECONDS: Final = 4
 """A stage that dies sooner is started again after a growing pause."""
 START_RETRIES: Final = 3

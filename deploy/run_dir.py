@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from common.errors import SettingsError
-from common.run_folder import own_folder
+from common.run_folder import MAX_SOCKET_PATH_BYTES, own_folder
 from common.settings import default_run_dir
 from deploy.plan import CONFIG_FILE, CONTROL_SOCKET, PLAN_FILE, STAGES_LOCK, TARGETS_FILE
 
@@ -18,8 +18,6 @@ LOCK_FILE: Final = "lock"
 LOCK_TRIES: Final = 10
 """More than one: whoever asks whether a system runs holds the lock for an instant."""
 LOCK_PAUSE_S: Final = 0.02
-MAX_SOCKET_PATH_BYTES: Final = 107
-"""Longer paths of Unix sockets are cut silently by the kernel interface."""
 ORPHANS_TIMEOUT_S: Final = 30.0
 """How long to wait for the stages of a system whose supervisor was killed: they are draining."""
 _OWN_FILES: Final = (

@@ -23,7 +23,16 @@ from common.options import ENVIRONMENT_PREFIX, check_range
 from common.settings import default_run_dir
 from deploy import plan as plans
 from deploy.health import health, sample
-from deploy.plan import CONTROL_SOCKET, ENGINE, GATEWAY, TRANSCRIBER, VERIFIER, Plan, Stage
+from deploy.plan import (
+    CONTROL_SOCKET,
+    ENGINE,
+    GATEWAY,
+    MOST_STAGES,
+    TRANSCRIBER,
+    VERIFIER,
+    Plan,
+    Stage,
+)
 from deploy.run_dir import is_in_use
 
 SESSION_METRICS: Final = {
@@ -37,7 +46,6 @@ SCALABLE: Final = {
     "transcribers": TRANSCRIBER,
     "engines": ENGINE,
 }
-MOST_STAGES: Final = 64
 RUN_DIR_VARIABLE: Final = f"{ENVIRONMENT_PREFIX}RUN_DIR"
 
 

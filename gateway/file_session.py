@@ -12,7 +12,7 @@ from common.wire import Parameter
 from gateway.heard import Ear
 from gateway.outbox import Queued
 from gateway.protocols.audio import FrameMaker
-from gateway.protocols.base import ProtocolError, Refused, Utterance
+from gateway.protocols.base import Refused, Utterance
 from gateway.reception import Reception, Stream
 from gateway.upload_audio import Piece
 
@@ -125,9 +125,7 @@ class FileSession:
                 await self._pass_on(stream, maker.flush())
             if stream.takes_audio:
                 stream.finish()
-        except ProtocolError as error:
-            self._said.put_nowait(error)
-        except Exception as error:  # or its reader would wait for ever
+        except Exception as error:  # of whatever kind, or its reader would wait for ever
             self._said.put_nowait(error)
 
     async def _pass_on(self, stream: Stream, frames: list[bytes]) -> None:

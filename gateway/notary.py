@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from common.build import version
 from common.errors import SettingsError
 from common.events import Error, Receipt, ServerEvent
 from common.receipts.signing import KeyFileError, ReceiptSigner
@@ -37,7 +37,7 @@ class Notary:
     def __init__(self, signer: ReceiptSigner) -> None:
         self.key_id = signer.key_id
         self._signer = signer
-        self._version = _version()
+        self._version = version()
 
     @classmethod
     def of_file(cls, path: str) -> Notary:
@@ -64,10 +64,3 @@ class Notary:
         envelope = self._signer.sign(msgspec.json.encode(signed.statement))
         events: list[ServerEvent] = [] if signed.records is None else [signed.records]
         return [*events, Receipt(final, envelope)]
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("verified-stt")
-    except importlib.metadata.PackageNotFoundError:
-        return "0.1.0"  # a checkout installs none of it

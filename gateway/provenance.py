@@ -7,11 +7,10 @@ one entry a frame, from its verdict until no sentence can lie in it any more.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from common.receipts.statement import Heard, Judgement, Provenance
-
-RATE_HZ: Final = 16_000
+from gateway.window import RECORDER_RATE_HZ
 
 
 class Stretch(NamedTuple):
@@ -57,7 +56,7 @@ class ProvenanceLog:
         Args:
             samples: that it has, at ``rate_hz``; 0 where it cannot be read.
         """
-        length = samples * RATE_HZ / rate_hz if rate_hz else 0.0
+        length = samples * RECORDER_RATE_HZ / rate_hz if rate_hz else 0.0
         advance, left_out = (0.0, length) if heard is Heard.NOTHING else (length, 0.0)
         start, self._end = self._end, self._end + advance
         self._frames.append(Stretch(seq, start, self._end, judgement, heard, left_out, algorithm))
@@ -93,8 +92,8 @@ class ProvenanceLog:
         return Provenance(
             start_sample=start_sample,
             end_sample=end_sample,
-            start_ms=start_sample * 1000 // RATE_HZ,
-            end_ms=end_sample * 1000 // RATE_HZ,
+            start_ms=start_sample * 1000 // RECORDER_RATE_HZ,
+            end_ms=end_sample * 1000 // RECORDER_RATE_HZ,
             first_frame=first if first is not None else -1,
             last_frame=last,
             verified=round(counts[Judgement.OK]),

@@ -16,7 +16,6 @@ from common.errors import SettingsError
 
 FORWARDED: Final = "Forwarded"
 FORWARDED_FOR: Final = "X-Forwarded-For"
-HEADERS: Final = (FORWARDED_FOR, FORWARDED)
 MAX_HOPS: Final = 32
 """Addresses of a chain that are read, from its end."""
 _FOR: Final = re.compile(r"""(?:^|[;\s])for=(?:"([^"]*)"|([^\s;",]+))""", re.IGNORECASE)

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 ADDRESSES: Final = "Stt-Addresses"
 """Header of a connection that is passed on: both ends of the client's, as JSON."""
+PORT: Final = "Stt-Port"
+"""Header: which port the client connected to."""
 OPEN_TIMEOUT_S: Final = 5.0
 _HANDSHAKE: Final = ("connection", "upgrade", "host", "content-length")
 _NOT_THE_CLIENTS: Final = ("sec-websocket-", "stt-")
@@ -98,10 +100,6 @@ async def relay(websocket: ServerConnection, to: Path, port: str, metrics: Gatew
         group.create_task(_pump(websocket, onward, size.labels("from_client")))
         group.create_task(_pump(onward, websocket, size.labels("to_client")))
     return True
-
-
-PORT: Final = "Stt-Port"
-"""Header: which port the client connected to."""
 
 
 async def _pump(

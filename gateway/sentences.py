@@ -8,12 +8,11 @@ from typing import Final
 from common.envelope import Sentence
 from common.events import FullSentence, WordTime
 from common.receipts.statement import Provenance
-from gateway.window import START
+from gateway.window import RECORDER_RATE_HZ, START
 from gateway.witness import Witness
 
 REMEMBERED_SENTENCES: Final = 64
-SAMPLES_PER_MS: Final = 16
-"""Of the recorders' audio."""
+SAMPLES_PER_MS: Final = RECORDER_RATE_HZ // 1000
 
 
 class Sentences:

@@ -56,7 +56,6 @@ class Items:
         self._waiting: deque[Item] = deque()
         self._open: Item | None = None  # of the recording, or of the audio that is held
         self._previous: str | None = None
-        self._stopped_ms = 0
 
     # -- what the client does ------------------------------------------------------------------
 
