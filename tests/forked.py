@@ -1,9 +1,9 @@
 """Stages that start in milliseconds: forked from one process that has imported everything.
 
-Importing torch and RealtimeSTT takes some four seconds of CPU time, which `python -m transcriber`
-would spend again for each of the many transcribers that tests start. What runs is the same
-``__main__`` of the same module, in a process of its own, with its own arguments and environment;
-only the imports are inherited. The tests of ``deploy/stt-server`` start stages the ordinary way.
+Imports would otherwise be most of what a stage's start costs, and tests start hundreds of them.
+What runs is the same ``__main__`` of the same module, in a process of its own, with its own
+arguments and environment; only the imports are inherited. The tests of ``deploy/stt-server`` start
+stages the ordinary way.
 """
 
 from __future__ import annotations

@@ -230,10 +230,11 @@ async def test_an_engine_worker_that_dies_costs_no_sentence(start_system: StartS
     expected = await quiet_sentences(system, talker.pcm)
     async with talker.connect(system.url):
         await begin(talker)
-        workers = psutil.Process(system.transcribers[0].process.pid).children()
-        assert len(workers) == 2
-        for worker in workers:
-            worker.kill()
+        transcriber = psutil.Process(system.transcribers[0].process.pid)
+        processes = transcriber.children(recursive=True)
+        assert len(processes) == 3, "two workers, and what they were forked from"
+        for process in processes:
+            process.kill()
         await talker.say()
         await talker.finish()
     check(talker, system.tap_dir, expected)
