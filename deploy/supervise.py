@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ REPORT_S: Final = 15.0
 """How often to say what a start is waiting for."""
 HEALTH_S: Final = 5.0
 """How often to ask the stages whether their loops turn."""
+STOPS: Final = (signal.SIGTERM,)
+"""How a stage is asked to stop."""
 NEVER_RAN: Final = 127 << 8
 """Wait status of a process that could not be forked, as a shell would give it."""
 
@@ -70,6 +73,25 @@ class _Options(ServerOptions):  # type: ignore[misc]
         if pid:
             self.wait_status[pid] = status
         return pid, status
+
+    def fork(self) -> int:
+        """Hold back a stop in the child until :meth:`execve`: until then this process's handlers
+        would take it there, and the stage would start as if nobody had asked it to end."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        return pid
+
+    def execve(self, filename: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """In the child: become the stage, or end where a stop came meanwhile."""
+        for number in STOPS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        super().execve(filename, argv, env)
 
     def setsignals(self) -> None:
         under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
