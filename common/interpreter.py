@@ -33,7 +33,7 @@ def check(program: str) -> None:
     root = Path(__file__).resolve().parent.parent
     print(
         f"{program}: {sys.executable} cannot run this: {why}; "
-        f"use {root / '.venv' / 'bin' / 'python'}, which `make -C {root} setup` makes",
+        f"use {root / '.venv' / 'bin' / 'python'}, which `make -C '{root}' setup` makes",
         file=sys.stderr,
     )
     raise SystemExit(WRONG)

@@ -46,7 +46,7 @@ def test_a_stage_under_a_python_without_packages_says_what_to_use(module: str) -
     assert "Traceback" not in done.stderr
     (line,) = done.stderr.splitlines()
     assert "it has no configargparse, msgspec" in line
-    assert ".venv/bin/python, which `make -C" in line
+    assert ".venv/bin/python, which `make -C '" in line
 
 
 def test_the_command_without_an_environment_says_how_to_make_one(tmp_path: Path) -> None:
@@ -67,5 +67,5 @@ def test_the_command_without_an_environment_says_how_to_make_one(tmp_path: Path)
     )
     assert done.returncode == 2
     assert "there is no environment yet" in done.stderr
-    assert f"make -C {tmp_path} setup" in done.stderr
+    assert f"make -C '{tmp_path}' setup" in done.stderr
     assert "Traceback" not in done.stderr
