@@ -18,8 +18,9 @@ class RejectedError(StreamError):
     """
 
     def __init__(self, message: str, failures: int) -> None:
+        frames = "frame" if failures == 1 else "frames"
         super().__init__(
-            f"{message} (after {failures} corrupt frames; check the line between client and "
+            f"{message} (after {failures} corrupt {frames}; check the line between client and "
             f"server, or have the server tolerate more with --corruption-threshold)"
         )
         self.message = message

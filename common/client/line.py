@@ -152,7 +152,10 @@ class Line:
                 if self._is_over(connection):
                     break
                 log.warning(
-                    "connection to %s ended (close code %s)", self._where, connection.close_code
+                    "connection to %s ended (close code %s); trying for %g s to go on with it",
+                    self._where,
+                    connection.close_code,
+                    self._options.reconnect_s,
                 )
                 self._note_outage(opened_at_s, time.monotonic())
                 connection = await self._reconnect()

@@ -250,7 +250,9 @@ async def test_who_never_reconnects_is_told_of_the_first_hang_up(gateway: FakeGa
     assert gateway.hang_up == 99
 
 
-async def test_a_server_that_stays_away_ends_the_stream_in_time(gateway: FakeGateway) -> None:
+async def test_a_server_that_stays_away_ends_the_stream_in_time(
+    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
     async with connect(gateway.url, reconnect_s=0.5) as stream:
         await send_all(stream, frames(3))
         await gateway.stop()
@@ -258,6 +260,7 @@ async def test_a_server_that_stays_away_ends_the_stream_in_time(gateway: FakeGat
         with pytest.raises(ConnectionLostError, match=r"within 0\.5 s: cannot connect"):
             await stream.finish()
         assert time.monotonic() - started < 3
+    assert "trying for 0.5 s to go on" in caplog.text
 
 
 async def test_a_server_that_dies_of_every_connection_is_given_up(gateway: FakeGateway) -> None:

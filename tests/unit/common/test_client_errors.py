@@ -38,7 +38,8 @@ def test_a_rejection_repeats_the_servers_words_and_says_what_to_try() -> None:
     error = RejectedError("Connection rejected: Checksum mismatch: expected 1, got 2", 3)
     text = str(error)
     assert text.startswith("Connection rejected: Checksum mismatch: expected 1, got 2")
-    assert "after 3 corrupt frames" in text
+    assert "after 3 corrupt frames;" in text
+    assert "after 1 corrupt frame;" in str(RejectedError("no", 1))
     assert "--corruption-threshold" in text
     assert (error.message, error.failures) == (text.partition(" (after")[0], 3)
 
