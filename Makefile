@@ -4,7 +4,7 @@
 # make test          check, and every test beside it (WORKERS=3 at a time: most of them wait)
 # make check         ruff, mypy --strict, and known vulnerabilities where the service answers
 # make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
-# make bench         the measurements, about five minutes; bench-quick: under one
+# make bench         the measurements, about half an hour; bench-quick: a minute, without live speech
 # make test-containers  the image and the compose file, on a Docker engine of its own (as root)
 # make image         the image (CUDA=1 for GPUs), with PIP_CONF= and CA_CERT= as build secrets
 # make soak          kills processes for MINUTES=10 while clients stream
