@@ -276,6 +276,13 @@ class VerifierSettings(StageSettings):
     stall_s: float = option(
         0.2, "--stall", help="seconds to wait on a transcriber that does not read", low=0, high=60
     )
+    stall_alone_s: float = option(
+        2.0,
+        "--stall-alone",
+        help="the same while there is no other transcriber that would be held up; at least --stall",
+        low=0,
+        high=60,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

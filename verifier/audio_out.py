@@ -3,7 +3,8 @@
 A frame that a transcriber has no room for waits up to ``stall_s``, among about
 :data:`WAITING_FRAMES`; then the transcriber counts as stalled, and what is meant for it is
 dropped at once until it reads again. Nothing is lost by that: the gateway sends frames without
-an acknowledgement once more.
+an acknowledgement once more. Which makes a busy transcriber busier, so where there is no other
+that would be held up, frames wait longer, for ``alone_s``.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class AudioOut:
         open_socket: connects a PUSH socket; may raise, which :meth:`send` passes on.
         close_socket: closes one.
         stall_s: how long a frame waits for a transcriber that has no room.
+        alone_s: the same while no other is connected, if that is longer.
 
     Attributes:
         dropped: frames whose audio was given up, since the start, by reason.
@@ -67,6 +69,7 @@ class AudioOut:
         close_socket: Callable[[Socket], None],
         stall_s: float,
         *,
+        alone_s: float = 0.0,
         max_endpoints: int = MAX_ENDPOINTS,
         waiting_frames: int = WAITING_FRAMES,
         idle_s: float = IDLE_S,
@@ -75,6 +78,7 @@ class AudioOut:
         self._open = open_socket
         self._close = close_socket
         self._stall_s = stall_s
+        self._alone_s = max(alone_s, stall_s)
         self._max_endpoints = max_endpoints
         self._waiting_frames = waiting_frames
         self._idle_s = idle_s
@@ -125,7 +129,7 @@ class AudioOut:
             while waiting and transcriber.try_send(waiting[0]):
                 waiting.popleft()
                 transcriber.blocked_s = now_s
-            if waiting and now_s - transcriber.blocked_s >= self._stall_s:
+            if waiting and now_s - transcriber.blocked_s >= self._patience_s:
                 transcriber.stalled = True
                 self.dropped["stalled"] += frames_in(waiting)
                 waiting.clear()
@@ -135,7 +139,11 @@ class AudioOut:
     def next_deadline_s(self) -> float | None:
         """When :meth:`flush` is due though no socket has room; None while nothing waits."""
         oldest = min((t.blocked_s for t in self._blocked.values()), default=None)
-        return None if oldest is None else oldest + self._stall_s
+        return None if oldest is None else oldest + self._patience_s
+
+    @property
+    def _patience_s(self) -> float:
+        return self._stall_s if len(self._transcribers) > 1 else self._alone_s
 
     def close_unused(self, now_s: float) -> None:
         """Disconnect transcribers unused for long, and those whose ipc file is gone."""

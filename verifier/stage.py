@@ -98,6 +98,7 @@ class VerifierStage:
             ),
             links.close,
             settings.stall_s,
+            alone_s=settings.stall_alone_s,
         )
         self._checked = 0
         self._corrupt = 0

@@ -121,6 +121,28 @@ def test_after_the_wait_a_transcriber_is_stalled_and_its_audio_dropped_at_once(
     assert list(world.out.blocked) == []
 
 
+def test_where_no_other_would_be_held_up_frames_wait_for_longer() -> None:
+    """A transcriber that is busy for a second would be sent all of it twice."""
+    world = World(alone_s=2.0)
+    world.full.add("tcp://a")
+    world.send("tcp://a", "1", 0.0)
+    assert world.out.next_deadline_s() == 2.0
+    world.out.flush(1.9)
+    assert world.out.dropped["stalled"] == 0
+    world.send("tcp://b", "2", 1.9)
+    assert world.out.next_deadline_s() == 0.2, "now there is another"
+    world.out.flush(1.9)
+    assert world.out.dropped["stalled"] == 1
+
+
+def test_the_longer_wait_ends_too() -> None:
+    world = World(alone_s=2.0)
+    world.full.add("tcp://a")
+    world.send("tcp://a", "1", 0.0)
+    world.out.flush(2.0)
+    assert world.out.dropped["stalled"] == 1
+
+
 def test_a_stalled_transcriber_that_reads_again_is_served_and_waited_for_again(
     world: World,
 ) -> None:
