@@ -1,7 +1,7 @@
 # make demo          set everything up, stream a spoken sentence through the pipeline, show it
 # make run ARGS=…    start the server (deploy/stt-server ARGS…)
 # make observe       the same with Prometheus beside it (deploy/observability)
-# make test          check, and every test beside it (WORKERS=4 at a time: most of them wait)
+# make test          check, and every test beside it (WORKERS=3 at a time: most of them wait)
 # make check         ruff, mypy --strict, and known vulnerabilities where the service answers
 # make audit         known vulnerabilities of every pinned package; make sbom: dist/sbom.json (CycloneDX)
 # make bench         the measurements, about half an hour; bench-quick: a minute, without live speech
@@ -23,7 +23,7 @@ comma := ,
 ARGS ?=
 MINUTES ?= 10
 PYTEST_ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 3
 CODE := $(wildcard common gateway verifier transcriber deploy tests)
 RUN := .venv/bin/python
 export PYTHON TORCH TORCH_INDEX CUDA PIP_ARGS

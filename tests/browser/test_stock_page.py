@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenPage
 from tests.browser.recordings import Recording
 from tests.browser.system import STRICT, System
+from tests.processes import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -16,11 +17,12 @@ def test_the_stock_page_shows_the_sentence_even_on_a_strict_server(
     hearing: System, open_page: OpenPage, sentence: Recording
 ) -> None:
     hearing.serve(*STRICT)  # it sends no checksums, which is no corruption
-    page = open_page(f"{hearing.url}realtimestt/", microphone=sentence.path)
+    # Said again and again, for a busy machine's browser leaves samples out at times.
+    url = f"{hearing.url}realtimestt/"
+    page = open_page(url, microphone=sentence.path, again_and_again=True)
     page.click("#startButton")
-    expect(page.locator("#fullText")).not_to_be_empty(timeout=30_000)
-    said = page.inner_text("#fullText")
-    assert sentence.recognised_in(said), said
+    said = page.locator("#fullText")
+    wait_until(lambda: sentence.recognised_in(said.inner_text()), "it shows the sentence")
     expect(page.locator("#status")).to_have_text("Connected to STT server.")
     page.click("#stopButton")
     expect(page.locator("#status")).to_have_text("Disconnected from STT server.")

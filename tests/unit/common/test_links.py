@@ -203,12 +203,13 @@ def test_only_processes_of_this_user_come_in_over_ipc(links: Links, folder: Path
     program = (
         "import os, sys, zmq\n"
         "os.setuid(int(sys.argv[1]))\n"
-        "socket = zmq.Context().socket(zmq.PUSH)\n"
+        "context = zmq.Context()\n"
+        "socket = context.socket(zmq.PUSH)\n"
         "socket.linger = 10_000 if sys.argv[1] == '0' else 200\n"
         "socket.connect(sys.argv[2])\n"
         "socket.send(sys.argv[1].encode())\n"
         "socket.close()\n"
-        "zmq.Context.instance().term()\n"
+        "context.term()\n"  # which waits until it is sent
     )
     for user in ("65534", "0"):
         argv = [sys.executable, "-c", program, user, f"ipc://{path}"]
