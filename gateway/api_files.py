@@ -23,6 +23,7 @@ from gateway.bounded_connection import Connections, far_end
 from gateway.file_session import FileFailedError, FileSession, KeyEndedError, QuotaError
 from gateway.metrics import GatewayMetrics
 from gateway.penalties import network_of
+from gateway.places import upload_places
 from gateway.protocols import openai_transcriptions as openai
 from gateway.protocols.base import ProtocolError, Utterance
 from gateway.protocols.deepgram import Request as DeepgramRequest
@@ -31,7 +32,6 @@ from gateway.protocols.deepgram_options import listen_options
 from gateway.protocols.openai_transcriptions import BadFieldError
 from gateway.reception import Reception
 from gateway.upload_audio import pieces, raw_pieces
-from gateway.upload_places import UploadPlaces
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class ApiFiles:
         new_request: Callable[[], DeepgramRequest],
     ) -> None:
         self._limit = settings.max_upload_bytes
-        self._places = UploadPlaces(settings.max_uploads)
+        self._places = upload_places(settings.max_uploads)
         self._connections = connections
         self._metrics = metrics
         self._reception = reception

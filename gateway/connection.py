@@ -18,7 +18,7 @@ from gateway.inlet import Inlet
 from gateway.led_connection import LedConnection
 from gateway.metrics import GatewayMetrics
 from gateway.outbox import AsyncOutbox, Queued
-from gateway.port_places import PortPlaces
+from gateway.places import port_places
 from gateway.protocols.realtimestt import written
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class ConnectionLimit:
     """
 
     def __init__(self, most: int, connections: Connections) -> None:
-        self._places = PortPlaces(most)
+        self._places = port_places(most)
         self._connections = connections
 
     async def serve(
