@@ -8,8 +8,7 @@ largest first. Holds no socket and no clock.
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Final, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -123,17 +122,31 @@ class RetentionLedger(Generic[K]):
 
         The share is what remains for each of the large when all the small have what they have.
         """
-        accounts = self._accounts.values()
-        waiting = sum(account.waiting_bytes for account in accounts)
+        waiting = sum(account.waiting_bytes for account in self._accounts.values())
         of_others = max(0, self._all_bytes - self._total_bytes - waiting)
-        left = int((self._all_bytes - of_others) * (1 - SLACK))
-
-        def taken(share: int) -> int:
-            return sum(
-                max(a.waiting_bytes, min(a.bytes + a.waiting_bytes, share)) for a in accounts
-            )
-
-        share = max(0, bisect.bisect_right(range(left + 1), left, key=taken) - 1)
+        left = int((self._all_bytes - of_others) * (1 - SLACK)) - waiting
+        share = _level(self._accounts.values(), left)
         by_size = sorted(self._accounts.items(), key=lambda item: item[1].bytes, reverse=True)
         targets = ((key, a.bytes, max(0, share - a.waiting_bytes)) for key, a in by_size)
         return [Excess(key, target, "total") for key, size, target in targets if size > target]
+
+
+def _level(accounts: Iterable[Account], left: int) -> int:
+    """Up to which all may keep what they have, beside what waits for each, when ``left`` is kept.
+
+    In one pass, for a frame may meet the bound that nothing can be given up for.
+    """
+    if left <= 0:
+        return 0
+    edges = [
+        edge for a in accounts for edge in ((a.waiting_bytes, 1), (a.waiting_bytes + a.bytes, -1))
+    ]
+    level = keepers = 0
+    for size, change in sorted(edges):
+        kept = keepers * (size - level)
+        if kept > left:
+            return level + left // keepers
+        left -= kept
+        level = size
+        keepers += change
+    return level
