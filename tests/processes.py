@@ -270,6 +270,26 @@ def wait_until(
     return value
 
 
+def assert_quiet_when_interrupted_at_its_start(*argv: str) -> None:
+    """``python -m`` of these says nothing on Ctrl-C while it imports, and ends with status 130."""
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", *argv],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.endswith("msgspec\n"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert [line for line in rest.splitlines() if not line.startswith("import time:")] == []
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on at the moment.
 

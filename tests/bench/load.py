@@ -68,13 +68,21 @@ async def _pipeline(url: str, count: int, gate: Gate) -> None:
         await reader
 
 
-async def _steady(url: str, count: int, gate: Gate) -> None:
-    """A session that is in full swing: its first frame comes before ``count`` others."""
+async def _steady(url: str, count: int, gate: Gate, interval_s: float = 0.0) -> None:
+    """A session that is in full swing: its first frame comes before ``count`` others.
+
+    Args:
+        interval_s: between two of them; 0: as fast as they are taken.
+    """
     async with connect(url, compression=None, ping_interval=None) as websocket:
         reader = asyncio.create_task(_read(websocket.recv))
         await websocket.send(frames.streamed(0))
         await gate.wait()
+        due_s = time.perf_counter() + interval_s * gate.next_place() / gate.streams
         for number in range(1, count + 1):
+            if interval_s:
+                await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
+                due_s += interval_s
             await websocket.send(frames.streamed(number))
         await (await websocket.ping())
         await gate.wait_for_end()
@@ -84,20 +92,7 @@ async def _steady(url: str, count: int, gate: Gate) -> None:
 
 async def _paced(url: str, count: int, gate: Gate) -> None:
     """The same, at a rate that all streams have together, whatever their number."""
-    async with connect(url, compression=None, ping_interval=None) as websocket:
-        reader = asyncio.create_task(_read(websocket.recv))
-        await websocket.send(frames.streamed(0))
-        await gate.wait()
-        interval_s = gate.streams / PACED_PER_S
-        begin_s = time.perf_counter() + interval_s * gate.next_place() / gate.streams
-        for number in range(1, count + 1):
-            due_s = begin_s + (number - 1) * interval_s
-            await asyncio.sleep(max(0.0, due_s - time.perf_counter()))
-            await websocket.send(frames.streamed(number))
-        await (await websocket.ping())
-        await gate.wait_for_end()
-        await websocket.send(END_OF_STREAM)
-        await reader
+    await _steady(url, count, gate, interval_s=gate.streams / PACED_PER_S)
 
 
 async def _plain(url: str, count: int, gate: Gate) -> None:

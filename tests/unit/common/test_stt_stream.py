@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-
-from tests.processes import ROOT
+from tests.processes import assert_quiet_when_interrupted_at_its_start
 
 
 def test_an_interrupt_while_it_loads_says_nothing() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "common.stt_stream", "missing.wav"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.endswith("msgspec\n"):
-                process.send_signal(signal.SIGINT)
-                break
-        rest = process.stderr.read()
-    assert process.returncode == 130
-    assert [line for line in rest.splitlines() if not line.startswith("import time:")] == []
+    assert_quiet_when_interrupted_at_its_start("common.stt_stream", "missing.wav")
