@@ -36,6 +36,7 @@ from typing import Final, Self, TypeVar
 
 from common.limit_settings import LimitSettings
 from common.options import variable_of
+from deploy import tether as tether_program
 from tests.forked import ForkedStage
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -81,7 +82,7 @@ class StageProcess:
             self._process = ForkedStage(argv[0], argv[1:], environment)
         else:
             self._process = subprocess.Popen(
-                list(argv),
+                _tethered(argv),
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -301,6 +302,18 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def _tethered(argv: Sequence[str]) -> list[str]:
+    """What is ended when this process is killed, as a stage is with its supervisor.
+
+    Only what the main thread starts: the kernel asks for the thread's end, not the process's.
+    """
+    program = shutil.which(argv[0])
+    if threading.current_thread() is not threading.main_thread() or program is None:
+        return list(argv)
+    tether = (sys.executable, tether_program.__file__, str(os.getpid()), os.devnull)
+    return [*tether, program, *argv[1:]]
 
 
 def _state_of(pid: int) -> str:
